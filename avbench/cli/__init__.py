@@ -1,0 +1,88 @@
+"""The command line: one file a command, nothing heavy imported before the command is known."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from avbench.errors import UserError
+
+COMMANDS = {
+    "run": "train a detector and judge it under a protocol",
+    "ls": "list detectors, datasets, protocols, metrics and perturbations",
+    "check": "check that a plugin keeps its contract",
+    "report": "show finished runs again: terminal, Markdown, HTML, MLflow",
+    "data": "make the demo data, or check a database's files",
+    "weights": "list or fetch published weights",
+    "export-list": "write a protocol's test list for another framework",
+    "evaluate": "judge scores that another framework made",
+    "new": "write a new plugin from a template",
+}
+EXAMPLES = """examples:
+  avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav
+  avbench run --detector fauforensics --protocol within_fakeav --data /databases --seed 0 1 2
+  avbench ls detectors
+  avbench new detector mine && avbench check --plugin mine.py mine
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; exit code 0, 1 for a failed check, 2 for what the user can mend, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(words).parse_args(words)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if arguments.verbose else logging.WARNING)
+    try:
+        if arguments.plugin:
+            from avbench.plugins import register_named
+
+            register_named(arguments.plugin)
+        return int(arguments.execute(arguments) or 0)
+    except UserError as error:
+        if arguments.traceback:
+            raise
+        print(f"avbench: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("avbench: interrupted; the same command continues", file=sys.stderr)
+        return 130
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    from avbench import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="avbench", description=__doc_title(), epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"avbench {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    others = {} if chosen in COMMANDS else _further_commands()
+    for name, help_text in {**COMMANDS, **{n: f"from {p.dist.name}" if p.dist else "" for n, p in others.items()}}.items():
+        sub = commands.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name != chosen:
+            continue
+        if name in others:
+            module = others[name].load()
+        else:
+            module = importlib.import_module(f"avbench.cli.{name.replace('-', '_')}")
+        sub.description, sub.epilog = help_text, getattr(module, "EXAMPLES", None)
+        module.configure(sub)
+        sub.add_argument("--plugin", action="append", default=[], metavar="FILE.py|MODULE", help="a plugin to load too")
+        sub.add_argument("--verbose", "-v", action="store_true", help="say more")
+        sub.add_argument("--traceback", action="store_true", help="show where an error came from")
+        sub.set_defaults(execute=module.execute)
+    return parser
+
+
+def __doc_title() -> str:
+    return "A benchmark for audio-visual deepfake detectors: any detector, any dataset, one honest protocol."
+
+
+def _further_commands() -> dict[str, importlib.metadata.EntryPoint]:
+    """Return commands that other distributions give, by name, without loading them."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group="avbench.commands")}

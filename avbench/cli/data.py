@@ -1,0 +1,60 @@
+"""`avbench data`: make the demo data, or say exactly which files of a database are missing or odd."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avbench.cli.terminal import bar, say
+from avbench.errors import UserError
+
+EXAMPLES = """examples:
+  avbench data demo
+  avbench data check lavdf --data /databases
+  avbench data check fakeav --data fakeav=/data/FakeAVCeleb_v1.2
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("action", choices=("demo", "check"), help="demo: make demo data; check: look at a database")
+    parser.add_argument("name", nargs="?", help="dataset to check, see avbench ls datasets")
+    parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH", help="where databases are")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to make the demo data (default: the cache)")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Make or check; exit code 1 where a check finds an error."""
+    from avbench.plugins import installed
+
+    plugins = installed()
+    if arguments.action == "demo":
+        return _make(arguments.out)
+    if arguments.name is None:
+        raise UserError("avbench data check NAME: which dataset? see avbench ls datasets")
+    from avbench.databases import locate, read_roots
+    from avbench.plugins import load_object
+
+    spec = plugins.dataset(arguments.name)
+    if not spec.check:
+        raise UserError(f"dataset {spec.name} has no check of its own; use avbench check {spec.name}")
+    base = locate(spec, read_roots(arguments.data), plugins.datasets())
+    say(f"{base.title} at {base.root}")
+    findings = list(load_object(spec.check, f"dataset {spec.name}")(base.root))
+    for finding in findings:
+        say(f"  {finding.level:<8} {finding.where}: {finding.what}")
+    errors = sum(finding.level == "error" for finding in findings)
+    say(f"{errors} errors, {sum(f.level == 'warning' for f in findings)} warnings")
+    return 1 if errors else 0
+
+
+def _make(out: Path | None) -> int:
+    from avbench.places import cache_folder
+    from avbench.plugins import installed, load_object
+    from avbench.run import making
+
+    for spec in installed().datasets().values():
+        if spec.make:
+            root = load_object(spec.make, f"dataset {spec.name}")(out or cache_folder() / spec.name, progress=making(bar))
+            say(f"{spec.title}: {root}")
+    return 0

@@ -1,0 +1,43 @@
+"""`avbench evaluate`: the same card, from scores that another framework made."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avbench.cli import selecting
+from avbench.cli.terminal import say
+
+EXAMPLES = """examples:
+  avbench export-list cross_lavdf_to_fakeav --out test.csv
+  avbench evaluate --scores mine.csv --protocol cross_lavdf_to_fakeav --name my_detector
+
+The file has the columns id and score = P(fake), or id and p_rarv, p_rafv, p_farv, p_fafv; CSV or parquet. A video
+without a score keeps its row, with an empty score and a reason (such as too_short).
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="CSV or parquet")
+    parser.add_argument("--protocol", required=True, metavar="NAME")
+    parser.add_argument("--name", default="external", help="what to call the detector (default: external)")
+    parser.add_argument("--seed", type=int, default=0, help="draws --limit, --balanced and the bootstrap (default: 0)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+    selecting.add_protocol(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Join the scores to the protocol's test list, measure, print the table."""
+    from avbench import report
+    from avbench.databases import read_roots
+    from avbench.external import judge
+    from avbench.plugins import installed
+
+    plugins = installed()
+    protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
+    card, folder = judge(arguments.scores, arguments.name, protocol, plugins, read_roots(arguments.data),
+                         limit=arguments.limit, seed=arguments.seed, results=arguments.out, say=say)
+    say("\n" + report.terminal(card))
+    say(f"everything of this run: {folder}")
+    return 0

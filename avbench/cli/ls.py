@@ -1,0 +1,79 @@
+"""`avbench ls`: what there is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from avbench.cli.terminal import say
+
+if TYPE_CHECKING:
+    from avbench.plugins import Plugins
+
+KINDS = ("detectors", "datasets", "protocols", "metrics", "perturbations")
+EXAMPLES = """examples:
+  avbench ls
+  avbench ls protocols
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("kind", nargs="?", choices=KINDS, help="default: all of them")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print a table of each kind."""
+    from tabulate import tabulate
+
+    from avbench.plugins import installed
+
+    plugins = installed()
+    for kind in [arguments.kind] if arguments.kind else KINDS:
+        headers, rows = _ROWS[kind](plugins)
+        say(f"{kind}:")
+        say((tabulate(rows, headers, tablefmt="simple") if rows else "  none installed") + "\n")
+    return 0
+
+
+def _detectors(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    from avbench.types import DetectorSpec
+
+    return ["name", "title", "tasks", "needs", "presets", "from"], [
+        [d.name, d.title, " ".join(d.tasks), " ".join(sorted(d.requires)), " ".join(p.name for p in d.presets),
+         plugins.source_of("avbench_detectors", DetectorSpec, d.name).origin]
+        for d in plugins.detectors().values()
+    ]
+
+
+def _datasets(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    return ["name", "title", "folder", "identity is", "licence"], [
+        [d.name, d.title, " or ".join(d.folders), d.identity_is, d.licence] for d in plugins.datasets().values()
+    ]
+
+
+def _protocols(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    from avbench.protocol import Protocol, known
+
+    declared = plugins.collect("avbench_protocols", Protocol)
+    return ["name", "version", "trained on", "judged on", ""], [
+        [p.name, str(p.version), p.train, p.test, p.title] for p in known(plugins.datasets(), declared.values()).values()
+    ]
+
+
+def _metrics(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    return ["name", "title", "tasks", "better"], [
+        [m.name, m.title, " ".join(m.tasks), "higher" if m.higher_is_better else "lower"] for m in plugins.metrics().values()
+    ]
+
+
+def _perturbations(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    return ["name", "title", "stream", "levels 1-5"], [
+        [p.name, p.title, p.stream, " ".join(map(str, p.levels))] for p in plugins.perturbations().values()
+    ]
+
+
+_ROWS = {
+    "detectors": _detectors, "datasets": _datasets, "protocols": _protocols, "metrics": _metrics,
+    "perturbations": _perturbations,
+}

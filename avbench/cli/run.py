@@ -1,0 +1,96 @@
+"""`avbench run`: train a detector, judge it, print its table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbench.cli import selecting
+from avbench.cli.terminal import bar, say
+
+if TYPE_CHECKING:
+    from avbench.run import Cell
+
+EXAMPLES = """examples:
+  avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav
+  avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav --data /databases --device cuda
+  avbench run --detector fauforensics --protocol within_fakeav --data fakeav=/data/FakeAVCeleb_v1.2 --fold all
+  avbench run --detector fauforensics --protocol within_lavdf --task binary --seed 0 1 2 --set epochs=5
+  avbench run --detector mine --plugin mine.py --protocol within_lavdf --limit 50
+
+Repeating a command continues it; a finished one prints its table again.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None,
+                        help="one training each (default: all that the detector does)")
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
+    selecting.add_protocol(parser)
+    parser.add_argument("--preset", metavar="NAME", help="default: demo on demo data, official on real data")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="change a setting of the detector or its recipe; repeatable")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
+    parser.add_argument("--max-errors", type=float, default=0.01, metavar="SHARE",
+                        help="share of files that may fail, never fewer than three files (default: 0.01)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+    parser.add_argument("--fresh", action="store_true", help="forget what an earlier such command left")
+    parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run every task, fold and seed asked for, print a table each and a summary of several."""
+    if arguments.no_mlflow:
+        os.environ["AVBENCH_MLFLOW"] = "off"
+    from avbench import report
+    from avbench.plugins import installed
+    from avbench.run import run_cell
+
+    plugins = installed()
+    finished: list[dict[str, Any]] = []
+    cells = _cells(arguments)
+    for number, cell in enumerate(cells, 1):
+        if len(cells) > 1:
+            say(f"--- {number} of {len(cells)}: {cell.task}, seed {cell.seed}, fold {cell.protocol.fold}")
+        card, folder = run_cell(cell, plugins, progress=bar, say=say)
+        finished.append(card)
+        say("\n" + report.terminal(card))
+        say(f"everything of this run: {folder}\n")
+    if len(finished) > 1:
+        say(report.summary(finished))
+    return 0
+
+
+def _cells(arguments: argparse.Namespace) -> list[Cell]:
+    from avbench.databases import read_roots
+    from avbench.evaluate import Loading
+    from avbench.plugins import installed
+    from avbench.prepare import fold_count
+    from avbench.run import Cell
+
+    plugins = installed()
+    spec = plugins.detector(arguments.detector)
+    protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
+    roots = read_roots(arguments.data)
+    folds = range(1, fold_count(protocol, plugins, roots) + 1) if arguments.fold == "all" else [protocol.fold]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
+    tasks = list(dict.fromkeys(arguments.task or spec.tasks))
+    cells = [
+        Cell(
+            arguments.detector, replace(protocol, fold=fold), task, seed, roots, arguments.preset,
+            tuple(arguments.overrides), arguments.limit, arguments.device, arguments.out, arguments.fresh,
+            arguments.checkpoint, Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named)),
+        )
+        for task in tasks for fold in folds for seed in dict.fromkeys(arguments.seed)
+    ]
+    group = f"{arguments.detector}-{protocol.name}" if len(cells) > 1 else ""
+    return [replace(cell, group=group) for cell in cells]

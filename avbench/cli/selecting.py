@@ -1,0 +1,58 @@
+"""Arguments that several commands share: which protocol, in which variant, on which data."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from avbench.errors import UserError
+
+if TYPE_CHECKING:
+    from avbench.plugins import Plugins
+    from avbench.protocol import Protocol
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose data and a protocol's variant."""
+    parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH",
+                        help="the folder that holds LAV-DF/ and FakeAVCeleb_v1.2/, or one database; repeatable "
+                             "(default: demo data)")
+    parser.add_argument("--fold", default=None, metavar="K|all", help="identity fold of databases without a split")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N samples of each of train, validation, test")
+    parser.add_argument("--placement", nargs="+", choices=("labelled", "sweep"), default=None,
+                        help="clip placements to report, the headline first")
+    parser.add_argument("--strict-identity", action="store_true", help="drop test fakes that name a training identity")
+    parser.add_argument("--balanced", action="store_true", help="as many test videos of each class")
+    parser.add_argument("--test-on", choices=("test", "all"), default=None, help="judge every sample of the test database")
+    parser.add_argument("--select-on", choices=("validation", "test"), default=None,
+                        help="test: choose the checkpoint on the test set, to reproduce published numbers; marks the card")
+
+
+def find_protocol(name: str, plugins: Plugins) -> Protocol:
+    """Return a protocol by name."""
+    from avbench.plugins import pick
+    from avbench.protocol import Protocol, known
+
+    declared = plugins.collect("avbench_protocols", Protocol)
+    return pick("protocol", name, known(plugins.datasets(), declared.values()))
+
+
+def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
+    """Apply the command line's variant of a protocol."""
+    changes: dict[str, object] = {}
+    if arguments.fold not in (None, "all"):
+        if not arguments.fold.isdigit():
+            raise UserError(f"--fold {arguments.fold}: use a number or all")
+        changes["fold"] = int(arguments.fold)
+    if arguments.placement:
+        changes["placements"] = tuple(dict.fromkeys(arguments.placement))
+    if arguments.strict_identity:
+        changes["strict_identity"] = True
+    if arguments.balanced:
+        changes["test_distribution"] = "balanced"
+    if arguments.test_on:
+        changes["test_on"] = arguments.test_on
+    if arguments.select_on:
+        changes["select_on"] = arguments.select_on
+    return replace(protocol, **changes)  # type: ignore[arg-type]

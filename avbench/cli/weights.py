@@ -1,0 +1,51 @@
+"""`avbench weights`: what detectors can start from; downloads only when told to."""
+
+from __future__ import annotations
+
+import argparse
+
+from avbench.cli.terminal import bar, say
+
+EXAMPLES = """examples:
+  avbench weights list
+  avbench weights fetch whisper-base
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("action", choices=("list", "fetch"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="weights to fetch")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """List or fetch."""
+    from tabulate import tabulate
+
+    from avbench.errors import UserError, unknown
+    from avbench.plugins import installed
+    from avbench.weights import cached, fetch, sha256
+
+    known = {w.name: (d.name, w) for d in installed().detectors().values() for w in d.weights}
+    if arguments.action == "list":
+        rows = [[w.name, detector, w.setting, w.title, w.licence, w.sha256[:12] or "not published",
+                 "yes" if cached(w) else "no", w.url] for detector, w in known.values()]
+        say(tabulate(rows, ["name", "detector", "setting", "what", "licence", "sha256", "fetched", "from"]))
+        return 0
+    if not arguments.names:
+        raise UserError(f"avbench weights fetch NAME: which? known: {', '.join(sorted(known))}")
+    for name in arguments.names:
+        if name not in known:
+            raise unknown("weights", name, known)
+        detector, spec = known[name]
+        say(f"{name}: downloading {spec.url} ({spec.licence})")
+        with bar(name, 0) as shown:
+            state = {"done": 0}
+
+            def advance(done: int, total: int) -> None:
+                shown.advance(done - state["done"])  # noqa: B023 - called within this turn of the loop
+                state["done"] = done  # noqa: B023
+
+            path = fetch(spec, advance)
+        say(f"{name}: {path}, sha256 {sha256(path)}; {detector} uses it by --set {spec.setting}={name}")
+    return 0

@@ -1,0 +1,98 @@
+"""Samples -> clips -> batches: what is asked of the media reader, and how its clips become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from avbench.media import Clip, MediaError, place, probe, read_clip
+from avbench.plugins import installed
+from avbench.types import ClipBatch, ClipSpec, Forgery, Placement, Reason, Sample, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRequest:
+    """One clip to load: whose it is, its own label, how it was placed and where, and the seed of its augmentation.
+
+    Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `place`.
+    """
+
+    sample: Sample
+    forgery: Forgery
+    placement: Placement = "labelled"
+    start: float | None = None
+    fraction: float | None = None
+    centre: float | None = None
+    seed: int = 0
+
+
+def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream], hook: Any = None) -> Clip:
+    """Load one clip; plugins that decode (`avbench_decode`) are asked first.
+
+    `hook` is a pluggy hook relay, by default that of the installed plugins. A stream that the spec asks for is decoded
+    even if it is not required.
+
+    Raises MediaError: what `read_clip` raises, and `no_video` or `no_audio` where a required stream is missing.
+    """
+    hook = installed().manager.hook if hook is None else hook
+    clip = _ask_plugins(request, spec, hook)
+    if clip is None:
+        track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
+        clip = read_clip(
+            request.sample.path,
+            spec,
+            start=request.start,
+            fraction=request.fraction,
+            centre=request.centre,
+            track=track,
+        )
+    if "video" in requires and not clip.seen:
+        raise MediaError(Reason.NO_VIDEO, f"{request.sample.path}: no pictures in the clip")
+    if "audio" in requires and not clip.heard:
+        raise MediaError(Reason.NO_AUDIO, f"{request.sample.path}: no sound in the clip")
+    return clip
+
+
+def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:
+    if not hook.avbench_decode.get_hookimpls():
+        return None
+    path, start = request.sample.path, request.start
+    if start is None:
+        duration = request.sample.duration or probe(path).duration
+        start = place(duration, spec.seconds, fraction=request.fraction, centre=request.centre)
+    clip: Clip | None = hook.avbench_decode(path=path, start=start, seconds=spec.seconds)
+    if clip is None:
+        return None
+    lengths, most = (len(clip.frames), len(clip.sound)), (spec.frames, spec.samples)
+    fits = all(n <= m for n, m in zip(lengths, most, strict=True)) if spec.whole else lengths == most
+    if not fits or clip.frames.shape[1:] != (spec.size, spec.size, 3):
+        raise MediaError(
+            Reason.UNREADABLE, f"{path}: a plugin decoded {clip.frames.shape} and {len(clip.sound)} samples"
+        )
+    return clip
+
+
+def collate(loaded: Sequence[tuple[ClipRequest, Clip]]) -> ClipBatch:
+    """Join clips into a batch; shorter ones (of detectors that see whole videos) are padded with zeros."""
+    clips = [clip for _, clip in loaded]
+    frames, samples = max(len(clip.frames) for clip in clips), max(len(clip.sound) for clip in clips)
+    video = np.zeros((len(clips), frames, 3, *clips[0].frames.shape[1:3]), np.uint8)
+    audio = np.zeros((len(clips), samples), np.float32)
+    for row, clip in enumerate(clips):
+        video[row, : len(clip.frames)] = clip.frames.transpose(0, 3, 1, 2)
+        audio[row, : len(clip.sound)] = clip.sound
+    return ClipBatch(
+        video=torch.from_numpy(video),
+        audio=torch.from_numpy(audio),
+        frames=torch.tensor([clip.valid_frames for clip in clips]),
+        samples=torch.tensor([clip.valid_samples for clip in clips]),
+        forgery=torch.tensor([int(request.forgery) for request, _ in loaded]),
+        heard=torch.tensor([clip.heard for clip in clips]),
+        seen=torch.tensor([clip.seen for clip in clips]),
+        seed=torch.tensor([request.seed for request, _ in loaded]),
+        ids=tuple(request.sample.id for request, _ in loaded),
+    )

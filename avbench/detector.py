@@ -1,0 +1,78 @@
+"""The class that a detector extends. The harness owns device, precision, order, checkpoints and aggregation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from avbench.config import Config, learned_label
+from avbench.types import CLASSES, ClipBatch, Output, Stage
+
+
+class Detector(nn.Module):
+    """A network that turns a ClipBatch into an Output.
+
+    Only `forward` must be written. It receives raw clips (uint8 frames, sound in [-1,1]) on the right device and does
+    everything else itself: augmentation while `self.training` (random numbers from `batch.seed` alone), normalisation,
+    mel, network. So training, evaluation and scoring a single file cannot differ.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = CLASSES[config.task]
+
+    def forward(self, batch: ClipBatch) -> Output:
+        """Return logits (B,K) or a score (B,) for a batch of clips."""
+        raise AssertionError(f"{type(self).__name__} has no forward(batch)")
+
+    def labels(self, batch: ClipBatch) -> Tensor:
+        """Return the label (B,) int64 this detector learns: of the clip, or of the one stream that it requires."""
+        return learned_label(self.config, batch.forgery)
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
+        """Return scalars by name; the one called "loss" is minimised, the others are logged."""
+        if output.logits is None:
+            raise TypeError(f"{type(self).__name__} gives no logits, so it must define loss(output, batch)")
+        return {"loss": F.cross_entropy(output.logits.float(), self.labels(batch))}
+
+    def start(self, weights: Mapping[str, Path]) -> None:
+        """Load published weights before the first stage: files by the name of the setting that chose them."""
+        if weights:
+            raise ValueError(f"{type(self).__name__} does not say how to load {', '.join(weights)}")
+
+    def begin_stage(self, stage: Stage) -> None:
+        """Prepare a training stage: freeze, thaw, swap heads. The default trains everything."""
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
+        """Return the optimiser of what is trainable and a schedule stepped once per optimiser step."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        return torch.optim.AdamW(trainable, lr=stage.lr, weight_decay=stage.weight_decay), None
+
+    def after_step(self) -> None:
+        """Act after each optimiser step, for example move a slow copy of the weights."""
+
+    def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return a foreign state dict under this detector's own names; the default changes nothing."""
+        return state
+
+
+def probabilities(output: Output) -> tuple[Tensor, Tensor | None]:
+    """Return P(fake) (B,) and, for four classes, the class probabilities (B,4), both float32 on the CPU.
+
+    P(fake) is softmax(logits)[1] for two classes, 1 - P(RARV) for four, or the detector's own bounded score.
+    """
+    if output.score is not None:
+        return output.score.detach().float().cpu(), None
+    if output.logits is None:
+        raise TypeError("an Output needs logits or a score")
+    p_BK = output.logits.detach().float().softmax(dim=1).cpu()
+    if p_BK.shape[1] == 2:
+        return p_BK[:, 1], None
+    return 1 - p_BK[:, 0], p_BK

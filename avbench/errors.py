@@ -1,0 +1,18 @@
+"""Errors that a user can mend: shown as one line, without a traceback, with exit code 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Say what is wrong, where, and what to do about it."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Build the error for a name that nobody registered, with the closest known name."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return UserError(f"no {kind} called {name!r}; {hint}known: {', '.join(names) or 'none'}")

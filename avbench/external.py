@@ -1,0 +1,44 @@
+"""Scores that another framework made, judged by the same lists, metrics, intervals and card; marked "external"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avbench import card as cards
+from avbench import scores
+from avbench.places import results_folder
+from avbench.plugins import Plugins
+from avbench.prepare import Say, prepare
+from avbench.protocol import Protocol
+from avbench.run import finish
+from avbench.weights import sha256
+
+
+def judge(
+    path: Path, name: str, protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], *, limit: int | None = None,
+    seed: int = 0, results: Path | None = None, say: Say = lambda line: None,
+) -> tuple[dict[str, Any], Path]:
+    """Measure a scores file on a protocol's test list; return the card and the run's folder.
+
+    Raises UserError for scores that do not fit the list.
+    """
+    lists = prepare(protocol, plugins, roots, limit=limit, seed=seed, say=say)
+    table = scores.read_external(path, lists.split.test)
+    task = "four_class" if table["p_rarv"].notna().any() else "binary"
+    digest = sha256(path)
+    folder = (results or results_folder()) / "runs" / f"{name}-{protocol.name}-{task}-s{seed}-{digest[:8]}"
+    card: dict[str, Any] = {
+        "format": cards.FORMAT, "id": folder.name, "status": "running", "group": "", "task": task, "seed": seed,
+        "detector": {"name": name, "title": name, "version": "", "source": f"scores {path.name}, sha256 {digest}",
+                     "preset": "", "pooling": "mean", "requires": []},
+        "protocol": {**protocol.as_dict(), "placements": ["labelled"], "digest": protocol.digest()},
+        "data": lists.describe(), "training": {"trained_on": "unknown"}, "reported": {},
+        "marks": ["external", *(["demo data"] if lists.demo else [])], "seconds": {}, "device": "",
+        "environment": cards.environment(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    plugins.notify("avbench_run_started", card=card, folder=folder)
+    finish(card, table, folder, plugins)
+    return card, folder

@@ -1,0 +1,161 @@
+"""The pictures of a clip: which frame is on the screen at a moment, and the square of it that a detector sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import av
+import cv2
+import numpy as np
+from av.stream import Disposition, Stream
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+Picture: TypeAlias = NDArray[np.uint8]
+Region: TypeAlias = Literal["frame", "face", "mouth"]
+
+# Seconds by which a frame may come late and still count as shown: containers round their time stamps (WebM to 1 ms).
+LATE = 1e-3
+# A face square is this much longer than the longer side of the tracked box, which ends at brows, ears and chin.
+FACE_MARGIN = 1.3
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """Return the first video stream that can be decoded and is no cover picture, or None."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
+            return stream
+    return None
+
+
+def start_of(stream: Stream) -> float:
+    """Return the first presentation time of a stream in seconds."""
+    return float((stream.start_time or 0) * (stream.time_base or 0))
+
+
+def read_frames(
+    container: InputContainer, stream: VideoStream, times: NDArray[np.float64], finish: Callable[[Picture], Picture]
+) -> list[Picture]:
+    """Return `finish(picture)` of the frame that is on the screen at each of the ascending `times`.
+
+    Times are seconds after the stream's first presentation time. The list is shorter than `times` where the video
+    ends, or cannot be decoded any further; a frame shown at several times is the same array. Pictures are (H,W,3)
+    uint8 RGB, turned upright by the display matrix.
+    """
+    zero = start_of(stream)
+    pictures: list[Picture] = []
+    convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
+    for frame, follower in pairwise(chain(_decode(container, stream, zero + times[0]), [None])):
+        # A frame stays on the screen until the next one comes, the last one for its own duration.
+        end = (follower.time if follower else frame.time + _shown_for(frame, stream)) - zero
+        count = int(np.searchsorted(times + LATE, end)) - len(pictures)
+        if count > 0:
+            pictures += [finish(_upright(frame, convert))] * count
+        if len(pictures) == len(times):
+            break
+    return pictures
+
+
+def _decode(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
+    """Yield frames from the last key frame at or before `start` (seconds), leaving out what is damaged."""
+    try:
+        seek(container, stream, start)
+        frames = decodable(container, stream)
+        head = next(frames, None)
+    except av.FFmpegError:  # a container without an index
+        head = None
+    if head is not None and head.time <= start + LATE:
+        yield from chain([head], frames)
+        return
+    # Some indices (MPEG-TS) lead behind the key frame that is needed; then all is read.
+    with av.open(container.name) as again:
+        yield from decodable(again, again.streams[stream.index])
+
+
+def seek(container: InputContainer, stream: Stream, target: float) -> None:
+    """Go to the last key frame at or before `target` (seconds of presentation time)."""
+    container.seek(round(target / (stream.time_base or 1)), stream=stream)
+
+
+def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
+    """Yield the frames of a stream that have a time stamp; a damaged packet costs its own frames only."""
+    stream.codec_context.thread_count = 1
+    packets: Iterator[Any] = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:  # the file is cut off here
+            return
+        if packet is None:
+            return
+        try:
+            yield from (frame for frame in packet.decode() if frame.pts is not None)
+        except av.FFmpegError:
+            continue
+
+
+def _shown_for(frame: av.VideoFrame, stream: VideoStream) -> float:
+    if frame.duration:
+        return float(frame.duration * frame.time_base)
+    return float(1 / (stream.average_rate or 25))
+
+
+def _upright(frame: av.VideoFrame, convert: VideoReformatter) -> Picture:
+    rgb = convert.reformat(frame, format="rgb24", threads=1)
+    return np.rot90(rgb.to_ndarray(), frame.rotation // 90)
+
+
+def cut_region(picture: Picture, region: Region, size: int) -> Picture:
+    """Return the (size,size,3) square of a picture that holds no track: the database is taken as cropped to the face.
+
+    "frame" and "face" are the middle square of the shorter side. "mouth" is the middle of that square's lower half:
+    from 1/4 to 3/4 of its width, from 1/2 of its height to the bottom.
+    """
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    if region == "mouth":
+        side, top, left = side // 2, top + side // 2, left + side // 4
+    return _resize(picture[top : top + side, left : left + side], size)
+
+
+def cut_tracked(picture: Picture, box: NDArray[np.float64], region: Region, size: int) -> Picture:
+    """Return the (size,size,3) square around a face box (x0, y0, x1, y1); beyond the picture its border is repeated.
+
+    "face" is the square with the box's centre and `FACE_MARGIN` times its longer side; "mouth" is the middle of that
+    square's lower half, as in `cut_region`.
+    """
+    x0, y0, x1, y1 = box
+    side = max(2, round(FACE_MARGIN * max(x1 - x0, y1 - y0)))
+    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
+    if region == "mouth":
+        side, top, left = side // 2, top + side // 2, left + side // 4
+    height, width = picture.shape[:2]
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    return _resize(picture[rows[:, None], columns], size)
+
+
+def fill_gaps(boxes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return face boxes (T,4) in which each frame without a face (nan) has its nearest neighbour's; None: no face."""
+    found = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+    if not len(found):
+        return None
+    nearest = np.abs(np.arange(len(boxes))[:, None] - found).argmin(axis=1)
+    filled: NDArray[np.float64] = boxes[found[nearest]]
+    return filled
+
+
+def _resize(picture: Picture, size: int) -> Picture:
+    side = picture.shape[0]
+    if side == size:
+        return np.ascontiguousarray(picture)
+    method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    resized: Picture = cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=method)
+    return resized

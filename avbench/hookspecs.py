@@ -1,0 +1,155 @@
+"""Every hook of avbench. A plugin implements any of them with `@hookimpl` and yields frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from avbench.protocol import Protocol
+
+hookspec = pluggy.HookspecMarker("avbench")
+hookimpl = pluggy.HookimplMarker("avbench")
+
+
+@hookspec
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield detectors.
+
+    Example::
+
+        @hookimpl
+        def avbench_detectors():
+            yield DetectorSpec(name="loudness", load=f"{__name__}:Loudness", tasks=("binary",))
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_datasets() -> Iterable[DatasetSpec]:
+    """Yield datasets. Each gives `within_<name>` and `cross_<other>_to_<name>` protocols without more ado.
+
+    Example::
+
+        @hookimpl
+        def avbench_datasets():
+            yield DatasetSpec(name="mine", title="Mine", scan="my_package.reader:scan", folders=("Mine",))
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_protocols() -> Iterable[Protocol]:
+    """Yield protocols whose details differ from their family's.
+
+    Example::
+
+        @hookimpl
+        def avbench_protocols():
+            yield Protocol(name="within_fakeav_strict", version=1, train="fakeav", test="fakeav",
+                           strict_identity=True)
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_perturbations() -> Iterable[PerturbationSpec]:
+    """Yield perturbations with five levels each.
+
+    Example::
+
+        @hookimpl
+        def avbench_perturbations():
+            yield PerturbationSpec(name="darken", title="Darkening", load=f"{__name__}:darken", stream="video",
+                                   levels=(0.9, 0.8, 0.7, 0.6, 0.5))
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_metrics() -> Iterable[MetricSpec]:
+    """Yield metrics; each is computed from the table of one score per video.
+
+    Example::
+
+        def hit_rate(table):
+            return float(((table["score"] > 0.5) & (table["forgery"] > 0)).mean())
+
+        @hookimpl
+        def avbench_metrics():
+            yield MetricSpec(name="hit_rate", title="Hit rate", compute=f"{__name__}:hit_rate", tasks=("binary",))
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec(firstresult=True)
+def avbench_decode(path: Path, start: float, seconds: float) -> Any:
+    """Decode one clip of a file that the built-in decoder cannot read, or return None to leave it to others.
+
+    Example::
+
+        @hookimpl
+        def avbench_decode(path, start, seconds):
+            return read_my_format(path, start, seconds) if path.suffix == ".mine" else None  # an avbench.media.Clip
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec(firstresult=True)
+def avbench_face_track(path: Path, frames: np.ndarray, times: np.ndarray) -> np.ndarray | None:
+    """Return face boxes (T,4) x0 y0 x1 y1 in pixels for frames (T,H,W,3) uint8 at `times` (T,) seconds, or None.
+
+    Example::
+
+        @hookimpl
+        def avbench_face_track(path, frames, times):
+            return np.load(path.with_suffix(".boxes.npy"))[: len(frames)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_run_started(card: dict[str, Any], folder: Path) -> None:
+    """Observe the start of a run; `card` is the run's card so far, `folder` the run's.
+
+    Example::
+
+        @hookimpl
+        def avbench_run_started(card):
+            notify(f"{card['id']} has begun")
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, float]) -> None:
+    """Observe an epoch of training: `values` holds the losses, the validation metrics and the learning rate.
+
+    Example::
+
+        @hookimpl
+        def avbench_epoch_ended(card, epoch, values):
+            notify(f"{card['id']} epoch {epoch}: {values['loss']:.3f}")
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+    """Observe the end of a run: `folder` holds card.json, scores.parquet and figures/.
+
+    Example::
+
+        @hookimpl
+        def avbench_run_finished(card, folder):
+            shutil.copytree(folder, "/archive/" + card["id"])
+    """
+    raise AssertionError("a specification is never called")

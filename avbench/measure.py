@@ -1,0 +1,139 @@
+"""From a scores table to what a card says of it: metrics with intervals, confusion matrices, counts, ceilings."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from avbench import metrics as built_in
+from avbench.errors import UserError
+from avbench.plugins import load_object
+from avbench.pooling import pool
+from avbench.stats import FEW, Interval, Measure, bootstrap
+from avbench.types import Forgery, MetricSpec, Placement, Stream, Task
+
+log = logging.getLogger(__name__)
+LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_class": tuple(f.name for f in Forgery)}
+Part = dict[str, Any]
+
+
+def measure(
+    table: pd.DataFrame, task: Task, metrics: Mapping[str, MetricSpec], *,
+    pooling: Literal["mean", "mean_logit"] = "mean", placements: Sequence[Placement] = (),
+    threshold: float | None = None, seed: int = 0, requires: Collection[Stream] = ("video", "audio"),
+    resamples: int = 1000,
+) -> Part:
+    """Return the measured parts of a card: metrics, confusion, counts, ceilings, and `measured_marks`.
+
+    The first two go by placement and level: "video", one pooled score each, and "clip", each clip by its own label,
+    where that says something else. `placements` (default: all in the table) starts with the headline, which is
+    what `counts` counts. `threshold` was fixed on validation data. `requires` of one stream alone adds the ceiling of
+    a perfect detector of that stream. Raises UserError for four classes without their probabilities.
+    """
+    chosen = _load(metrics, task)
+    shown = list(placements) or [p for p in ("labelled", "sweep") if (table["placement"] == p).any()] or ["labelled"]
+    card: Part = {"metrics": {}, "confusion": {}, "counts": {}, "ceilings": {}, "measured_marks": []}
+    for placement in shown:
+        clips = table[table["placement"] == placement]
+        videos = pool(clips, pooling)
+        card["counts"] = card["counts"] or _counts(videos)
+        card["counts"].setdefault("clips", {})[placement] = {
+            "scored": int(clips["score"].notna().sum()), "unscored": int(clips["score"].isna().sum())}
+        for level, rows in _levels(clips, videos, threshold).items():
+            _require_probabilities(rows, task)
+            intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
+            found = {name: _entry(interval, rows) for name, interval in intervals.items() if interval.n or rows.empty}
+            card["metrics"].setdefault(placement, {})[level] = found
+            card["confusion"].setdefault(placement, {})[level] = _confusion(rows, task)
+            if len(requires) == 1:
+                ceiling = _ceiling(rows, next(iter(requires)))
+                card["ceilings"].setdefault(placement, {})[level] = ceiling
+                _mark_above_ceiling(card, found, ceiling)
+            if rows["cluster"].nunique() < FEW and "few clusters" not in card["measured_marks"]:
+                card["measured_marks"].append("few clusters")
+    return card
+
+
+def _load(metrics: Mapping[str, MetricSpec], task: Task) -> dict[str, Measure]:
+    """Import the task's metrics; one that cannot be imported must not cost the others."""
+    loaded: dict[str, Measure] = {}
+    for name, spec in metrics.items():
+        if task in spec.tasks:
+            try:
+                loaded[name] = load_object(spec.compute, f"metric {name}")
+            except UserError as error:
+                log.warning("%s; it is left out", error)
+    return loaded
+
+
+def _levels(clips: pd.DataFrame, videos: pd.DataFrame, threshold: float | None) -> dict[str, pd.DataFrame]:
+    """Return the scored rows of each level that is worth a table."""
+    levels = {"video": videos}
+    if (videos["clips"] > 1).any() or (clips["forgery"] != clips["clip_forgery"]).any():
+        levels["clip"] = clips.assign(forgery=clips["clip_forgery"])
+    else:
+        levels["video"] = videos.drop(columns=["score_max", "score_top3"])  # of one clip, they are the score
+    scored = {level: rows[rows["score"].notna()].reset_index(drop=True) for level, rows in levels.items()}
+    for rows in scored.values():
+        rows.attrs = {} if threshold is None else {"threshold": float(threshold)}
+    return scored
+
+
+def _require_probabilities(rows: pd.DataFrame, task: Task) -> None:
+    if len(rows) and (task == "four_class") != built_in.is_four_class(rows):
+        held = "only P(fake)" if task == "four_class" else "four class probabilities"
+        raise UserError(f"these scores hold {held}, which is not what the task {task} is; choose the other --task")
+
+
+def _entry(interval: Interval, rows: pd.DataFrame) -> Part:
+    entry: Part = {
+        "value": _number(interval.value), "ci95": None if math.isnan(interval.low) else [interval.low, interval.high],
+        "n": interval.n, "clusters": interval.clusters, "few_clusters": interval.few_clusters,
+        "resamples": interval.resamples, "skipped": interval.skipped,
+    }
+    missing = [f.name for f in Forgery if not (rows["forgery"] == f).any()]
+    if entry["value"] is None:
+        entry["note"] = f"undefined: no {', '.join(missing)} in the test set" if missing else "undefined"
+    return entry
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _confusion(rows: pd.DataFrame, task: Task) -> Part:
+    """Return counts, true class by row and called class by column."""
+    labels = LABELS[task]
+    matrix = built_in.decisions(rows).total()[0] if len(rows) else np.zeros((len(labels), len(labels)))
+    return {"labels": list(labels), "matrix": matrix.astype(int).tolist()}
+
+
+def _counts(videos: pd.DataFrame) -> Part:
+    """Count videos: scored or not, why not, and of which class."""
+    unscored = videos[videos["score"].isna()]
+    return {
+        "scored": len(videos) - len(unscored), "unscored": len(unscored),
+        "reasons": {str(reason): int(n) for reason, n in unscored["reason"].value_counts().sort_index().items()},
+        "by_class": {f.name: int((videos["forgery"] == f).sum()) for f in Forgery},
+        "unscored_by_class": {f.name: int((unscored["forgery"] == f).sum()) for f in Forgery},
+    }
+
+
+def _ceiling(rows: pd.DataFrame, stream: Stream) -> Part:
+    """Return what a perfect detector of one stream would reach, judged like any other: fake if either is fake."""
+    seen = rows["forgery"].to_numpy() & (1 if stream == "video" else 2)
+    perfect = rows[["forgery"]].assign(score=(seen > 0).astype(float))
+    return {"stream": stream, "acc": _number(built_in.acc(perfect)), "auc": _number(built_in.auc(perfect))}
+
+
+def _mark_above_ceiling(card: Part, found: Mapping[str, Part], ceiling: Part) -> None:
+    """Mark an AUC that one stream cannot honestly give: something else than the forgery gives it away."""
+    interval = found.get("auc", {}).get("ci95")
+    mark = f"AUC above the ceiling of {ceiling['stream']} alone"
+    if interval and ceiling["auc"] is not None and interval[0] > ceiling["auc"] and mark not in card["measured_marks"]:
+        card["measured_marks"].append(mark)

@@ -1,0 +1,207 @@
+"""A media file -> the frames and the sound of one clip, aligned by presentation time.
+
+PyAV decodes both streams: it knows each frame's presentation time, edit lists and display matrix, so that pictures and
+sound share one clock whose zero is the video stream's first presentation time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avbench.frames import Picture, cut_region, cut_tracked, fill_gaps, picture_stream, read_frames, start_of
+from avbench.sound import Sound, read_sound, sound_stream
+from avbench.types import ClipSpec, Reason
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# (path=, frames= (T,H,W,3) uint8, times= (T,) seconds) -> face boxes (T,4) x0 y0 x1 y1, nan where no face is, or None
+Track: TypeAlias = Callable[..., "NDArray[np.float64] | None"]
+
+
+class MediaError(Exception):
+    """A file gives no clip, for a reason that has a code."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Reason, str]]:
+        return type(self), (self.reason, str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What the header of a file says: seconds of the video (of the sound where there is no video), frame rate, frames.
+
+    A header can claim more than can be decoded.
+    """
+
+    duration: float
+    fps: float
+    frames: int
+    has_video: bool
+    has_audio: bool
+
+
+@dataclass(slots=True)
+class Clip:
+    """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
+
+    `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
+    `end` are seconds.
+    """
+
+    frames: Picture
+    sound: Sound
+    valid_frames: int
+    valid_samples: int
+    seen: bool
+    heard: bool
+    start: float
+    end: float
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the header of a file, without decoding.
+
+    Raises MediaError: `missing_file`, `unreadable`.
+    """
+    with _open(path) as container:
+        return _info(container)
+
+
+def read_clip(
+    path: Path,
+    spec: ClipSpec,
+    *,
+    start: float | None = None,
+    fraction: float | None = None,
+    centre: float | None = None,
+    video: bool = True,
+    audio: bool = True,
+    track: Track | None = None,
+) -> Clip:
+    """Read one clip as `spec` wants it; exactly one of `start`, `fraction` and `centre` places it (see `place`).
+
+    Frame k is the one on the screen at start + (k + 1/2) / spec.fps, so that at equal rates frame follows frame; its
+    sound is samples k rate / fps to (k + 1) rate / fps. `video` and `audio` False leave a stream undecoded. `track`
+    gives face boxes for the regions "face" and "mouth"; without it the database is taken as cropped to the face.
+
+    Raises MediaError: `missing_file`; `unreadable` where nothing of the clip can be decoded; `too_short` for fewer than
+    `spec.least_frames` frames; `no_face` where `track` found none.
+    """
+    with _open(path) as container:
+        info = _info(container)
+        begin = place(info.duration, spec.seconds, start=start, fraction=fraction, centre=centre)
+        if spec.whole:
+            begin, spec = 0.0, _as_long_as(info, spec)
+        vision = picture_stream(container) if video and spec.frames else None
+        hearing = sound_stream(container) if audio and spec.samples else None
+        pictures: list[Picture] = []
+        sound, valid_samples = np.zeros(spec.samples, np.float32), 0
+        try:
+            if hearing is not None:  # first, while the container is fresh
+                first = round(begin * spec.sound_rate)
+                zero = start_of(picture_stream(container) or hearing)
+                sound, valid_samples = read_sound(container, hearing, zero, first, spec.samples, spec.sound_rate)
+            if vision is not None:
+                pictures = _read_pictures(container, vision, path, spec, begin, track)
+        except av.FFmpegError as error:
+            raise MediaError(Reason.UNREADABLE, f"{path}: {error}") from error
+    if (vision and not pictures) or (hearing and not vision and not valid_samples):
+        raise MediaError(Reason.UNREADABLE, f"{path}: nothing can be decoded from {begin:.3f} s on")
+    if vision and len(pictures) < spec.least_frames:
+        raise MediaError(Reason.TOO_SHORT, f"{path}: {len(pictures)} frames, {spec.least_frames} are needed")
+    frames = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
+    for k, picture in enumerate(pictures):
+        frames[k] = picture
+    return Clip(
+        frames=frames,
+        sound=sound,
+        valid_frames=len(pictures),
+        valid_samples=valid_samples,
+        seen=bool(pictures),
+        heard=valid_samples > 0,
+        start=begin,
+        end=begin + spec.seconds,
+    )
+
+
+def place(
+    duration: float,
+    seconds: float,
+    *,
+    start: float | None = None,
+    fraction: float | None = None,
+    centre: float | None = None,
+) -> float:
+    """Return the second at which a clip of `seconds` starts in a video of `duration`.
+
+    Exactly one is given: `start` itself, the `fraction` of the room there is for it, or the `centre` of the clip, which
+    is then moved so that the clip lies within the video. A clip longer than the video starts at 0.
+    """
+    room = max(0.0, duration - seconds)
+    match start, fraction, centre:
+        case float() | int(), None, None:
+            return max(0.0, start)
+        case None, float() | int(), None:
+            return fraction * room
+        case None, None, float() | int():
+            return min(max(centre - seconds / 2, 0.0), room)
+    raise ValueError(f"one of start, fraction and centre places a clip, not {start}, {fraction}, {centre}")
+
+
+def _as_long_as(info: MediaInfo, spec: ClipSpec) -> ClipSpec:
+    """Return the spec of one clip that is the whole video, or as much of it as `spec` allows."""
+    frames = min(spec.frames, max(1, round(info.duration * spec.fps)))
+    seconds = frames / spec.fps if frames else info.duration
+    return replace(spec, frames=frames, sound_samples=min(spec.samples, round(seconds * spec.sound_rate)))
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        container: InputContainer = av.open(str(path))
+        return container
+    except FileNotFoundError as error:
+        raise MediaError(Reason.MISSING_FILE, f"{path}: no such file") from error
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(Reason.UNREADABLE, f"{path}: {error.strerror}") from error
+
+
+def _info(container: InputContainer) -> MediaInfo:
+    video, audio = picture_stream(container), sound_stream(container)
+    main = video or audio
+    if main is None:
+        raise MediaError(Reason.UNREADABLE, f"{container.name}: neither pictures nor sound that can be decoded")
+    if main.duration is not None and main.time_base is not None:
+        duration = float(main.duration * main.time_base)
+    else:  # WebM keeps no duration by stream
+        duration = (container.duration or 0) / av.time_base
+    fps = float(video.average_rate or 0) if video else 0.0
+    frames = (video.frames or round(duration * fps)) if video else 0
+    return MediaInfo(duration, fps, frames, video is not None, audio is not None)
+
+
+def _read_pictures(
+    container: InputContainer, stream: VideoStream, path: Path, spec: ClipSpec, begin: float, track: Track | None
+) -> list[Picture]:
+    times = begin + (np.arange(spec.frames, dtype=np.float64) + 0.5) / spec.fps
+    if track is None or spec.region == "frame":
+        return read_frames(container, stream, times, lambda picture: cut_region(picture, spec.region, spec.size))
+    pictures = read_frames(container, stream, times, lambda picture: picture)
+    boxes = track(path=path, frames=np.stack(pictures), times=times[: len(pictures)]) if pictures else None
+    if boxes is None:
+        return [cut_region(picture, spec.region, spec.size) for picture in pictures]
+    boxes = fill_gaps(boxes)
+    if boxes is None:
+        raise MediaError(Reason.NO_FACE, f"{path}: no face from {begin:.3f} s on")
+    return [cut_tracked(picture, box, spec.region, spec.size) for picture, box in zip(pictures, boxes, strict=True)]

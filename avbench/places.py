@@ -1,0 +1,41 @@
+"""Where things lie: the cache, the results, and the files that ship with avbench."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Return the folder of demo data and fetched weights: $AVBENCH_CACHE or ~/.cache/avbench."""
+    return Path(os.environ.get("AVBENCH_CACHE") or "~/.cache/avbench").expanduser()
+
+
+def results_folder() -> Path:
+    """Return the folder of runs and trainings: $AVBENCH_RESULTS or ./results."""
+    return Path(os.environ.get("AVBENCH_RESULTS") or "results")
+
+
+def shipped(name: str) -> Path:
+    """Return a shipped folder such as "protocols": inside the installed package, else in the checkout."""
+    inside = Path(str(files("avbench"))) / name
+    return inside if inside.is_dir() else inside.parents[1] / name
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it at the end, so that nobody meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

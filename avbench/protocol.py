@@ -1,0 +1,86 @@
+"""Protocols: what is trained on, what is judged, and every detail that makes the number honest."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from avbench.errors import UserError
+from avbench.places import shipped
+from avbench.types import DatasetSpec, Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A frozen description of one evaluation.
+
+    `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
+    (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of databases without a split.
+    `strict_identity` drops test fakes that name a training identity. `test_on="all"` judges every sample of the
+    test database. `reported` holds published values, by detector, task and metric.
+    """
+
+    name: str
+    version: int
+    train: str
+    test: str
+    title: str = ""
+    placements: tuple[Placement, ...] = ()
+    fold: int = 1
+    select_on: Literal["validation", "test"] = "validation"
+    strict_identity: bool = False
+    test_on: Literal["test", "all"] = "test"
+    test_distribution: Literal["natural", "balanced"] = "natural"
+    reported: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, ready for JSON."""
+        return asdict(self)
+
+    def digest(self) -> str:
+        """Return a hash of everything that shapes the result (not titles, not published values)."""
+        shaping = {k: v for k, v in asdict(self).items() if k not in {"title", "reported"}}
+        return digest_of(shaping)
+
+
+def digest_of(value: Any) -> str:
+    """Return the sha256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()) -> dict[str, Protocol]:
+    """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's family."""
+    found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
+    for protocol in [*_shipped(), *declared]:
+        found[protocol.name] = protocol
+    return dict(sorted(found.items()))
+
+
+def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, str]]:
+    for name in datasets:
+        yield f"within_{name}", name, name
+    crossed = [name for name, spec in datasets.items() if not spec.stands_in_for]
+    for train, test in itertools.permutations(crossed, 2):
+        yield f"cross_{train}_to_{test}", train, test
+
+
+def _shipped() -> Iterator[Protocol]:
+    for path in sorted(shipped("protocols").glob("*.yaml")):
+        yield read(path)
+
+
+def read(path: Path) -> Protocol:
+    """Read one protocol from YAML; UserError for a field that is unknown or missing."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+        values["placements"] = tuple(values.get("placements", ()))
+        return Protocol(**values)
+    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a protocol: {error}") from error

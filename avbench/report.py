@@ -1,0 +1,267 @@
+"""Cards to tables: one run in the terminal, many side by side with their spread over seeds, and all as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tabulate import tabulate
+
+from avbench.builtin import avbench_metrics
+from avbench.errors import UserError
+
+Card = Mapping[str, Any]
+HEADLINE = ("acc", "auc", "majority", "balanced_acc", "eer", "ap")
+_TITLES = {spec.name: spec.title for spec in avbench_metrics()}
+_RANK = {name: place for place, name in enumerate([*HEADLINE, *_TITLES])}
+_LEVELS = ("video", "clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of texts, which every output format renders in its own way."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def percent(value: float | None) -> str:
+    """Show a share as percent with one decimal; nothing known as a dash."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def with_interval(entry: Mapping[str, Any] | None) -> str:
+    """Show a measured value as 93.1 [90.2, 95.4]; a star says that there were few clusters."""
+    if entry is None or entry["value"] is None:
+        return "–"
+    if entry.get("ci95") is None:
+        return percent(entry["value"])
+    low, high = entry["ci95"]
+    return f"{percent(entry['value'])} [{percent(low)}, {percent(high)}]{'*' if entry.get('few_clusters') else ''}"
+
+
+def published(value: float | None) -> str:
+    """Show a published share as percent with the two decimals that papers print."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def title(card: Card) -> str:
+    """Name a run in one line, demo data first so that nobody overlooks it."""
+    protocol, detector = card["protocol"], card["detector"]
+    parts = [
+        detector.get("title") or detector["name"], f"{protocol['name']} v{protocol['version']}",
+        {"binary": "binary", "four_class": "four-class"}[card["task"]], f"seed {card['seed']}",
+    ]
+    return " · ".join(["DEMO DATA"] * is_demo(card) + parts)
+
+
+def is_demo(card: Card) -> bool:
+    """Whether a card's numbers come from demo data."""
+    return "demo data" in card.get("marks", [])
+
+
+def settings_of(card: Card) -> Iterator[tuple[str, str]]:
+    """Yield (placement, level) in the order in which the card reports them."""
+    metrics = card.get("metrics", {})
+    order = [p for p in card["protocol"].get("placements", ()) if p in metrics]
+    for placement in [*order, *(p for p in metrics if p not in order)]:
+        for level in sorted(metrics[placement], key=_LEVELS.index):
+            yield placement, level
+
+
+def reported_setting(card: Card) -> tuple[str, str] | None:
+    """Return the setting that published values stand beside: one labelled clip a video, else the headline."""
+    settings = list(settings_of(card))
+    return ("labelled", "video") if ("labelled", "video") in settings else settings[0] if settings else None
+
+
+def metric_table(card: Card, names: Sequence[str] | None = None) -> Table:
+    """Return metrics by row and placement by column; `names` picks rows (default: all, the headline first)."""
+    settings = list(settings_of(card))
+    entries = {setting: card["metrics"][setting[0]][setting[1]] for setting in settings}
+    found = sorted({name for one in entries.values() for name in one} | set(card.get("reported", {})), key=_rank)
+    reported, beside = card.get("reported", {}), reported_setting(card)
+    head, rows = ["%"], []
+    for placement, level in settings:
+        head += [f"{placement}, per {level}"]
+        head += ["reported"] if reported and (placement, level) == beside else []
+    shown = found if names is None else [name for name in names if name in found]
+    for name in shown:
+        row = [_TITLES.get(name, name)]
+        for setting in settings:
+            row.append(with_interval(entries[setting].get(name)))
+            row += [published(reported.get(name))] if reported and setting == beside else []
+        rows.append(tuple(row))
+    return Table(title(card), tuple(head), tuple(rows), tuple(_notes(card, shown, entries.values())))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return _RANK.get(name, len(_RANK)), name
+
+
+def _notes(card: Card, shown: Sequence[str], settings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    entries = [(name, one[name]) for one in settings for name in shown if name in one]
+    undefined = [(name, entry["note"]) for name, entry in entries if "note" in entry]
+    yield from dict.fromkeys(f"{_TITLES.get(name, name)}: {note}" for name, note in undefined)
+    if any(entry.get("few_clusters") for _, entry in entries):
+        yield "* few clusters: fewer than ten, the interval is a rough guide only"
+    for ceiling in list(card.get("ceilings", {}).values())[:1]:
+        about = next(iter(ceiling.values()))
+        yield (f"a perfect detector of {about['stream']} alone would reach "
+               f"Acc {percent(about['acc'])}, AUC {percent(about['auc'])} here")
+
+
+def confusion_tables(card: Card) -> Iterator[Table]:
+    """Yield the confusion matrix of each setting with its row shares."""
+    for placement, level in settings_of(card):
+        found = card["confusion"][placement][level]
+        rows = []
+        for name, counts in zip(found["labels"], found["matrix"], strict=True):
+            total = sum(counts)
+            rows.append((name, *(f"{n} ({percent(n / total) if total else '–'} %)" for n in counts)))
+        yield Table(f"Confusion, {placement}, per {level}", ("true \\ called", *found["labels"]), tuple(rows))
+
+
+def count_lines(card: Card) -> Iterator[str]:
+    """Yield what was judged, what was not, and why."""
+    counts = card.get("counts")
+    if not counts:
+        return
+    total = counts["scored"] + counts["unscored"]
+    classes = ", ".join(f"{name} {n}" for name, n in counts["by_class"].items() if n)
+    share = percent(counts["scored"] / total if total else None)
+    yield f"{counts['scored']} of {total} videos scored ({share} %): {classes}"
+    if counts["unscored"]:
+        yield "without a score: " + ", ".join(f"{reason} {n}" for reason, n in counts["reasons"].items())
+
+
+def origin_lines(card: Card) -> Iterator[str]:
+    """Yield where the numbers come from: run, data, training, marks."""
+    yield f"run {card['id']} ({card['status']}), preset {card['detector'].get('preset') or 'none'}"
+    for name in ("train", "test"):
+        if about := card.get("data", {}).get(name):
+            who = f"by {about.get('identity_is', 'identity')}: {about['identities']}"
+            yield f"{name}: {about['title']}, {about['n']} videos ({who})"
+    training = card.get("training", {})
+    if training.get("chosen_epoch") is not None:
+        yield f"epoch {training['chosen_epoch']} chosen by {training.get('selected_on', 'unknown')}"
+    if card.get("marks"):
+        yield f"marks: {', '.join(card['marks'])}"
+
+
+def terminal(card: Card) -> str:
+    """Return a run as text: headline metrics with 95 % intervals, confusion matrices, what has no score."""
+    if not card.get("metrics"):
+        return f"{title(card)}\n{card.get('error') or card['status']}: nothing measured yet ({card['id']})"
+    headline = [*HEADLINE, *(f"collapsed_{name}" for name in ("acc", "auc"))]
+    blocks = [_text(metric_table(card, headline)), *(_text(table) for table in confusion_tables(card))]
+    return "\n\n".join([*blocks, "\n".join([*count_lines(card), *origin_lines(card)])])
+
+
+def _text(table: Table) -> str:
+    body = tabulate(table.rows, headers=table.head, tablefmt="simple", disable_numparse=True,
+                    colalign=("left", *["right"] * (len(table.head) - 1)))
+    return "\n".join([table.title, body, *table.notes])
+
+
+def summary_table(cards: Sequence[Card]) -> Table:
+    """Return one row per finished run and placement: Acc and AUC with intervals, published values, marks."""
+    head = ("detector", "protocol", "task", "seed", "placement", "videos", "Acc %", "reported", "AUC %", "reported",
+            "majority %", "marks")
+    rows = []
+    for card, placement, entries in _by_video(cards):
+        beside = card.get("reported", {}) if (placement, "video") == reported_setting(card) else {}
+        acc, auc = entries.get("acc"), entries.get("auc")
+        rows.append((
+            *_names(card), str(card["seed"]), placement, str(acc["n"]) if acc else "–",
+            with_interval(acc), published(beside.get("acc")), with_interval(auc), published(beside.get("auc")),
+            percent(entries["majority"]["value"]) if "majority" in entries else "–", ", ".join(card.get("marks", [])),
+        ))
+    return _without_empty_columns(Table("Runs", head, tuple(rows)))
+
+
+def spread_table(cards: Sequence[Card]) -> Table:
+    """Return mean, standard deviation and range over seeds and folds of the same cell; scores are never pooled."""
+    groups: dict[tuple[str, ...], list[tuple[Card, Mapping[str, Any]]]] = {}
+    for card, placement, entries in _by_video(cards):
+        marks = ", ".join(mark for mark in card.get("marks", []) if mark != "few clusters")
+        about = [card["detector"].get("version"), card.get("training", {}).get("config")]
+        configuration = json.dumps(about, sort_keys=True)
+        groups.setdefault((*_names(card), placement, marks, configuration), []).append((card, entries))
+    rows = []
+    for (*names, marks, _), members in groups.items():
+        if len(members) > 1:
+            values = [[entries.get(name, {}).get("value") for _, entries in members] for name in ("acc", "auc")]
+            rows.append((*names, str(len(members)), *(spread(v) for v in values), marks))
+    head = ("detector", "protocol", "task", "placement", "runs", "Acc %", "AUC %", "marks")
+    title = "Over seeds and folds: mean ± standard deviation (lowest to highest)"
+    return _without_empty_columns(Table(title, head, tuple(rows)))
+
+
+def _by_video(cards: Sequence[Card]) -> Iterator[tuple[Card, str, Mapping[str, Any]]]:
+    for card in _finished(cards):
+        for placement, level in settings_of(card):
+            if level == "video":
+                yield card, placement, card["metrics"][placement][level]
+
+
+def _without_empty_columns(table: Table) -> Table:
+    kept = [i for i in range(len(table.head)) if any(row[i] for row in table.rows)]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return Table(table.title, tuple(table.head[i] for i in kept), rows, table.notes)
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Show mean ± sample standard deviation (range) of several runs."""
+    known = [v for v in values if v is not None]
+    if len(known) < 2:
+        return percent(known[0] if known else None)
+    return f"{percent(mean(known))} ± {percent(stdev(known))} ({percent(min(known))} to {percent(max(known))})"
+
+
+def _names(card: Card) -> tuple[str, str, str]:
+    """Name what must agree for runs to be compared: the detector's preset and the protocol's version included."""
+    detector, protocol = card["detector"], card["protocol"]
+    preset = f" ({detector['preset']})" if detector.get("preset") not in {None, "default"} else ""
+    return detector["name"] + preset, f"{protocol['name']} v{protocol['version']}", card["task"].replace("_", "-")
+
+
+def _finished(cards: Sequence[Card]) -> list[Card]:
+    finished = [card for card in cards if card.get("metrics")]
+    if not finished:
+        raise UserError("no finished run among these; run avbench run first, or name other runs")
+    return sorted(finished, key=lambda card: (*_names(card), card["seed"], card["id"]))
+
+
+def summary(cards: Sequence[Card]) -> str:
+    """Return several runs as text: one row each, then the spread of those that differ in seed or fold alone."""
+    tables = [summary_table(cards), spread_table(cards)]
+    return "\n\n".join(_text(table) for table in tables if table.rows)
+
+
+def markdown(cards: Sequence[Card]) -> str:
+    """Return runs as GitHub Markdown: the summary, then every metric and confusion matrix of each run."""
+    blocks = [_markdown(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    for card in _finished(cards):
+        blocks += [_markdown(table) for table in (metric_table(card), *confusion_tables(card))]
+        blocks.append("\n".join(f"- {line}" for line in [*count_lines(card), *origin_lines(card)]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in table.rows]
+    body = tabulate(escaped, headers=table.head, tablefmt="github", disable_numparse=True)
+    return "\n\n".join([f"## {table.title}", body, *table.notes])
+
+
+def html(cards: Sequence[Card], folder: Path) -> Path:
+    """Write `folder`/report.html, one self-contained page; see `avbench.report_html`."""
+    from avbench import report_html
+
+    return report_html.html(cards, folder)

@@ -1,0 +1,110 @@
+"""Cards to one self-contained HTML page: tables that sort on a click, figures inside, nothing fetched."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from avbench.places import written_whole
+from avbench.report import (
+    Table,
+    confusion_tables,
+    count_lines,
+    is_demo,
+    metric_table,
+    origin_lines,
+    spread_table,
+    summary_table,
+    title,
+)
+
+Card = Mapping[str, Any]
+
+_STYLE = """
+:root { --ink: #22303c; --soft: #5f6d79; --line: #e1e7ec; --back: #f5f8fa; --accent: #2c7a9c; --warn: #c8405a; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
+h1 { font-size: 26px; margin: 0 0 20px; } h2 { font-size: 19px; margin: 0 0 4px; }
+h3 { font-size: 15px; margin: 24px 0 6px; }
+section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 22px 24px;
+  margin-bottom: 24px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
+th, td { padding: 6px 14px 6px 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
+td:not(:first-child), th:not(:first-child) { text-align: right; padding-left: 14px; }
+th { color: var(--soft); font-weight: 600; cursor: pointer; } th:hover { color: var(--accent); }
+th[data-order="1"]::after { content: " \\25B2"; } th[data-order="-1"]::after { content: " \\25BC"; }
+.mark { display: inline-block; border: 1px solid var(--warn); color: var(--warn); border-radius: 99px; padding: 0 10px;
+  font-size: 12.5px; margin: 4px 6px 4px 0; }
+.soft { color: var(--soft); font-size: 13.5px; margin: 6px 0; }
+.figures { display: flex; flex-wrap: wrap; gap: 20px; margin-top: 20px; }
+.figures img { max-width: 100%; height: auto; }
+nav a { color: var(--accent); text-decoration: none; display: block; padding: 2px 0; }
+"""
+_SCRIPT = """
+for (const head of document.querySelectorAll("th")) head.onclick = () => {
+  const order = head.dataset.order === "1" ? -1 : 1, table = head.closest("table"), body = table.tBodies[0];
+  for (const other of table.querySelectorAll("th")) delete other.dataset.order;
+  head.dataset.order = order;
+  const key = row => row.cells[head.cellIndex].textContent;
+  const compare = (a, b) => { const x = parseFloat(a), y = parseFloat(b);
+    return isNaN(x) || isNaN(y) ? a.localeCompare(b) : x - y; };
+  [...body.rows].sort((a, b) => order * compare(key(a), key(b))).forEach(row => body.append(row));
+};
+"""
+
+
+def html(cards: Sequence[Card], folder: Path) -> Path:
+    """Write `folder`/report.html of finished runs and return its path.
+
+    A run's figures are the SVG files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
+    """
+    tables = [_table(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.get("metrics")]
+    links = "".join(f'<a href="#{escape(card["id"], quote=True)}">{escape(title(card))}</a>' for card, _ in runs)
+    demo = ' <span class="mark">demo data</span>' if any(is_demo(card) for card, _ in runs) else ""
+    overview = f"{''.join(tables)}<h3>Runs in detail</h3><nav>{links}</nav>"
+    details = "".join(_run(card, figures) for card, figures in runs)
+    body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>avbench results</title><style>{_STYLE}</style></head><body><main>{body}</main>"
+        f"<script>{_SCRIPT}</script></body></html>\n"
+    )
+    path = folder / "report.html"
+    with written_whole(path) as temporary:
+        temporary.write_text(page, "utf-8")
+    return path
+
+
+def _run(card: Card, figures: Sequence[Path]) -> str:
+    marks = "".join(f'<span class="mark">{escape(mark)}</span>' for mark in card.get("marks", []))
+    lines = "<br>".join(escape(line) for line in [*count_lines(card), *origin_lines(card)])
+    tables = _table(metric_table(card), heading=False) + "".join(_table(table) for table in confusion_tables(card))
+    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{_inline(path)}">' for path in figures)
+    head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
+    return f'{head}<p class="soft">{lines}</p>{tables}<div class="figures">{drawn}</div></section>'
+
+
+def _table(table: Table, *, heading: bool = True) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in table.notes)
+    name = f"<h3>{escape(table.title)}</h3>" if heading else ""
+    return f'{name}<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{notes}'
+
+
+def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
+    for place in [folder / card["id"], *([folder] if alone else [])]:
+        if found := sorted((place / "figures").glob("*.svg")):
+            return found
+    return []
+
+
+def _inline(path: Path) -> str:
+    """Return a data address: as an image of its own, a figure's ids cannot clash with another's."""
+    return "data:image/svg+xml;base64," + b64encode(path.read_bytes()).decode()

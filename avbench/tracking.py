@@ -1,0 +1,141 @@
+"""MLflow, as an observer of runs: parameters, curves, metrics, confusion matrices and files of every card."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbench.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "avbench"
+_running: dict[str, tuple[MlflowClient, str]] = {}
+
+
+@hookimpl
+def avbench_run_started(card: dict[str, Any], folder: Path) -> None:
+    """Open an MLflow run and log the parameters."""
+    if os.environ.get("AVBENCH_MLFLOW", "on") != "off":
+        _running[card["id"]] = _open(card, folder)
+
+
+@hookimpl
+def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, float]) -> None:
+    """Log the values of an epoch."""
+    if card["id"] in _running:
+        client, run = _running[card["id"]]
+        _log_metrics(client, run, values, epoch)
+
+
+@hookimpl
+def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+    """Log metrics, tables, figures and files, and close the run."""
+    if card["id"] in _running:
+        client, run = _running.pop(card["id"])
+        _complete(client, run, card, folder, curves=bool(card["training"].get("reused")))
+
+
+def log_run(card: dict[str, Any], folder: Path) -> str:
+    """Log a finished run afterwards, by the same code; return the MLflow run id."""
+    client, run = _open(card, folder)
+    _complete(client, run, card, folder, curves=True)
+    return run
+
+
+def _client(results: Path) -> MlflowClient:
+    """Return a client of MLFLOW_TRACKING_URI, else of a sqlite store in the results folder."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from mlflow import MlflowClient
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment(client: MlflowClient, results: Path) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    own_store = not os.environ.get("MLFLOW_TRACKING_URI")
+    artifacts = (results.resolve() / "mlflow-artifacts").as_uri() if own_store else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+
+
+def _open(card: dict[str, Any], folder: Path) -> tuple[MlflowClient, str]:
+    results = folder.parents[1]
+    client = _client(results)
+    experiment = _experiment(client, results)
+    tags = {"mlflow.runName": card["id"], "avbench.run": card["id"], "avbench.marks": ", ".join(card["marks"])}
+    if card.get("group"):
+        tags["mlflow.parentRunId"] = _parent(client, experiment, card["group"])
+    run = str(client.create_run(experiment, tags=tags).info.run_id)
+    from mlflow.entities import Param
+
+    client.log_batch(run, params=[Param(name, str(value)[:500]) for name, value in _parameters(card).items()])
+    return client, run
+
+
+def _parent(client: MlflowClient, experiment: str, group: str) -> str:
+    found = client.search_runs([experiment], f"tags.`avbench.group` = '{group}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    parent = client.create_run(experiment, tags={"mlflow.runName": group, "avbench.group": group})
+    client.set_terminated(parent.info.run_id)
+    return str(parent.info.run_id)
+
+
+def _parameters(card: dict[str, Any]) -> dict[str, Any]:
+    config = card["training"].get("config", {})
+    parameters = {
+        "detector": card["detector"]["name"], "detector_version": card["detector"]["version"],
+        "preset": card["detector"]["preset"], "protocol": card["protocol"]["name"],
+        "protocol_version": card["protocol"]["version"], "fold": card["data"]["fold"], "task": card["task"],
+        "seed": card["seed"], "device": card["device"], "test_digest": card["data"]["test"]["digest"],
+    }
+    parameters |= {f"data.{part}": card["data"][part]["title"] for part in ("train", "test") if part in card["data"]}
+    parameters |= {f"n.{part}": card["data"][part]["n"] for part in ("train", "validation", "test") if part in card["data"]}
+    parameters |= {f"set.{name}": value for name, value in config.get("settings", {}).items()}
+    for stage in config.get("stages", []):
+        parameters |= {f"{stage['name']}.{name}": value for name, value in stage.items() if name != "name"}
+    return parameters | {f"weights.{name}": sha for name, sha in card["training"].get("weights", {}).items()}
+
+
+def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path, *, curves: bool) -> None:
+    import pandas as pd
+
+    if curves and (folder / "curves.csv").is_file():
+        for row in pd.read_csv(folder / "curves.csv").to_dict("records"):
+            _log_metrics(client, run, {k: v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
+    measured: dict[str, float | None] = {}
+    for placement, levels in card["metrics"].items():
+        for level, metrics in levels.items():
+            for name, entry in metrics.items():
+                low, high = entry.get("ci95") or (None, None)
+                key = f"{placement}.{level}.{name}"
+                measured |= {key: entry["value"], f"{key}.low": low, f"{key}.high": high}
+    _log_metrics(client, run, measured, 0)
+    for placement, levels in card["confusion"].items():
+        for level, confusion in levels.items():
+            rows = [{"true": label, **dict(zip(confusion["labels"], row, strict=True))}
+                    for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)]
+            client.log_table(run, pd.DataFrame(rows), f"confusion/{placement}_{level}.json")
+    for name in ("card.json", "scores.parquet", "curves.csv"):
+        if (folder / name).is_file():
+            client.log_artifact(run, str(folder / name))
+    if (folder / "figures").is_dir():
+        client.log_artifacts(run, str(folder / "figures"), "figures")
+    client.set_terminated(run)
+
+
+def _log_metrics(client: MlflowClient, run: str, values: Mapping[str, float | None], step: int) -> None:
+    """Log the values that there are in one write."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    known = {name: float(value) for name, value in values.items() if value is not None and value == value}
+    client.log_batch(run, metrics=[Metric(name, value, now, step) for name, value in known.items()])

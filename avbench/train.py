@@ -1,0 +1,264 @@
+"""The training loop: micro-batches, schedule, selection on validation data, exact resume, on Lightning Fabric."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+
+from avbench import checkpoint
+from avbench.config import Config, learned_label
+from avbench.data import ClipRequest
+from avbench.detector import Detector
+from avbench.errors import UserError
+from avbench.evaluate import Faults, Loading, batches_of, load, score
+from avbench.placement import labelled
+from avbench.places import written_whole
+from avbench.plugins import load_object
+from avbench.progress import Progress, silent
+from avbench.selection import Quality, quality
+from avbench.types import DetectorSpec, Sample, Stage
+
+SAVE_SECONDS = 180.0
+WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training is made of; `id` is a hash of all of it."""
+
+    id: str
+    folder: Path
+    spec: DetectorSpec
+    config: Config
+    seed: int
+    train: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+    about: dict[str, Any]
+
+
+def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
+    """Construct a detector; its random weights are a function of the seed."""
+    torch.manual_seed(seed)
+    detector = load_object(spec.load, f"detector {spec.name}")(config)
+    if not isinstance(detector, Detector):
+        raise UserError(f"detector {spec.name}: {spec.load} is not an avbench.detector.Detector")
+    return detector
+
+
+def fit(plan: Plan, fabric: Fabric, loading: Loading, *, progress: Progress = silent,
+        on_epoch: OnEpoch = lambda epoch, values: None) -> dict[str, Any]:
+    """Train, or return the record of a training that is finished; an interrupted one goes on where it stopped.
+
+    The folder ends with weights.safetensors (the chosen epoch), curves.csv and training.json, whose content is
+    returned: chosen_epoch, selected_on, threshold, seconds, clips_per_second, failed files.
+    """
+    record = plan.folder / RECORD
+    if record.is_file():
+        return {**json.loads(record.read_text("utf-8")), "reused": True}
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    return _Training(plan, fabric, loading, progress, on_epoch).run()
+
+
+class _Training:
+    """The state of one training: the detector, the curves so far, the best epoch so far."""
+
+    def __init__(self, plan: Plan, fabric: Fabric, loading: Loading, progress: Progress, on_epoch: OnEpoch) -> None:
+        self.plan, self.fabric, self.loading, self.progress, self.on_epoch = plan, fabric, loading, progress, on_epoch
+        self.detector = build(plan.spec, plan.config, plan.seed)
+        self.detector.start({k: w.path for k, w in plan.config.weights.items() if w.path is not None})
+        self.detector.to(fabric.device)
+        self.faults = Faults(len(plan.train) + len(plan.validation), loading)
+        self.curves: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {}
+        self.seconds = 0.0
+        self.clips = 0
+        self.saves = 0
+
+    def run(self) -> dict[str, Any]:
+        state = checkpoint.load_state(self.plan.folder)
+        for number, stage in enumerate(self.plan.config.stages):
+            self.detector.begin_stage(stage)
+            if state is None or number >= state["stage"]:
+                self._stage(number, stage, state if state is not None and number == state["stage"] else None)
+        return self._finish()
+
+    def _stage(self, number: int, stage: Stage, state: dict[str, Any] | None) -> None:
+        samples = [s for s in self.plan.train if stage.samples == "all" or s.forgery == 0]
+        batches = len(samples) // stage.batch or 1
+        steps = -(-batches // stage.accumulate)
+        optimizer, schedule = self.detector.optimizer(stage, steps * stage.epochs)
+        if state is not None:
+            self._restore(state, optimizer, schedule)
+        model, optimizer = self.fabric.setup(self.detector, optimizer)
+        first = (state["epoch"], state["step"]) if state is not None else (0, 0)
+        stream = load(self.detector, self._micro_batches(samples, stage, number, first), self.loading)
+        total = stage.epochs * batches * min(stage.batch, len(samples))
+        done = (first[0] * batches + first[1] * stage.accumulate) * stage.batch
+        saved = time.monotonic()
+        with self.progress(stage.name, total, min(done, total)) as bar:
+            for epoch in range(first[0], stage.epochs):
+                losses: list[dict[str, float]] = []
+                start = time.monotonic()
+                for step in range(first[1] if epoch == first[0] else 0, steps):
+                    losses.append(self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream))
+                    if schedule is not None:
+                        schedule.step()
+                    self.detector.after_step()
+                    bar.advance(min(stage.accumulate * stage.batch, len(samples)), loss=losses[-1]["loss"])
+                    if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps:
+                        self._save(number, epoch, step + 1, optimizer, schedule)
+                        saved = time.monotonic()
+                self.seconds += time.monotonic() - start
+                self._epoch_ended(number, stage, epoch, losses, optimizer)
+                self._save(number, epoch + 1, 0, optimizer, schedule)
+                saved = time.monotonic()
+
+    def _micro_batches(self, samples: Sequence[Sample], stage: Stage, number: int,
+                       first: tuple[int, int]) -> Iterator[Sequence[ClipRequest]]:
+        """Yield this rank's micro-batches from (epoch, step) on; what a sample gets depends on (seed, epoch) alone."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for epoch in range(first[0], stage.epochs):
+            seed = self.plan.seed * 1009 + number
+            requests = labelled(samples, self.plan.config.clip, seed, epoch)
+            order = np.random.default_rng((self.plan.seed, number, epoch)).permutation(len(requests))
+            shuffled = [requests[i] for i in order]
+            batches = batches_of(shuffled, stage.batch)
+            whole = [b for b in batches if len(b) == stage.batch] or batches
+            skip = first[1] * stage.accumulate if epoch == first[0] else 0
+            for batch in whole[skip:]:
+                yield from batches_of(batch[rank::world], self._micro(stage))
+
+    def _micro(self, stage: Stage) -> int:
+        if stage.micro_batch is not None:
+            return stage.micro_batch
+        return 4 if self.fabric.device.type == "cpu" else stage.batch
+
+    def _step(self, model: Any, optimizer: Any, stage: Stage, number: int, epoch: int, step: int, batches: int,
+              samples: int, stream: Iterator[Any]) -> dict[str, float]:
+        """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step."""
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        torch.manual_seed(hash((self.plan.seed, number, epoch, step, rank)) % 2**63)
+        count = min(stage.accumulate, batches - step * stage.accumulate)
+        own = len(range(rank, min(stage.batch, samples), world))
+        micro = count * -(-own // self._micro(stage))
+        self.detector.train()
+        total: dict[str, float] = {}
+        for k in range(micro):
+            loaded = next(stream)
+            self.faults.note(loaded)
+            if loaded.batch is None:
+                continue
+            batch = loaded.batch.to(self.fabric.device)
+            share = len(batch) / (own * count)
+            with self.fabric.no_backward_sync(model, enabled=k + 1 < micro) if world > 1 else nullcontext():
+                output = model(batch)
+                losses = self.detector.loss(output, batch)
+                self.fabric.backward(losses["loss"] * share)
+            self.clips += len(batch)
+            for name, value in losses.items():
+                total[name] = total.get(name, 0.0) + float(value.detach()) * share
+        self._clip(model, optimizer, stage)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if not np.isfinite(total.get("loss", 0.0)):
+            raise UserError(f"the loss is {total['loss']} in epoch {epoch + 1}; lower the rate with --set lr={stage.lr / 10:g}")
+        return total or {"loss": float("nan")}
+
+    def _clip(self, model: Any, optimizer: Any, stage: Stage) -> None:
+        if stage.clip_norm and stage.clip_scaled:
+            torch.nn.utils.clip_grad_norm_(self.detector.parameters(), stage.clip_norm)
+        elif stage.clip_norm:
+            self.fabric.clip_gradients(model, optimizer, max_norm=stage.clip_norm, error_if_nonfinite=False)
+
+    def _epoch_ended(self, number: int, stage: Stage, epoch: int, losses: list[dict[str, float]], optimizer: Any) -> None:
+        names = dict.fromkeys(name for row in losses for name in row)
+        values = {name: float(np.mean([row[name] for row in losses if name in row])) for name in names}
+        values["lr"] = float(optimizer.param_groups[0]["lr"])
+        last_stage = number == len(self.plan.config.stages) - 1
+        if last_stage and self.plan.validation:
+            measured, threshold = self._validate()
+            values |= {"val_auc": measured.auc, "val_nll": measured.nll}
+            if not self.best or measured.better_than(Quality(self.best["auc"], self.best["nll"])):
+                self.best = {"epoch": epoch + 1, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
+                self._save_weights()
+        elif last_stage:
+            self.best = {"epoch": epoch + 1}
+            self._save_weights()
+        past = sum(s.epochs for s in self.plan.config.stages[:number])
+        self.curves.append({"epoch": past + epoch + 1, **values})
+        if self.fabric.global_rank == 0:
+            with written_whole(self.plan.folder / CURVES) as temporary:
+                pd.DataFrame(self.curves).to_csv(temporary, index=False)
+            self.on_epoch(past + epoch + 1, values)
+
+    def _validate(self) -> tuple[Quality, float]:
+        """Score the validation clips, the same ones in every epoch, shared among the ranks."""
+        requests = labelled(self.plan.validation, self.plan.config.clip, self.plan.seed, 0)
+        keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
+        mine = batches_of(keyed, self.plan.config.eval_batch)[self.fabric.global_rank :: self.fabric.world_size]
+        place = {r.sample.id: i for i, r in enumerate(requests)}
+        table_RP = torch.zeros(len(requests), 6, dtype=torch.float64, device=self.fabric.device)
+        for loaded in load(self.detector, mine, self.loading):
+            self.faults.note(loaded)
+            for row in score(self.detector, loaded, self.fabric.device):
+                if row["score"] is not None:
+                    classes = [row[p] or 0.0 for p in ("p_rarv", "p_rafv", "p_farv", "p_fafv")]
+                    table_RP[place[row["id"]]] = torch.tensor([1.0, row["score"], *classes], dtype=torch.float64)
+        table_RP = self.fabric.all_reduce(table_RP, reduce_op="sum") if self.fabric.world_size > 1 else table_RP
+        table = table_RP.cpu().numpy()
+        scored = table[:, 0] > 0
+        truth = np.array([int(learned_label(self.plan.config, np.int64(r.forgery))) for r in requests])
+        return quality(truth[scored], table[scored, 1], table[scored, 2:], self.plan.config.task)
+
+    def _save_weights(self) -> None:
+        if self.fabric.global_rank == 0:
+            checkpoint.save_weights(self.detector, self.plan.folder / WEIGHTS, self.plan.about)
+
+    def _save(self, stage: int, epoch: int, step: int, optimizer: Any, schedule: Any) -> None:
+        self.saves += 1
+        if self.fabric.global_rank:
+            return
+        checkpoint.save_state(self.plan.folder, self.saves, self.detector, {
+            "stage": stage, "epoch": epoch, "step": step, "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict() if schedule is not None else None,
+            "scaler": self.fabric.strategy.precision.state_dict(), "curves": self.curves, "best": self.best,
+            "seconds": self.seconds, "clips": self.clips, "saves": self.saves,
+        })
+
+    def _restore(self, state: dict[str, Any], optimizer: Any, schedule: Any) -> None:
+        checkpoint.restore_model(self.detector, state)
+        optimizer.load_state_dict(state["optimizer"])
+        if schedule is not None:
+            schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.curves, self.best = state["curves"], state["best"]
+        self.seconds, self.clips, self.saves = state["seconds"], state["clips"], state["saves"]
+
+    def _finish(self) -> dict[str, Any]:
+        record = {
+            **self.plan.about, "id": self.plan.id, "chosen_epoch": self.best["epoch"],
+            "selected_on": "validation AUC" if "auc" in self.best else "last epoch",
+            "validation_auc": self.best.get("auc"), "threshold": self.best.get("threshold"),
+            "seconds": round(self.seconds, 2), "clips_per_second": round(self.clips / max(self.seconds, 1e-9), 2),
+            "failed_files": {name: str(reason) for name, reason in sorted(self.faults.seen.items())},
+            "parameters": sum(p.numel() for p in self.detector.parameters()),
+            "trainable": sum(p.numel() for p in self.detector.parameters() if p.requires_grad),
+        }
+        self.fabric.barrier()
+        if self.fabric.global_rank == 0:
+            with written_whole(self.plan.folder / RECORD) as temporary:
+                temporary.write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
+            for state in self.plan.folder.glob("state-*.pt"):
+                state.unlink()
+        return {**record, "reused": False}

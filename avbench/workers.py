@@ -1,0 +1,143 @@
+"""A process that does what it is asked, in order, and may die or hang while doing it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.util import get_temp_dir
+from typing import Any, TypeAlias
+
+import cv2
+import torch
+
+from avbench.types import Reason
+
+Work: TypeAlias = Callable[[Any], Any]
+Setup: TypeAlias = Callable[[], None]
+
+# Seconds after a task's time limit when a worker ends itself, in case its parent was killed and nobody else does.
+ORPHAN_SECONDS = 30
+
+
+class Fault(Exception):
+    """A worker died over its task (`decoder_crash`) or took too long (`decoder_timeout`)."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Worker:
+    """A process that answers `work(task)` to each task, in order, within `time_limit` seconds each.
+
+    `setup` runs in it first. Tensors come back through shared memory.
+    """
+
+    def __init__(self, work: Work, time_limit: float, setup: Setup | None = None) -> None:
+        self.time_limit = time_limit
+        self._arguments = work, time_limit, setup
+        self._asked: deque[Any] = deque()
+        self._start()
+
+    def ask(self, task: Any) -> None:
+        """Queue a task."""
+        if not self._asked:
+            self._since = time.monotonic()
+        self._asked.append(task)
+        with suppress(OSError):  # that the worker is dead is noticed when its answer is due
+            self._connection.send(task)
+
+    def answer(self) -> Any:
+        """Wait for the answer to the oldest task.
+
+        Raises Fault, after which only `restart` and `stop` make sense; RuntimeError if `setup` failed.
+        """
+        if not self._connection.poll(max(0.0, self._since + self.time_limit - time.monotonic())):
+            raise Fault(Reason.DECODER_TIMEOUT, f"loading took longer than {self.time_limit:g} s")
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join(1.0)
+            raise Fault(Reason.DECODER_CRASH, f"the loading process {_ending(self._process.exitcode)}") from None
+        if isinstance(answer, _SetupFailed):
+            raise RuntimeError(f"a loading process could not be set up: {answer.traceback}")
+        self._asked.popleft()
+        self._since = time.monotonic()
+        return answer
+
+    def restart(self) -> Any:
+        """Return the task that a fault was about; a new process has the tasks behind it."""
+        self.stop()
+        culprit, *others = self._asked
+        self._asked.clear()
+        self._start()
+        for task in others:
+            self.ask(task)
+        return culprit
+
+    def fresh(self, work: Work) -> Worker:
+        """Return another worker for other work, of the same limit and setup."""
+        return Worker(work, *self._arguments[1:])
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def _start(self) -> None:
+        get_temp_dir()  # this process makes and removes it; a worker that is killed could not remove its own
+        self._connection, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        process = context.Process  # type: ignore[attr-defined]
+        self._process = process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._since = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _SetupFailed:
+    traceback: str
+
+
+def _serve(connection: Connection, work: Work, time_limit: float, setup: Setup | None) -> None:
+    """Do tasks until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    try:
+        if setup is not None:
+            setup()
+    except Exception:
+        connection.send(_SetupFailed(traceback.format_exc()))
+        return
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    while connection in wait([connection, parent.sentinel]):
+        task = connection.recv()
+        _end_after(time_limit + ORPHAN_SECONDS)
+        connection.send(work(task))
+        _end_after(0)
+
+
+def _end_after(seconds: float) -> None:
+    """Have the system end this process after so many seconds, even if it hangs in a library; 0 calls it off."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _ending(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "closed its connection"
+    return f"was ended by {signal.Signals(-exitcode).name}" if exitcode < 0 else f"ended with exit code {exitcode}"

@@ -1,0 +1,120 @@
+"""Make the videos of one identity of FakeAVCeleb: real takes, a cloned voice, re-made lips, exchanged faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avbench_demo import forge
+from avbench_demo.cloning import imitate, mel_vocoder
+from avbench_demo.encoding import encode_sound, encode_video, join
+from avbench_demo.faces import Face
+from avbench_demo.performance import Performance, mouth, mouth_of, perform, with_mouth
+from avbench_demo.person import draw_person
+from avbench_demo.phonemes import say
+from avbench_demo.plan import FAKEAV, SEED, TYPES, Fake, Subject
+from avbench_demo.portrait import paint_portrait
+from avbench_demo.recording import WHOLE_STYLE, film, hear, loudness_gain
+from avbench_demo.speech import speak
+from avbench_demo.truth import write_truth
+
+Frames = NDArray[np.uint8]
+_STYLE = WHOLE_STYLE
+_LIPS = forge.Seam(resolution=0.4, tint=5.0, jitter=0.4, flicker=0.008)
+_SWAPS = {
+    "faceswap": forge.Seam(resolution=0.5, tint=4.0, jitter=0.4, flicker=0.008),
+    "fsgan": forge.Seam(resolution=0.42, tint=3.0, jitter=0.5, flicker=0.012),
+}
+
+
+def make_subject(subject: Subject, root: Path) -> int:
+    """Make all files of one identity; return their number."""
+    takes = [_Take(subject, number) for number in range(len(subject.takes))]
+    for take in takes:
+        take.write(root, "A", take.name, take.video, take.sound, take.performance)
+    for number, fake in enumerate(subject.fakes):
+        take, seed = takes[fake.take], [SEED, _STYLE.number, 500 + subject.number, number]
+        sound = take.clone(seed) if fake.category in "BD" else take.sound
+        video, shown = take.video, take.performance
+        if fake.category in "CD":
+            frames, shown = take.forge(fake, seed)
+            video = take.encode(frames)
+        take.write(root, fake.category, fake.name, video, sound, shown)
+    return len(takes) + len(subject.fakes)
+
+
+class _Take:
+    """One real recording, from which fakes start."""
+
+    def __init__(self, subject: Subject, number: int) -> None:
+        self.subject = subject
+        self.name, seconds = subject.takes[number]
+        self.seed = [SEED, _STYLE.number, subject.number, number]
+        self.person = draw_person(_looks(subject.number), subject.woman)
+        self.sentence = say(np.random.default_rng(self.seed), seconds, self.person.voice.pace)
+        self.speech = speak(self.sentence, self.person.voice, [*self.seed, 1])
+        self.sound = self._record(self.speech.sound)
+        self.face = Face(paint_portrait(self.person, _STYLE.studio, [*self.seed, 2]), self.person)
+        self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3])
+        self.video = self.encode(self.face.act(self.performance))
+
+    def encode(self, frames: Frames) -> bytes:
+        """Film and encode pictures."""
+        return encode_video(film(frames, _STYLE, [*self.seed, 4]), _STYLE.crf, _STYLE.preset)
+
+    def clone(self, seed: list[int]) -> bytes:
+        """The same words at the same time in a cloned voice, in the same room."""
+        speech = speak(self.sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2])
+        return self._record(mel_vocoder(speech, [*seed, 3]))
+
+    def _record(self, clean: NDArray[np.float32]) -> bytes:
+        return encode_sound(hear(clean, loudness_gain(clean, [*self.seed, 5]), _STYLE, [*self.seed, 6]))
+
+    def forge(self, fake: Fake, seed: list[int]) -> tuple[Frames, Performance]:
+        """Frames and what they show for a method that changes the picture."""
+        random = np.random.default_rng([*seed, 7])
+        shown = self.performance
+        lips_made = "wav2lip" in fake.method
+        if lips_made:
+            # Another performance of the same person: brows and head do not belong to this sound, only the lips do.
+            other = np.roll(self.speech.accent, len(self.speech.accent) // 3)
+            shown = perform(self.sentence, other, [*seed, 8])
+            lag = random.uniform(-0.08, 0.08) if fake.category == "C" else 0.0
+            shown = with_mouth(shown, mouth(self.sentence, random.uniform(0.7, 0.9), lag, 0.05))
+        if fake.donor >= 0:
+            method = fake.method.removesuffix("-wav2lip")
+            driven = forge.reenact(shown, 3 if method == "fsgan" else 2, 1.0 if method == "fsgan" else 0.6)
+            driven = driven if not lips_made else with_mouth(driven, mouth_of(shown))
+            frames = self._swap(driven, fake.donor, _SWAPS[method], seed)
+            shown = driven
+        else:
+            frames = self.face.act(shown)
+        if lips_made:
+            mask = forge.box_mask(140.0, 193.0, 36.0, 9.0)
+            frames = forge.paste(frames, frames, shown.head, mask, _LIPS, [*seed, 9], membrane=False)
+        return frames, shown
+
+    def _swap(self, driven: Performance, donor: int, seam: forge.Seam, seed: list[int]) -> Frames:
+        """Put the inner face of another identity on this one."""
+        stranger = draw_person(_looks(donor), self.subject.woman)
+        theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger)
+        mask = forge.oval_mask(128.0, 41.0, 56.0, 9.0)
+        return forge.paste(
+            self.face.act(driven), theirs.act(driven), driven.head, mask, seam, [*seed, 11], membrane=True
+        )
+
+    def write(
+        self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance
+    ) -> None:
+        """Write one file and its truth into the official folders."""
+        subject = self.subject
+        place = Path(FAKEAV, TYPES[category], subject.race, subject.gender, subject.identity, name)
+        join(video, sound, root / place)
+        write_truth(root / "truth" / place, shown, self.sentence, subject.identity)
+
+
+def _looks(number: int) -> list[int]:
+    """Seed of an identity's looks and voice."""
+    return [SEED, _STYLE.number, 1000 + number]

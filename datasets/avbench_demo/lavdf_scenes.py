@@ -1,0 +1,90 @@
+"""Make one original of LAV-DF and its three edits: another word in the sound, on the lips, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avbench_demo import forge
+from avbench_demo.cloning import imitate, pulse_vocoder
+from avbench_demo.encoding import decoded_samples, encode_sound, encode_video, join
+from avbench_demo.faces import Face
+from avbench_demo.layout import lavdf_row
+from avbench_demo.performance import FPS, mouth, mouth_of, perform, with_mouth
+from avbench_demo.person import draw_person
+from avbench_demo.phonemes import VOCABULARY, Sentence, lip_distance, say
+from avbench_demo.plan import LAVDF, SEED, Scene
+from avbench_demo.portrait import paint_portrait
+from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
+from avbench_demo.speech import speak
+from avbench_demo.truth import write_truth
+
+_SEAM = forge.Seam(resolution=0.42, tint=5.0, jitter=0.9, flicker=0.012)
+_SHORTEST, _LONGEST = 0.3, 0.9  # of a replaced word, seconds
+
+
+def make_scene(scene: Scene, root: Path) -> list[dict[str, Any]]:
+    """Make an original of LAV-DF and its edits; return their rows of metadata.json."""
+    style = LOCAL_STYLE
+    seed = [SEED, style.number, scene.number]
+    person = draw_person([SEED, style.number, 1000 + scene.speaker], scene.woman)
+    sentence, index, word = _sentence_and_edit(np.random.default_rng(seed), scene.seconds, person.voice.pace)
+    edited = sentence.with_word(index, word)
+    start, end = sentence.word_times[index]
+
+    speech = speak(sentence, person.voice, [*seed, 1])
+    cloned = pulse_vocoder(speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1]), [*seed, 3])
+    gain = loudness_gain(speech.sound, [*seed, 4])
+    clean = (speech.sound, forge.splice(speech.sound, cloned, start, end))
+    sounds = [encode_sound(hear(sound, gain, style, [*seed, 5])) for sound in clean]
+
+    face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
+    truth = perform(sentence, speech.accent, [*seed, 7])
+    frames = face.act(truth)
+    first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
+    lips = mouth(edited, strength=0.9, blur=0.045)
+    spoken = mouth_of(truth)
+    forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
+    patch = face.act(forged_truth, first, last)
+    mask = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
+    forged = frames.copy()
+    forged[first:last] = forge.paste(
+        frames[first:last], patch, truth.head[first:last], mask, _SEAM, [*seed, 8], membrane=False
+    )
+    videos = [encode_video(film(shown, style, [*seed, 9]), style.crf, style.preset) for shown in (frames, forged)]
+
+    rows = []
+    for forgery, name in enumerate(scene.names):
+        seen_fake, heard_fake = bool(forgery & 1), bool(forgery & 2)
+        file = f"{scene.split}/{name}"
+        join(videos[seen_fake], sounds[heard_fake], root / LAVDF / file)
+        heard = edited if heard_fake else sentence
+        shown = forged_truth if seen_fake else truth
+        write_truth(root / "truth" / LAVDF / file, shown, heard, f"speaker{scene.speaker:02d}")
+        rows.append(
+            lavdf_row(
+                file,
+                f"{scene.split}/{scene.names[0]}" if forgery else None,
+                [[round(start, 3), round(end, 3)]] if forgery else [],
+                (seen_fake, heard_fake),
+                len(frames),
+                decoded_samples(len(speech.sound)),
+                [(said, *times) for said, times in zip(heard.words, heard.word_times, strict=True)],
+            )
+        )
+    return rows
+
+
+def _sentence_and_edit(random: np.random.Generator, seconds: float, pace: float) -> tuple[Sentence, int, str]:
+    """Draw a sentence, one of its words, and another word for the same time that looks and sounds different."""
+    while True:
+        sentence = say(random, seconds, pace)
+        long = [i for i, (start, end) in enumerate(sentence.word_times) if _SHORTEST <= end - start <= _LONGEST]
+        if long:
+            break
+    index = long[int(random.integers(len(long)))]
+    candidates = random.choice(list(VOCABULARY), 6, replace=False)
+    word = max(candidates, key=lambda other: lip_distance(sentence.words[index], str(other)))
+    return sentence, index, str(word)

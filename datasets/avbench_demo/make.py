@@ -1,0 +1,134 @@
+"""Make both demo databases, on all cores, into a folder that appears only when it is complete."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from avbench_demo.layout import write_fakeav, write_lavdf
+from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
+
+VERSION = 1  # raise when anything that is written changes
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def make_demo(root: Path, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Make `root`/LAV-DF, `root`/FakeAVCeleb_v1.2 and `root`/truth unless they are there; return root.
+
+    workers: processes, by default one a core; the files are the same for any number. progress(done, total) counts
+    videos. The folder is built beside root and renamed at the end, so two callers at once do no harm.
+    """
+    return make(Path(root), plan_scenes(), plan_subjects(), workers, progress)
+
+
+def make(
+    root: Path,
+    scenes: list[Scene],
+    subjects: list[Subject],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make what a plan asks for, as `make_demo` does for the whole plan."""
+    wanted = _stamp(scenes, subjects)
+    if _stamp_of(root) == wanted:
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        _render(building, scenes, subjects, workers or os.cpu_count() or 1, progress)
+        (building / "demo.json").write_text(json.dumps(wanted, indent=2))
+        _put_in_place(building, root, wanted)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return root
+
+
+def _render(
+    folder: Path,
+    scenes: list[Scene],
+    subjects: list[Subject],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    total, done = _stamp(scenes, subjects)["videos"], 0
+    rows: list[dict[str, Any]] = []
+    # Spawned, not forked: the caller may hold threads and open decoders.
+    context = multiprocessing.get_context("spawn")
+    with _single_threaded(), ProcessPoolExecutor(workers, context) as pool:
+        jobs = [pool.submit(_make_one, item, folder) for item in (*subjects, *scenes)]
+        for job in as_completed(jobs):
+            count, more = job.result()
+            rows += more
+            done += count
+            if progress is not None:
+                progress(done, total)
+    write_lavdf(folder / LAVDF, rows)
+    write_fakeav(folder / FAKEAV, subjects)
+
+
+def _make_one(item: Scene | Subject, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    """In a worker: make the videos of one plan item; return their number and any rows for metadata.json."""
+    import cv2
+
+    from avbench_demo.fakeav_subjects import make_subject
+    from avbench_demo.lavdf_scenes import make_scene
+
+    cv2.setNumThreads(1)
+    if isinstance(item, Subject):
+        return make_subject(item, folder), []
+    rows = make_scene(item, folder)
+    return len(rows), rows
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Have child processes start with one thread each: faster on all cores, and the same sums everywhere."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _stamp(scenes: list[Scene], subjects: list[Subject]) -> dict[str, int]:
+    """What demo.json says."""
+    local, whole = 4 * len(scenes), sum(len(s.takes) + len(s.fakes) for s in subjects)
+    return {"version": VERSION, "seed": SEED, "videos": local + whole, LAVDF: local, FAKEAV: whole}
+
+
+def _stamp_of(root: Path) -> dict[str, int] | None:
+    """What demo.json of a folder says, None without a readable one."""
+    try:
+        stamp: dict[str, int] = json.loads((root / "demo.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return stamp
+
+
+def _put_in_place(building: Path, root: Path, wanted: dict[str, int]) -> None:
+    """Rename the finished folder; an outdated one makes way, a current one made meanwhile by somebody else stays."""
+    building.chmod(0o755)
+    if root.exists() and _stamp_of(root) != wanted:
+        outdated = Path(mkdtemp(prefix=f".{root.name}-old-", dir=root.parent))
+        try:
+            os.replace(root, outdated / "outdated")
+        except FileNotFoundError:
+            pass  # another process moved it away first
+        shutil.rmtree(outdated, ignore_errors=True)
+    try:
+        os.rename(building, root)
+    except OSError:
+        if _stamp_of(root) != wanted:
+            raise

@@ -1,0 +1,1 @@
+"""FauForensics: deepfake detection guided by facial action units; the README has every detail."""

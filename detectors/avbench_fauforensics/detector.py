@@ -1,0 +1,173 @@
+"""FauForensics as a detector: settings -> network, clip -> scores, losses, optimiser, published weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from avbench.config import Config
+from avbench.detector import Detector
+from avbench.errors import UserError, unknown
+from avbench.types import CLASSES, ClipBatch, Output, Stage
+from avbench_backbones import checkpoints
+from avbench_backbones.adamp import AdamP, poly_factor
+from avbench_backbones.mel import HOP, SAMPLE_RATE
+from avbench_backbones.whisper import WhisperSize
+from avbench_fauforensics.augment import LOG_MELS, MEL_PER_FRAME, Recipe, prepare
+from avbench_fauforensics.model import Architecture, Network
+
+log = logging.getLogger(__name__)
+
+CHOICES = {
+    "fau_features": ("global", "nodes"),
+    "fau_batch_norm": ("eval", "train"),
+    "mel": tuple(LOG_MELS),
+    "attention_norm": ("column", "softmax"),
+    "joint_rows": ("video", "audio"),
+    "head": ("linear", "hidden"),
+}
+
+
+class FauForensics(Detector):
+    """Judge one second of a talking face: P(fake) of the clip, of its pictures and of its sound."""
+
+    def __init__(self, config: Config) -> None:
+        if config.settings["reproduce_bugs"]:
+            config = with_published_bugs(config)
+        super().__init__(config)
+        _check(config)
+        self.network = Network(architecture(config))
+        self.recipe = recipe(config)
+
+    def forward(self, batch: ClipBatch) -> Output:
+        """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
+        pixels, mel = prepare(batch, self.recipe, training=self.training)
+        logits = self.network(pixels, mel)
+        branches = {name: scores for name, scores in logits.items() if name != "joint"}
+        p_fake = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in branches.items()}
+        return Output(
+            logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches
+        )
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
+        """Weigh the cross-entropies of clip, pictures and sound, each on its own label (eq. 10)."""
+        assert output.logits is not None
+        labels = {"video": batch.forgery & 1, "audio": batch.forgery >> 1, "joint": self.labels(batch)}
+        losses = {
+            name: F.cross_entropy(scores.float(), labels[name])
+            for name, scores in {**output.aux, "joint": output.logits}.items()
+        }
+        weighed = [float(self.config.settings[f"loss_weight_{n}"] or 0) * loss for n, loss in losses.items()]
+        return {"loss": sum(weighed[1:], weighed[0]), **{f"loss_{n}": loss for n, loss in losses.items()}}
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
+        """Return AdamP and the polynomial schedule that keeps a thousandth of the rate."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
+        return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
+
+    def start(self, weights: Mapping[str, Path]) -> None:
+        """Load Whisper, CSN and ME-GraphAU files strictly; the file of an encoder switched off is not read."""
+        for setting, path in weights.items():
+            try:
+                self._load(setting, path)
+            except checkpoints.CheckpointError as error:
+                raise UserError(
+                    f"{setting} = {path}: {error}; give another file, or {setting}=random"
+                ) from error
+
+    def _load(self, setting: str, path: Path) -> None:
+        built = self.network.architecture
+        needed = {"whisper_weights": built.audio, "csn_weights": built.video, "fau_weights": built.fau}
+        if not needed[setting]:
+            log.info("%s: not loaded, its encoder is switched off", setting)
+            return
+        weights = checkpoints.weights_of(checkpoints.read_checkpoint(path))
+        if setting == "whisper_weights":
+            state = checkpoints.whisper_state(weights)
+            checkpoints.load_strict(self.network.AEncoder.encoder, state, ("positional_embedding",))
+        elif setting == "csn_weights":
+            checkpoints.load_strict(self.network.VEncoder_cnn, checkpoints.csn_from_pytorchvideo(weights))
+        else:
+            state = checkpoints.graphau_from_official(weights, head=built.fau_units > 0)
+            checkpoints.load_strict(self.network.FAUEncoder_cnn, state, ("head.gnn.", "head.sc"))
+
+    def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
+        published = checkpoints.weights_of(state)
+        return {f"network.{name.removeprefix('network.')}": tensor for name, tensor in published.items()}
+
+
+def architecture(config: Config) -> Architecture:
+    """Read the network's sizes and switches from a configuration."""
+    s: Mapping[str, Any] = config.settings
+    return Architecture(
+        classes=CLASSES[config.task],
+        frames=config.clip.frames,
+        width=s["width"],
+        query_heads=s["query_heads"],
+        query_head_width=s["query_head_width"],
+        csn_blocks=_block_counts(s["csn_blocks"]),
+        csn_width=s["csn_width"],
+        audio=s["use_audio"],
+        audio_size=WhisperSize(s["audio_state"], s["audio_heads"], s["audio_layers"]),
+        fau=s["use_fau"] and s["use_ffl"],
+        fau_depth=s["fau_depth"],
+        fau_width=s["fau_width"],
+        fau_units=s["fau_units"] if s["fau_features"] == "nodes" else 0,
+        fau_batch_norm_drifts=s["fau_batch_norm"] == "train",
+        video=s["use_video"],
+        ifa=s["use_ifa"],
+        tap=s["use_tap"],
+        attention_norm=s["attention_norm"],
+        joint_rows=s["joint_rows"],
+        hidden=s["width"] if s["head"] == "hidden" else 0,
+    )
+
+
+def recipe(config: Config) -> Recipe:
+    """Read how clips are prepared from a configuration."""
+    s: Mapping[str, Any] = config.settings
+    return Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["mel"])
+
+
+def with_published_bugs(config: Config) -> Config:
+    """Let the frozen encoder's BatchNorm drift and bound loss-scaled gradients, as the published code does."""
+    stages = tuple(replace(stage, clip_scaled=True) for stage in config.stages)
+    return replace(config, settings={**config.settings, "fau_batch_norm": "train"}, stages=stages)
+
+
+def _check(config: Config) -> None:
+    """Raise a UserError for settings that no network can have."""
+    s: Mapping[str, Any] = config.settings
+    for key, allowed in CHOICES.items():
+        if s[key] not in allowed:
+            raise unknown(f"value of {key}", str(s[key]), allowed)
+    if not (s["use_video"] or s["use_audio"] or (s["use_fau"] and s["use_ffl"])):
+        raise UserError("use_video, use_audio and use_fau are false: leave fauforensics at least one encoder")
+    if s["crop"] > s["crop_from"]:
+        raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
+    samples = config.clip.frames * MEL_PER_FRAME * HOP
+    if (config.clip.samples, config.clip.sound_rate) != (samples, SAMPLE_RATE):
+        raise UserError(
+            f"fauforensics hears {config.clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, not with "
+            f"{config.clip.samples} at {config.clip.sound_rate} Hz; use --set clip.sound_samples={samples}"
+        )
+
+
+def _block_counts(text: str) -> tuple[int, ...]:
+    try:
+        counts = tuple(int(count) for count in text.split(","))
+    except ValueError:
+        counts = ()
+    if len(counts) != 4 or min(counts) < 1:
+        raise UserError(f"csn_blocks={text}: give four block counts, such as 3,4,23,3")
+    return counts

@@ -1,0 +1,136 @@
+"""Declares FauForensics: its presets, every setting, and the published weights it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+
+OFFICIAL: dict[str, Setting] = {
+    # features and fusion
+    "width": 512,  # L
+    "query_heads": 8,
+    "query_head_width": 64,
+    "attention_norm": "column",  # or "softmax"
+    "joint_rows": "video",  # or "audio"
+    "head": "linear",  # or "hidden"
+    # encoders
+    "csn_blocks": "3,4,23,3",
+    "csn_width": 64,
+    "audio_state": 512,
+    "audio_heads": 8,
+    "audio_layers": 6,
+    "fau_depth": 50,
+    "fau_width": 64,
+    "fau_features": "global",  # or "nodes"
+    "fau_units": 8,  # of "nodes": 8 as DISFA, 12 as BP4D
+    "fau_batch_norm": "eval",  # or "train"
+    # inputs; pixels of a picture of 224, scaled to others
+    "crop_from": 160,
+    "crop": 140,
+    "input_size": 112,
+    "grayscale": 0.0,
+    "mel": "20ms",  # or "whisper"
+    # loss (eq. 10)
+    "loss_weight_joint": 0.8,
+    "loss_weight_video": 0.1,
+    "loss_weight_audio": 0.1,
+    # ablations, Tables IV and V
+    "use_ffl": True,
+    "use_ifa": True,
+    "use_tap": True,
+    "use_fau": True,
+    "use_video": True,
+    "use_audio": True,
+    # start and faithfulness
+    "whisper_weights": "auto",
+    "csn_weights": "auto",
+    "fau_weights": "auto",
+    "reproduce_bugs": False,
+}
+
+PAPER: dict[str, Setting] = OFFICIAL | {
+    "fau_features": "nodes",
+    "mel": "whisper",
+    "crop": 160,
+    "grayscale": 0.5,
+    "attention_norm": "softmax",
+    "joint_rows": "audio",
+    "head": "hidden",
+}
+
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "width": 96,
+    "query_heads": 4,
+    "query_head_width": 24,
+    "csn_blocks": "1,1,1,1",
+    "csn_width": 8,
+    "audio_state": 96,
+    "audio_heads": 4,
+    "audio_layers": 2,
+    "fau_depth": 18,
+    "fau_width": 8,
+    "input_size": 56,
+    "whisper_weights": "random",
+    "csn_weights": "random",
+    "fau_weights": "random",
+}
+
+CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
+STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, sound_samples=16_000)
+DEMO_STAGE = Stage(epochs=15, batch=16, micro_batch=16, lr=1e-3, weight_decay=1e-2, clip_norm=1.0)
+
+ACCUMULATE_ON_LAVDF = {"lavdf": {"accumulate": 2}}
+
+WEIGHTS = (
+    WeightSpec(
+        name="whisper-base",
+        setting="whisper_weights",
+        title="Whisper base, multilingual (its encoder is used)",
+        url="https://openaipublic.azureedge.net/main/whisper/models/"
+        "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e/base.pt",
+        licence="MIT",
+        sha256="ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e",
+    ),
+    WeightSpec(
+        name="csn-r101-kinetics400",
+        setting="csn_weights",
+        title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
+        url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
+        licence="Apache-2.0",
+    ),
+    WeightSpec(
+        name="megraphau-disfa-r50",
+        setting="fau_weights",
+        title="ME-GraphAU ResNet-50, DISFA, 8 action units (a zip of three folds: unpack one)",
+        url="https://drive.google.com/file/d/1V-imbmhg-OgcP2d9SETT5iswNtCA0f8_",
+        licence="MIT",
+    ),
+    WeightSpec(
+        name="megraphau-bp4d-r50",
+        setting="fau_weights",
+        title="ME-GraphAU ResNet-50, BP4D, 12 action units (a zip of three folds: unpack one)",
+        url="https://drive.google.com/file/d/1gYVHRjIj6ounxtTdXMje4WNHFMfCTVF9",
+        licence="MIT",
+    ),
+)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield FauForensics."""
+    yield DetectorSpec(
+        name="fauforensics",
+        load="avbench_fauforensics.detector:FauForensics",
+        title="FauForensics",
+        summary="video, action units and sound, aligned by shared queries and compared moment by moment",
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,), ACCUMULATE_ON_LAVDF),
+            Preset("paper", CLIP, PAPER, (STAGE,), ACCUMULATE_ON_LAVDF),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), eval_batch=16),
+        ),
+        weights=WEIGHTS,
+        paper="https://arxiv.org/abs/2505.08294",
+    )

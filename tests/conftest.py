@@ -1,0 +1,91 @@
+"""What many tests share: the real miniatures where they are, the demo data made once, results in a scratch folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _beside(variable: str, name: str) -> Path:
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
+    if not path.is_dir():
+        pytest.skip(f"{path} is not here; set {variable} to the folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_root() -> Path:
+    """Return the folder of miniature databases of real faces; skip where it is absent."""
+    return _beside("AVBENCH_REAL", "real")
+
+
+@pytest.fixture(scope="session")
+def weights_root() -> Path:
+    """Return the folder of published weights for tests; skip where it is absent."""
+    return _beside("AVBENCH_WEIGHTS", "weights")
+
+
+@pytest.fixture(scope="session")
+def demo_root() -> Path:
+    """Return the demo data, made on first use."""
+    from avbench_demo.make import make_demo
+
+    from avbench.places import cache_folder
+
+    return make_demo(cache_folder() / "demo")
+
+
+@pytest.fixture(autouse=True)
+def scratch_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every run of a test in its own folder, without MLflow unless the test asks for it."""
+    monkeypatch.setenv("AVBENCH_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("AVBENCH_MLFLOW", "off")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a CSV of 32 small videos by 8 people: forged pictures flicker, forged sound buzzes."""
+    root = tmp_path_factory.mktemp("tiny")
+    rows = ["path,label,identity,split"]
+    for person in range(8):
+        for forgery, name in enumerate(("RARV", "RAFV", "FARV", "FAFV")):
+            path = root / f"person{person}_{name}.mp4"
+            write_video(path, flicker=bool(forgery & 1), buzz=bool(forgery & 2), seed=person * 4 + forgery)
+            split = "train" if person < 4 else "validation" if person < 5 else "test"
+            rows.append(f"{path.name},{name},p{person},{split}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return root
+
+
+def write_video(path: Path, *, flicker: bool, buzz: bool, seed: int, frames: int = 30, side: int = 64) -> None:
+    """Write a short H.264 + AAC file of moving noise and hiss."""
+    import av
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width = video.height = side
+        video.pix_fmt = "yuv420p"
+        audio = file.add_stream("aac", rate=16_000, layout="mono")
+        base = random.integers(80, 140, (side, side, 3))
+        for k in range(frames):
+            picture = base + (40 if flicker and k % 2 else 0) + random.integers(0, 9, base.shape)
+            shown = av.VideoFrame.from_ndarray(np.clip(picture, 0, 255).astype(np.uint8), format="rgb24")
+            file.mux(video.encode(shown))
+        file.mux(video.encode())
+        count = frames * 640
+        sound = 0.05 * random.standard_normal(count)
+        if buzz:
+            sound += 0.2 * np.sign(np.sin(2 * np.pi * 200 * np.arange(count) / 16_000))
+        for start in range(0, count, 1024):
+            block = sound[start : start + 1024].astype(np.float32)[None]
+            heard = av.AudioFrame.from_ndarray(block, format="flt", layout="mono")
+            heard.sample_rate = 16_000
+            heard.pts = start
+            file.mux(audio.encode(heard))
+        file.mux(audio.encode())

@@ -1,0 +1,131 @@
+"""Plugins: found one by one, a broken one stops nobody, clashes name both sides, importing one stays light."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from avbench import hookspecs
+from avbench.errors import UserError
+from avbench.hookspecs import hookimpl
+from avbench.plugins import Plugins, Source, installed, load_object, register_named
+from avbench.types import DetectorSpec
+
+PLUGIN = """
+from avbench.hookspecs import hookimpl
+from avbench.types import DetectorSpec
+
+@hookimpl
+def avbench_detectors():
+    yield DetectorSpec(name="{name}", load=f"{{__name__}}:X")
+"""
+
+
+def _write(folder: Path, text: str, name: str = "mine.py") -> str:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_named_file_is_registered_and_its_class_can_be_loaded(tmp_path: Path) -> None:
+    plugins = Plugins()
+    plugins.load_named(_write(tmp_path, PLUGIN.format(name="mine") + "\nclass X: pass\n"))
+    spec = plugins.detector("mine")
+    assert load_object(spec.load, "detector mine").__name__ == "X"
+    assert plugins.source_of("avbench_detectors", DetectorSpec, "mine").origin.startswith("file ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module_here", "no_such_module_here"),
+        ("from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detektors():\n    yield 1\n", "avbench_detektors"),
+        ("from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detectors(nonsense):\n    yield 1\n", "nonsense"),
+        ("def broken(:", "SyntaxError"),
+    ],
+)
+def test_broken_named_plugin_is_an_error_and_leaves_nothing_behind(tmp_path: Path, text: str, message: str) -> None:
+    plugins = Plugins()
+    with pytest.raises(UserError, match=message):
+        plugins.load_named(_write(tmp_path, text))
+    assert not plugins.sources and not plugins.manager.get_plugins()
+
+
+def test_missing_file_is_an_error() -> None:
+    with pytest.raises(UserError, match="no such file"):
+        Plugins().load_named("nowhere/none.py")
+
+
+def test_clash_names_both_sides(tmp_path: Path) -> None:
+    plugins = Plugins()
+    plugins.load_named(_write(tmp_path, PLUGIN.format(name="twice"), "first.py"))
+    plugins.load_named(_write(tmp_path, PLUGIN.format(name="twice"), "second.py"))
+    with pytest.raises(UserError, match=r"second.*first.*'twice'|first.*second.*'twice'"):
+        plugins.detectors()
+
+
+def test_wrong_type_from_an_installed_plugin_is_a_warning_that_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong:
+        @hookimpl
+        def avbench_detectors(self) -> object:
+            yield "not a spec"
+
+    plugins = Plugins()
+    plugins._register(Wrong(), Source("wrong", "somebody 1.0"))
+    with caplog.at_level(logging.WARNING):
+        assert plugins.detectors() == {}
+    assert "somebody 1.0" in caplog.text and "DetectorSpec" in caplog.text
+
+
+def test_broken_observer_is_logged_and_the_next_one_still_told(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[int] = []
+
+    class Broken:
+        @hookimpl
+        def avbench_epoch_ended(self, epoch: int) -> None:
+            raise RuntimeError("no paper")
+
+    class Fine:
+        @hookimpl
+        def avbench_epoch_ended(self, epoch: int) -> None:
+            told.append(epoch)
+
+    plugins = Plugins()
+    plugins._register(Fine(), Source("fine", "somebody 1.0"))
+    plugins._register(Broken(), Source("broken", "somebody 2.0"))
+    plugins.notify("avbench_epoch_ended", card={}, epoch=3, values={})
+    assert told == [3] and "no paper" in caplog.text
+
+
+def test_typo_names_the_closest() -> None:
+    with pytest.raises(UserError, match="did you mean 'fauforensics'"):
+        installed().detector("fauforensic")
+
+
+def test_registering_twice_is_harmless(tmp_path: Path) -> None:
+    path = _write(tmp_path, PLUGIN.format(name="only_once"), "only_once_plugin.py")
+    register_named([path])
+    register_named([str(Path(path).resolve())])
+    assert "only_once" in installed().detectors()
+
+
+def test_importing_every_built_in_plugin_needs_nothing_heavy() -> None:
+    modules = [p.value for p in entry_points(group="avbench") if p.dist and p.dist.name == "avbench"]
+    assert len(modules) >= 6
+    code = "import sys\n" + "\n".join(f"import {m}" for m in modules)
+    code += "\nprint(sorted({'torch','pandas','sklearn','mlflow','matplotlib','decord','av','cv2'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert found == "[]"
+
+
+def test_every_hook_is_documented_with_an_example() -> None:
+    hooks = [name for name in vars(hookspecs) if name.startswith("avbench_")]
+    assert len(hooks) == 10
+    for name in hooks:
+        text = getattr(hookspecs, name).__doc__
+        assert "Example::" in text and f"def {name}(" in text

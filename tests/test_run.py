@@ -1,0 +1,151 @@
+"""Whole runs on small videos: they learn, repeat byte for byte, survive kills, and judge given weights and scores."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from avbench import card as cards
+from avbench.cli import main
+
+PLUGIN = str(Path(__file__).with_name("small_detector.py"))
+
+
+def command(tiny: Path, out: Path, *more: str) -> list[str]:
+    return ["run", "--plugin", PLUGIN, "--detector", "small", "--protocol", "within_folder", "--data", f"folder={tiny}",
+            "--out", str(out), "--task", "binary", "--placement", "labelled", "sweep", "--no-mlflow", *more]
+
+
+def run(tiny: Path, out: Path, *more: str) -> tuple[dict[str, Any], Path]:
+    assert main(command(tiny, out, *more)) == 0
+    folders = [p.parent for p in (out / "runs").glob("*/card.json")]
+    newest = max(folders, key=lambda p: (p / "card.json").stat().st_mtime_ns)
+    return cards.read(newest), newest
+
+
+def test_a_run_learns_and_leaves_everything(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card, folder = run(tiny, tmp_path)
+    printed = capsys.readouterr().out
+    assert card["status"] == "finished" and card["metrics"]["labelled"]["video"]["auc"]["value"] >= 0.9
+    assert "Own files: 16 train videos" in printed and "Majority" in printed and "true \\ called" in printed
+    for name in ("card.json", "scores.parquet", "curves.csv"):
+        assert (folder / name).is_file()
+    assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
+    assert card["data"]["train"]["n"] == 16 and card["data"]["test"]["n"] == 12
+    assert len(card["data"]["test"]["digest"]) == 64 and card["environment"]["packages"]["torch"]
+    assert card["training"]["weights"] == {} and card["training"]["chosen_epoch"] >= 1
+    assert not (folder / "parts").exists()
+
+
+def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(tiny: Path, tmp_path: Path) -> None:
+    _, one = run(tiny, tmp_path / "one")
+    _, two = run(tiny, tmp_path / "two", "--workers", "1")
+    _, other = run(tiny, tmp_path / "other", "--seed", "5")
+    assert (one / "scores.parquet").read_bytes() == (two / "scores.parquet").read_bytes()
+    assert not pd.read_parquet(one / "scores.parquet")["score"].equals(pd.read_parquet(other / "scores.parquet")["score"])
+
+
+def test_a_second_protocol_uses_the_training_again(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = run(tiny, tmp_path)
+    second, folder = run(tiny, tmp_path, "--test-on", "all", "--placement", "labelled")
+    assert second["id"] != first["id"] and second["training"]["id"] == first["training"]["id"]
+    assert second["training"]["reused"] and "used again" in capsys.readouterr().out
+    assert len(list((tmp_path / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
+
+
+def test_repeating_a_finished_command_prints_it_and_fresh_starts_anew(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = run(tiny, tmp_path)
+    before = (folder / "card.json").stat().st_mtime_ns
+    run(tiny, tmp_path)
+    assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
+    run(tiny, tmp_path, "--fresh")
+    assert (folder / "card.json").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("seconds", [None, "training", "parts"])
+def test_kill_at_any_moment_continues_to_the_same_scores(
+    tiny: Path, tmp_path: Path, seconds: str | None, request: pytest.FixtureRequest
+) -> None:
+    if seconds is None:
+        pytest.skip("the undisturbed run is the reference of the others")
+    _, reference = run(tiny, tmp_path / "reference")
+    killed = tmp_path / "killed"
+    slow = {**os.environ, "AVBENCH_MLFLOW": "off"}
+    process = subprocess.Popen([sys.executable, "-m", "avbench", *command(tiny, killed)], env=slow, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pattern = "trainings/*/state-00000003.pt" if seconds == "training" else "runs/*/parts"
+    deadline = time.monotonic() + 60
+    while not list(killed.glob(pattern)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    unfinished = [p for p in killed.glob("runs/*/card.json") if json.loads(p.read_text())["status"] == "finished"]
+    assert not unfinished, "the run was over before it could be killed"
+    _, continued = run(tiny, killed)
+    assert (continued / "scores.parquet").read_bytes() == (reference / "scores.parquet").read_bytes()
+
+
+def test_given_weights_are_judged_and_what_does_not_fit_is_refused(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, folder = run(tiny, tmp_path / "trained")
+    weights = next((tmp_path / "trained" / "trainings").glob("*/weights.safetensors"))
+    judged, again = run(tiny, tmp_path / "judged", "--checkpoint", str(weights))
+    assert judged["training"]["trained_on"]["digest"] == trained["data"]["train"]["digest"]
+    assert (again / "scores.parquet").exists() and not (tmp_path / "judged" / "trainings").exists()
+    left, right = (pd.read_parquet(f / "scores.parquet") for f in (folder, again))
+    assert left["score"].equals(right["score"])
+    assert main([*command(tiny, tmp_path / "no"), "--task", "four_class", "--checkpoint", str(weights)]) == 2
+    assert "does not fit small" in capsys.readouterr().err
+    bad = tmp_path / "bad.pt"
+    bad.write_bytes(b"not weights")
+    assert main(command(tiny, tmp_path / "no", "--checkpoint", str(bad))) == 2
+
+
+def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = tmp_path / "test.csv"
+    data = ["--data", f"folder={tiny}"]
+    assert main(["export-list", "within_folder", *data, "--out", str(listed)]) == 0
+    rows = pd.read_csv(listed)
+    assert list(rows.columns) == ["id", "path", "label", "forgery", "identity", "method", "split"] and len(rows) == 12
+    assert (rows["label"] == (rows["forgery"] != "RARV")).all() and all(Path(p).is_file() for p in rows["path"])
+    rows["score"] = rows["label"] * 0.8 + 0.1
+    rows[["id", "score"]].to_csv(tmp_path / "scores.csv", index=False)
+    judge = ["evaluate", "--scores", str(tmp_path / "scores.csv"), "--protocol", "within_folder", *data, "--name", "mine",
+             "--out", str(tmp_path)]
+    assert main(judge) == 0
+    card = cards.read(next((tmp_path / "runs").iterdir()))
+    assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and "external" in card["marks"]
+    rows[["id", "score"]].iloc[1:].to_csv(tmp_path / "scores.csv", index=False)
+    capsys.readouterr()
+    assert main(judge) == 2 and "missing" in capsys.readouterr().err
+
+
+def test_corrupt_files_are_rows_with_a_reason_and_too_many_stop_the_run(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(tiny, data)
+    (data / "person6_RAFV.mp4").write_bytes(b"broken")
+    card, folder = run(data, tmp_path / "one")
+    table = pd.read_parquet(folder / "scores.parquet")
+    broken = table[table["reason"] != ""]
+    assert set(broken["id"]) == {"person6_RAFV.mp4"} and broken["score"].isna().all()
+    assert card["counts"]["reasons"] == {"unreadable": 1} and card["counts"]["scored"] == 11
+    for path in data.glob("person[567]*.mp4"):
+        path.write_bytes(b"broken")
+    assert main(command(data, tmp_path / "all")) == 2
+    assert "--max-errors" in capsys.readouterr().err
