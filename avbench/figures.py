@@ -172,14 +172,14 @@ def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: 
     """Yield empty axes in the house style, and save them as PNG and SVG; what is drawn from demo data says so."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=160, facecolor=PAPER)
-        canvas = FigureCanvasAgg(figure)
+        FigureCanvasAgg(figure)
         axes = figure.subplots(rows, 1, sharex=True)
         yield axes
         top: Axes = np.atleast_1d(axes)[0]
         top.set_title(f"{what}{' (demo data)' if is_demo(card) else ''}", fontweight="bold", pad=24)
         top.annotate(title(card).removeprefix("DEMO DATA · "), (0, 1), (0, 9), xycoords="axes fraction",
                      textcoords="offset points", fontsize=8.5, color="#5f6d79")
-        everything = figure.get_tightbbox(canvas.get_renderer()).padded(0.15)  # no title, however long, is cut
+        everything = figure.get_tightbbox().padded(0.15)  # no title, however long, is cut
         figure.savefig(path.with_suffix(".png"), bbox_inches=everything, metadata={"Software": None})
         figure.savefig(path.with_suffix(".svg"), bbox_inches=everything, metadata={"Date": None, "Creator": None})
 

@@ -96,8 +96,8 @@ def read_clip(
     sound is samples k rate / fps to (k + 1) rate / fps. `video` and `audio` False leave a stream undecoded. `track`
     gives face boxes for the regions "face" and "mouth"; without it the database is taken as cropped to the face.
 
-    Raises MediaError: `missing_file`; `unreadable` where nothing of the clip can be decoded; `too_short` for fewer than
-    `spec.least_frames` frames; `no_face` where `track` found none.
+    Raises MediaError: `missing_file`; `unreadable`, also where a video has pictures and none of the clip's can be
+    decoded; `too_short` for fewer than `spec.least_frames` frames; `no_face` where `track` found none.
     """
     with _open(path) as container:
         info = _info(container)
@@ -117,8 +117,8 @@ def read_clip(
                 pictures = _read_pictures(container, vision, path, spec, begin, track)
         except av.FFmpegError as error:
             raise MediaError(Reason.UNREADABLE, f"{path}: {error}") from error
-    if (vision and not pictures) or (hearing and not vision and not valid_samples):
-        raise MediaError(Reason.UNREADABLE, f"{path}: nothing can be decoded from {begin:.3f} s on")
+    if vision and not pictures:
+        raise MediaError(Reason.UNREADABLE, f"{path}: no picture can be decoded from {begin:.3f} s on")
     if vision and len(pictures) < spec.least_frames:
         raise MediaError(Reason.TOO_SHORT, f"{path}: {len(pictures)} frames, {spec.least_frames} are needed")
     frames = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
@@ -150,14 +150,14 @@ def place(
     is then moved so that the clip lies within the video. A clip longer than the video starts at 0.
     """
     room = max(0.0, duration - seconds)
-    match start, fraction, centre:
-        case float() | int(), None, None:
-            return max(0.0, start)
-        case None, float() | int(), None:
-            return fraction * room
-        case None, None, float() | int():
-            return min(max(centre - seconds / 2, 0.0), room)
-    raise ValueError(f"one of start, fraction and centre places a clip, not {start}, {fraction}, {centre}")
+    if (start is not None) + (fraction is not None) + (centre is not None) != 1:
+        raise ValueError(f"one of start, fraction and centre places a clip, not {start}, {fraction}, {centre}")
+    if start is not None:
+        return max(0.0, start)
+    if fraction is not None:
+        return fraction * room
+    assert centre is not None
+    return min(max(centre - seconds / 2, 0.0), room)
 
 
 def _as_long_as(info: MediaInfo, spec: ClipSpec) -> ClipSpec:

@@ -106,15 +106,12 @@ def score_levels(table: pd.DataFrame) -> Count:
     return _levels([_score(table)], (_truth(table) > 0)[None])
 
 
-def class_levels(table: pd.DataFrame) -> Count:
-    """Count (class, level of its probability, is that class) for four; nothing where there are no such."""
+def levels(table: pd.DataFrame) -> Count:
+    """Count (class, level of its probability, is that class) for four classes, as `score_levels` for two."""
+    if not is_four_class(table):
+        return score_levels(table)
     truth, p = _classes(table)
     return _levels(list(p.T), truth == np.arange(4)[:, None])
-
-
-def levels(table: pd.DataFrame) -> Count:
-    """Count by the levels of each class's probability, or of P(fake) alone."""
-    return class_levels(table) if is_four_class(table) else score_levels(table)
 
 
 def _levels_of(column: str) -> Counting:
@@ -223,6 +220,10 @@ def _area(k: int) -> Formula:
     return lambda c: np.asarray(_areas(c[:, k : k + 1])[:, 0])
 
 
+def _rest_area(k: int) -> Formula:
+    return lambda c: _area(k)(c) if c.shape[1] == 4 else np.full(len(c), np.nan)
+
+
 def roc_points(c: Floats) -> tuple[Floats, Floats]:
     """Return false and true positive rates (N,level+1) of counts (N,1,level,2), from (0,0) to (1,1)."""
     falling = np.cumsum(c[:, 0, ::-1], axis=1)
@@ -277,7 +278,7 @@ collapsed_acc = Metric(fake_decisions, _accuracy)
 collapsed_balanced_acc = Metric(fake_decisions, _balanced_accuracy)
 collapsed_majority = Metric(fake_decisions, _majority)
 collapsed_auc = Metric(score_levels, _area(0))
-rest_auc_rarv, rest_auc_rafv, rest_auc_farv, rest_auc_fafv = (Metric(class_levels, _area(k)) for k in Forgery)
+rest_auc_rarv, rest_auc_rafv, rest_auc_farv, rest_auc_fafv = (Metric(levels, _rest_area(k)) for k in Forgery)
 recall_rarv, recall_rafv, recall_farv, recall_fafv = (Metric(class_decisions, _recall(k)) for k in Forgery)
 precision_rarv, precision_rafv, precision_farv, precision_fafv = (
     Metric(class_decisions, _precision(k)) for k in Forgery

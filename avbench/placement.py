@@ -17,8 +17,8 @@ def labelled(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 
     """Place one clip in each video, where its label is true.
 
     In a fake with known periods the clip's centre is uniform inside a drawn one. Elsewhere the start is a
-    fraction of the room that the video leaves: in reals drawn from where the clips of those fakes start, so
-    that position tells nothing, else uniform. A sample's clip depends on (seed, epoch, id) and on these fakes
+    fraction of the room that the video leaves: drawn from where the clips of those fakes start, so that
+    position tells nothing, or uniform if there are none. A sample's clip depends on (seed, epoch, id) and on these fakes
     alone: pass the whole list, not a shard of it.
     """
     starts = _start_fractions(samples, spec, seed, epoch)
@@ -29,7 +29,7 @@ def labelled(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 
             start = 0.0
         elif _forged_locally(sample):
             centre = _centre(sample, seed, epoch)
-        elif starts and sample.forgery is Forgery.RARV:
+        elif starts:
             fraction = starts[draw(seed, epoch, sample.id, "like a fake") % len(starts)]
         else:
             fraction = _uniform(seed, epoch, sample.id, "fraction")

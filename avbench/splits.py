@@ -78,7 +78,7 @@ def folds(samples: Iterable[Sample], count: int = FOLDS, seed: int = FOLD_SEED) 
     for stratum in sorted(strata):
         generator.shuffle(strata[stratum])
         dealt += strata[stratum]
-    return {identity: place % min(count, len(dealt)) + 1 for place, identity in enumerate(dealt)}
+    return {identity: place % count + 1 for place, identity in enumerate(dealt)}
 
 
 def split(

@@ -21,10 +21,10 @@ from avbench.hookspecs import hookimpl
 from avbench.loading import AHEAD, LoadedBatch, load_batches
 from avbench.media import Clip
 from avbench.plugins import installed
-from avbench.types import ClipSpec, Forgery, Reason, Sample
+from avbench.types import ClipSpec, Forgery, Reason, Sample, Stream
 
 SPEC = ClipSpec(frames=4, size=16, sound_samples=100)
-BOTH = frozenset({"video", "audio"})
+BOTH: frozenset[Stream] = frozenset({"video", "audio"})
 
 
 class Decoder:

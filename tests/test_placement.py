@@ -91,6 +91,14 @@ def test_where_a_labelled_clip_starts_does_not_tell_real_from_fake() -> None:
         assert real[int(quantile * len(real))] == pytest.approx(fake[int(quantile * len(fake))], abs=0.03)
 
 
+def test_wholly_forged_videos_in_a_mixture_start_where_the_others_do() -> None:
+    whole = [Sample(f"w{n}", Path("v"), Forgery.FAFV) for n in range(500)]
+    local_ones = local(400)
+    starts = {r.fraction for r in labelled(local_ones, SPEC, seed=1) if r.fraction is not None}
+    placed = [r.fraction for r in labelled([*whole, *local_ones], SPEC, seed=1)[:500]]
+    assert len(starts & set(placed)) > 50  # no uniform draw would meet one of them
+
+
 def test_reals_without_local_forgeries_and_whole_fakes_start_anywhere() -> None:
     samples = [Sample(str(n), Path("v"), Forgery(n % 4)) for n in range(4000)]
     fractions = [request.fraction for request in labelled(samples, SPEC, seed=1)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,21 @@ def run(tiny: Path, out: Path, *more: str) -> tuple[dict[str, Any], Path]:
     return cards.read(newest), newest
 
 
-def test_a_run_learns_and_leaves_everything(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    card, folder = run(tiny, tmp_path)
-    printed = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def done(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path, str]:
+    """Run once for the whole module; return the results folder, the card, the run's folder and what was printed."""
+    out = tmp_path_factory.mktemp("done")
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        card, folder = run(tiny, out)
+    return out, card, folder, printed.getvalue()
+
+
+Done = tuple[Path, dict[str, Any], Path, str]
+
+
+def test_a_run_learns_and_leaves_everything(done: Done) -> None:
+    _, card, folder, printed = done
     assert card["status"] == "finished" and card["metrics"]["labelled"]["video"]["auc"]["value"] >= 0.9
     assert "Own files: 16 train videos" in printed and "Majority" in printed and "true \\ called" in printed
     for name in ("card.json", "scores.parquet", "curves.csv"):
@@ -46,61 +61,51 @@ def test_a_run_learns_and_leaves_everything(tiny: Path, tmp_path: Path, capsys: 
     assert not (folder / "parts").exists()
 
 
-def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(tiny: Path, tmp_path: Path) -> None:
-    _, one = run(tiny, tmp_path / "one")
+def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(tiny: Path, tmp_path: Path, done: Done) -> None:
+    reference = done[2] / "scores.parquet"
     _, two = run(tiny, tmp_path / "two", "--workers", "1")
-    _, other = run(tiny, tmp_path / "other", "--seed", "5")
-    assert (one / "scores.parquet").read_bytes() == (two / "scores.parquet").read_bytes()
-    assert not pd.read_parquet(one / "scores.parquet")["score"].equals(pd.read_parquet(other / "scores.parquet")["score"])
+    _, other = run(tiny, tmp_path / "other", "--seed", "5", "--set", "epochs=1")
+    assert reference.read_bytes() == (two / "scores.parquet").read_bytes()
+    assert not pd.read_parquet(reference)["score"].equals(pd.read_parquet(other / "scores.parquet")["score"])
 
 
-def test_a_second_protocol_uses_the_training_again(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, _ = run(tiny, tmp_path)
-    second, folder = run(tiny, tmp_path, "--test-on", "all", "--placement", "labelled")
-    assert second["id"] != first["id"] and second["training"]["id"] == first["training"]["id"]
-    assert second["training"]["reused"] and "used again" in capsys.readouterr().out
-    assert len(list((tmp_path / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
-
-
-def test_repeating_a_finished_command_prints_it_and_fresh_starts_anew(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
+    tiny: Path, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, folder = run(tiny, tmp_path)
+    shutil.copytree(done[0], tmp_path / "copy")
+    second, folder = run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
+    assert second["id"] != done[1]["id"] and second["training"]["id"] == done[1]["training"]["id"]
+    assert second["training"]["reused"] and "used again" in capsys.readouterr().out
+    assert len(list((tmp_path / "copy" / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
     before = (folder / "card.json").stat().st_mtime_ns
-    run(tiny, tmp_path)
+    run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
     assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
-    run(tiny, tmp_path, "--fresh")
+    run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled", "--fresh")
     assert (folder / "card.json").stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize("seconds", [None, "training", "parts"])
-def test_kill_at_any_moment_continues_to_the_same_scores(
-    tiny: Path, tmp_path: Path, seconds: str | None, request: pytest.FixtureRequest
-) -> None:
-    if seconds is None:
-        pytest.skip("the undisturbed run is the reference of the others")
-    _, reference = run(tiny, tmp_path / "reference")
-    killed = tmp_path / "killed"
-    slow = {**os.environ, "AVBENCH_MLFLOW": "off"}
-    process = subprocess.Popen([sys.executable, "-m", "avbench", *command(tiny, killed)], env=slow, start_new_session=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pattern = "trainings/*/state-00000003.pt" if seconds == "training" else "runs/*/parts"
-    deadline = time.monotonic() + 60
-    while not list(killed.glob(pattern)) and process.poll() is None and time.monotonic() < deadline:
+@pytest.mark.parametrize("moment", ["trainings/*/state-00000003.pt", "runs/*/parts"])
+def test_kill_at_any_moment_continues_to_the_same_scores(tiny: Path, tmp_path: Path, done: Done, moment: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avbench", *command(tiny, tmp_path)], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    unfinished = [p for p in killed.glob("runs/*/card.json") if json.loads(p.read_text())["status"] == "finished"]
-    assert not unfinished, "the run was over before it could be killed"
-    _, continued = run(tiny, killed)
-    assert (continued / "scores.parquet").read_bytes() == (reference / "scores.parquet").read_bytes()
+    states = [json.loads(path.read_text())["status"] for path in tmp_path.glob("runs/*/card.json")]
+    assert states == ["running"], "the run was over before it could be killed"
+    _, continued = run(tiny, tmp_path)
+    assert (continued / "scores.parquet").read_bytes() == (done[2] / "scores.parquet").read_bytes()
 
 
 def test_given_weights_are_judged_and_what_does_not_fit_is_refused(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Path, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained, folder = run(tiny, tmp_path / "trained")
-    weights = next((tmp_path / "trained" / "trainings").glob("*/weights.safetensors"))
+    out, trained, folder, _ = done
+    weights = next((out / "trainings").glob("*/weights.safetensors"))
     judged, again = run(tiny, tmp_path / "judged", "--checkpoint", str(weights))
     assert judged["training"]["trained_on"]["digest"] == trained["data"]["train"]["digest"]
     assert (again / "scores.parquet").exists() and not (tmp_path / "judged" / "trainings").exists()
@@ -135,12 +140,10 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
 def test_corrupt_files_are_rows_with_a_reason_and_too_many_stop_the_run(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(tiny, data)
     (data / "person6_RAFV.mp4").write_bytes(b"broken")
-    card, folder = run(data, tmp_path / "one")
+    card, folder = run(data, tmp_path / "one", "--set", "epochs=1")
     table = pd.read_parquet(folder / "scores.parquet")
     broken = table[table["reason"] != ""]
     assert set(broken["id"]) == {"person6_RAFV.mp4"} and broken["score"].isna().all()

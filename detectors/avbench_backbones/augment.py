@@ -1,8 +1,8 @@
-"""Clip augmentations of RealForensics and its heirs: one draw for all frames of a clip, each clip its own dice.
+"""Clip augmentations of RealForensics and its heirs: one draw for all frames of a clip, from the clip's dice.
 
-Letters: B clips, T frames, C channels, H W pixels. Every draw is made on the CPU, so a seed gives the same clip on
-any device, whoever its batch-mates are. Functions return new tensors. Source: ahaliassos/RealForensics (MIT),
-which builds on torchvision.
+Letters: B clips, T frames, C channels, H W pixels. Every draw is made on the CPU, so that a seed gives the
+same clip on any device, whoever its batch-mates are. Functions return new tensors.
+Source: ahaliassos/RealForensics (MIT), which builds on torchvision.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def flip_randomly(video: Tensor, dice: Sequence[Generator], chance: float = 0.5)
 
 
 def resize(video: Tensor, size: int) -> Tensor:
-    """Scale (B,T,C,H,W) uint8 to float32 (B,T,C,size,size) in [0,1]; bilinear without antialiasing, as published."""
+    """Scale (B,T,C,H,W) uint8 to float32 (B,T,C,size,size) in [0,1], bilinear, without antialiasing."""
     scaled = F.interpolate(
         video.flatten(0, 1).float() / 255, (size, size), mode="bilinear", align_corners=False
     )
@@ -78,8 +78,8 @@ def erase_randomly(
 ) -> Tensor:
     """Set one box of some clips of (B,T,C,H,W) to 0, the same in all frames.
 
-    area: the box's share of the picture, uniform; aspect: its height over width, log-uniform. Like torchvision,
-    a box that does not fit is drawn anew, ten times at most.
+    area: the box's share of the picture, uniform; aspect: its height over width, log-uniform. A box that does
+    not fit is drawn anew, ten times at most, as in torchvision.
     """
     height, width = video.shape[-2:]
     erased = torch.zeros(len(video), height, width, dtype=torch.bool)

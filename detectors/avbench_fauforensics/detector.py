@@ -75,7 +75,7 @@ class FauForensics(Detector):
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
     def start(self, weights: Mapping[str, Path]) -> None:
-        """Load Whisper, CSN and ME-GraphAU files strictly; the file of an encoder switched off is not read."""
+        """Load Whisper, CSN and ME-GraphAU files strictly; that of an encoder switched off is not read."""
         for setting, path in weights.items():
             try:
                 self._load(setting, path)
@@ -140,7 +140,7 @@ def recipe(config: Config) -> Recipe:
 
 
 def with_published_bugs(config: Config) -> Config:
-    """Let the frozen encoder's BatchNorm drift and bound loss-scaled gradients, as the published code does."""
+    """Let the frozen encoder's BatchNorm drift and bound loss-scaled gradients, as the published code."""
     stages = tuple(replace(stage, clip_scaled=True) for stage in config.stages)
     return replace(config, settings={**config.settings, "fau_batch_norm": "train"}, stages=stages)
 
@@ -158,7 +158,7 @@ def _check(config: Config) -> None:
     samples = config.clip.frames * MEL_PER_FRAME * HOP
     if (config.clip.samples, config.clip.sound_rate) != (samples, SAMPLE_RATE):
         raise UserError(
-            f"fauforensics hears {config.clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, not with "
+            f"fauforensics hears {config.clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, not "
             f"{config.clip.samples} at {config.clip.sound_rate} Hz; use --set clip.sound_samples={samples}"
         )
 

@@ -1,8 +1,8 @@
 """The network of FauForensics (Wang et al., IEEE TIFS 2026, arXiv 2505.08294; section III).
 
-Written from the paper and from facts about the published code (github.com/JWang-cs21/FauForensics, no licence),
-whose names of parameters it keeps. Tensors carry their shape as a suffix: B clips, T frames, C channels, H W pixels,
-M mel bands, N steps, L features, h attention heads, D features per head, K classes.
+Written from the paper and from facts about the published code (github.com/JWang-cs21/FauForensics, without a
+licence), whose names of parameters it keeps. Tensors carry their shape as a suffix: B clips, T frames,
+C channels, H W pixels, M mel bands, N steps, L features, h attention heads, D features a head, K classes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Architecture:
     """Every size and switch of the network; the defaults are those of the published code.
 
     fau_units: 0 takes the FAU encoder's global feature, else the mean of so many action-unit nodes.
-    attention_norm: "column" divides each column of a correlation matrix by its length, "softmax" makes rows sum
-    to 1. joint_rows: the stream of the joint matrix's rows. hidden: width of the classifiers' layer, 0 for none.
+    attention_norm: "column" divides each column of a correlation matrix by its length, "softmax" makes rows
+    sum to 1. joint_rows: the stream that the joint matrix's rows belong to. hidden: width of a layer in the
+    classifiers, 0 for none.
     fau, video, audio: encoders that are there; ifa, tap: modules that are there (Tables IV and V).
     """
 
@@ -206,17 +207,17 @@ class Network(nn.Module):
 
     def align_video(self, z_BTL: Tensor) -> Tensor:
         """Ask the pictures the shared queries: Z_vq (B,T,L) (eq. 3)."""
-        return (
-            self.v_attn_pool_norm(self.v_attn_pool(self.queries, z_BTL)) if self.architecture.ifa else z_BTL
-        )
+        if not self.architecture.ifa:
+            return z_BTL
+        aligned_BTL: Tensor = self.v_attn_pool_norm(self.v_attn_pool(self.queries, z_BTL))
+        return aligned_BTL
 
     def align_audio(self, z_BTL: Tensor) -> Tensor:
         """Ask the sound the shared queries: Z_aq (B,T,L) (eq. 2)."""
-        return (
-            self.aud_attn_pool_norm(self.aud_attn_pool(self.queries, z_BTL))
-            if self.architecture.ifa
-            else z_BTL
-        )
+        if not self.architecture.ifa:
+            return z_BTL
+        aligned_BTL: Tensor = self.aud_attn_pool_norm(self.aud_attn_pool(self.queries, z_BTL))
+        return aligned_BTL
 
     def judge(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map the aligned streams (B,T,L) to the logits of the clip and of each stream (eqs. 7 to 9)."""
@@ -229,7 +230,7 @@ class Network(nn.Module):
         return logits
 
     def correlations(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Pool within each stream and between the two: (B, T*T) each (eqs. 4 to 6); one alone meets itself."""
+        """Pool each stream and the two together: (B, T*T) each (eqs. 4 to 6); one alone with itself."""
         norm = self.architecture.attention_norm
         video_BTL, audio_BTL = (z.get(name, next(iter(z.values()))) for name in ("video", "audio"))
         rows_BTL, columns_BTL = video_BTL, audio_BTL

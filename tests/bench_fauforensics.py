@@ -1,0 +1,44 @@
+"""Times FauForensics a clip: evaluation and one training step, small on a laptop and at the published size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from avbench.check import random_batch
+from avbench.config import resolve
+from avbench_fauforensics.detector import FauForensics
+from avbench_fauforensics.plugin import avbench_detectors
+
+SPEC = next(iter(avbench_detectors()))
+CLIPS = {"demo": 16, "official": 1, "paper": 1}
+ROUNDS = {"demo": 5, "official": 2, "paper": 2}
+
+
+def build(preset):
+    config = resolve(SPEC, "binary", preset=preset)
+    return FauForensics(config), random_batch(config.clip, CLIPS[preset])
+
+
+@pytest.mark.parametrize("preset", CLIPS)
+def test_evaluation(benchmark, preset):
+    detector, batch = build(preset)
+    detector.eval()
+    with torch.inference_mode():
+        benchmark.pedantic(detector, (batch,), rounds=ROUNDS[preset], warmup_rounds=1)
+    benchmark.extra_info["ms_per_clip"] = 1000 * benchmark.stats.stats.min / CLIPS[preset]
+
+
+@pytest.mark.parametrize("preset", CLIPS)
+def test_training_step(benchmark, preset):
+    detector, batch = build(preset)
+    optimizer, _ = detector.optimizer(detector.config.stages[0], 100)
+    detector.train()
+
+    def step():
+        detector.loss(detector(batch), batch)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    benchmark.pedantic(step, rounds=ROUNDS[preset], warmup_rounds=1)
+    benchmark.extra_info["ms_per_clip"] = 1000 * benchmark.stats.stats.min / CLIPS[preset]

@@ -1,0 +1,116 @@
+"""Awkward and broken media of real faces: each is read right, or refused for the right reason."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from avbench.data import ClipRequest, load_clip
+from avbench.media import MediaError, probe, read_clip
+from avbench.types import ClipSpec, Forgery, Reason, Sample
+
+SMALL = ClipSpec(size=64)
+PLAIN = "name with spaces, ünïcode 名前 and 'quote'.mp4"  # the sibling that several odd files were made from
+
+
+def test_every_odd_file_gives_what_its_index_says(real_root: Path) -> None:
+    with (real_root / "odd" / "index.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    for row in rows:
+        sample = Sample(row["file"], real_root / "odd" / row["file"], Forgery.RARV)
+        request = ClipRequest(sample, Forgery.RARV, fraction=0.5)
+        reason = None
+        try:
+            clip = load_clip(request, ClipSpec(size=32), frozenset({"video", "audio"}))
+        except MediaError as error:
+            reason = error.reason
+        expected = row["expected_now"]
+        if expected.startswith("reason code"):
+            assert reason == Reason.NO_AUDIO, row
+            assert load_clip(request, ClipSpec(size=32), frozenset({"video"})).valid_frames == 25
+        elif expected == "clear error":
+            assert reason == Reason.UNREADABLE, row
+        elif expected == "score":
+            assert reason is None and (clip.valid_frames, clip.valid_samples) == (25, 16_000), row
+        else:
+            assert expected == "score or clear error" and reason is None and clip.valid_frames > 0, row
+
+
+def test_late_sound_is_silence_first(real_root: Path) -> None:
+    late = read_clip(real_root / "odd" / "audio_starts_0_3s_late.mp4", ClipSpec(sound_samples=32_000), start=0.0)
+    plain = read_clip(real_root / "odd" / PLAIN, ClipSpec(sound_samples=32_000), start=0.0)
+    assert not late.sound[:3776].any()  # 0.236 s, then 64 ms of the encoder's priming: nearly nothing
+    assert np.abs(late.sound[3776:4780]).max() < 0.02 < np.abs(late.sound[4800:12_000]).max()
+    assert int(correlate(late.sound, plain.sound).argmax()) - 31_999 == 4800
+    np.testing.assert_array_equal(late.frames, plain.frames)
+
+
+def test_a_silent_channel_halves_the_level(real_root: Path) -> None:
+    plain = read_clip(real_root / "odd" / PLAIN, ClipSpec(frames=0, sound_samples=32_000), start=0.0).sound
+    half = read_clip(
+        real_root / "odd" / "audio_48khz_stereo_right_silent.mp4", ClipSpec(frames=0, sound_samples=32_000), start=0.0
+    ).sound
+    assert plain @ half / (plain @ plain) == pytest.approx(0.5, abs=0.01)
+    assert np.corrcoef(plain, half)[0, 1] > 0.99
+
+
+def test_pictures_are_upright(real_root: Path) -> None:
+    upright = read_clip(real_root / "odd" / PLAIN, ClipSpec(size=32), start=0.4).frames.astype(float)
+    turned = read_clip(real_root / "odd" / "rotated_by_metadata.mp4", ClipSpec(size=32), start=0.4).frames
+    assert np.abs(turned - upright).mean() < 8 < np.abs(np.rot90(turned, axes=(1, 2)) - upright).mean()
+
+
+def test_what_a_cut_file_still_holds_is_used(real_root: Path) -> None:
+    path = real_root / "odd" / "truncated_data_cut.mp4"
+    clip = read_clip(path, SMALL, start=0.0)
+    assert (clip.valid_frames, probe(path).frames) == (17, 52)
+    assert clip.frames[16].any() and not clip.frames[17:].any() and not clip.sound[clip.valid_samples :].any()
+    with pytest.raises(MediaError, match=r"from 1\.000 s") as caught:
+        read_clip(path, SMALL, start=1.0)
+    assert caught.value.reason == Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("name", ["LAV-DF/train/*.mp4", f"odd/{PLAIN}", "odd/mpeg4_mp3.avi"])
+def test_a_window_is_a_slice_of_the_whole_sound(real_root: Path, name: str) -> None:
+    for path in sorted(real_root.glob(name))[:6]:
+        whole = read_clip(path, ClipSpec(frames=0, sound_samples=32_000), start=0.0).sound
+        for start in (0.137, 0.64, 1.0001):
+            first = round(start * 16_000)
+            window = read_clip(path, ClipSpec(frames=0, sound_samples=12_000), start=start).sound
+            np.testing.assert_array_equal(window, whole[first : first + 12_000])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "audio_8khz_mono.mp4",
+        "audio_48khz_stereo_right_silent.mp4",
+        "portrait_1080x1920_small_face.mp4",
+        "vp9_opus.webm",
+    ],
+)
+def test_a_window_of_resampled_sound_agrees_with_the_whole(real_root: Path, name: str) -> None:
+    path = real_root / "odd" / name
+    whole = read_clip(path, ClipSpec(frames=0, sound_samples=32_000), start=0.0).sound
+    assert np.abs(whole).max() > 0.1
+    for start in (0.137, 0.64, 1.0001):
+        first = round(start * 16_000)
+        window = read_clip(path, ClipSpec(frames=0, sound_samples=12_000), start=start).sound
+        assert np.abs(window - whole[first : first + 12_000]).max() < 1e-3
+
+
+def test_headers(real_root: Path, tmp_path: Path) -> None:
+    info = probe(real_root / "odd" / "fps_29_97.mp4")
+    assert (info.frames, info.has_video, info.has_audio) == (62, True, True)
+    assert abs(info.duration - 2.0687) < 1e-4 and abs(info.fps - 29.97) < 1e-3
+    assert not probe(real_root / "odd" / "no_audio.mp4").has_audio
+    assert probe(real_root / "odd" / "vp9_opus.webm").duration == pytest.approx(2.1, abs=0.05)
+    for name, reason in (("gone.mp4", Reason.MISSING_FILE), ("", Reason.UNREADABLE)):
+        with pytest.raises(MediaError) as caught:
+            probe(tmp_path / name)
+        assert caught.value.reason == reason
