@@ -9,14 +9,59 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avbench import __version__
 from avbench.errors import UserError
 from avbench.places import written_whole
 
+if TYPE_CHECKING:
+    from avbench.cell import Cell, Resolved
+
 FORMAT = 1
 _PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "decord2", "mlflow")
+
+
+def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str, Any]:
+    """Return the card of a run that starts: all that is known before anything is measured."""
+    spec, settings, protocol = resolved.spec, resolved.config, cell.protocol
+    marks = {
+        "demo data": resolved.lists.demo,
+        "selected on test": protocol.select_on == "test",
+        "every sample of the test database": protocol.test_on == "all",
+        "balanced test list": protocol.test_distribution == "balanced",
+        f"limited to {cell.limit}": cell.limit is not None,
+        "published bugs reproduced": bool(settings.settings.get("reproduce_bugs")),
+    }
+    reported = {} if resolved.lists.demo else protocol.reported.get(spec.name, {}).get(cell.task, {})
+    return {
+        "format": FORMAT,
+        "id": resolved.id,
+        "status": "running",
+        "group": cell.group,
+        "task": cell.task,
+        "seed": cell.seed,
+        "detector": {
+            "name": spec.name,
+            "title": spec.title or spec.name,
+            "version": spec.version,
+            "source": source,
+            "preset": settings.preset,
+            "pooling": spec.pooling,
+            "requires": sorted(spec.requires),
+        },
+        "protocol": {**protocol.as_dict(), "placements": list(resolved.placements), "digest": protocol.digest()},
+        "data": resolved.lists.describe(),
+        "training": {
+            "config": settings.as_dict(),
+            "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
+        },
+        "reported": dict(reported),
+        "marks": [mark for mark, holds in marks.items() if holds],
+        "seconds": {},
+        "device": device,
+        "environment": environment(),
+    }
 
 
 def environment() -> dict[str, Any]:
@@ -35,7 +80,9 @@ def _git() -> dict[str, Any]:
     folder = Path(__file__).parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10)
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return {}
     if commit.returncode:

@@ -35,9 +35,12 @@ def random_batch(clip: ClipSpec, clips: int, seed: int = 0) -> ClipBatch:
     return ClipBatch(
         video=torch.randint(0, 256, (clips, frames, 3, side, side), generator=generator, dtype=torch.uint8),
         audio=torch.rand(clips, clip.samples, generator=generator) * 0.2 - 0.1,
-        frames=torch.full((clips,), frames), samples=torch.full((clips,), clip.samples),
-        forgery=torch.arange(clips) % 4, heard=torch.ones(clips, dtype=torch.bool),
-        seen=torch.ones(clips, dtype=torch.bool), seed=torch.arange(clips) + 1000 * seed,
+        frames=torch.full((clips,), frames),
+        samples=torch.full((clips,), clip.samples),
+        forgery=torch.arange(clips) % 4,
+        heard=torch.ones(clips, dtype=torch.bool),
+        seen=torch.ones(clips, dtype=torch.bool),
+        seed=torch.arange(clips) + 1000 * seed,
         ids=tuple(f"clip {i}" for i in range(clips)),
     )
 
@@ -86,7 +89,9 @@ def _repeats(spec: DetectorSpec, config: Config, detector: Detector, task: Task)
     before = batch.video.clone(), batch.audio.clone()
     same = torch.equal(_scores(detector, batch), _scores(detector, batch))
     untouched = torch.equal(before[0], batch.video) and torch.equal(before[1], batch.audio)
-    return "" if same and untouched else "two evaluations of one batch differ" if not same else "forward changed its batch"
+    return (
+        "" if same and untouched else "two evaluations of one batch differ" if not same else "forward changed its batch"
+    )
 
 
 def _ignores_batch_mates(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:
@@ -114,7 +119,13 @@ def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) 
     detector.after_step()
     moved = {name for name, p in detector.named_parameters() if not torch.equal(before[name], p)}
     frozen = {name for name, p in detector.named_parameters() if not p.requires_grad}
-    return "" if moved and not moved & frozen else "a training step moved nothing" if not moved else "a frozen weight moved"
+    return (
+        ""
+        if moved and not moved & frozen
+        else "a training step moved nothing"
+        if not moved
+        else "a frozen weight moved"
+    )
 
 
 def _draws_from_seeds(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:
@@ -135,7 +146,11 @@ def _saves_and_loads(spec: DetectorSpec, config: Config, detector: Detector, tas
         twin.begin_stage(stage)
     twin.load_state_dict(detector.state_dict(), strict=True)
     batch = random_batch(config.clip, 2)
-    return "" if torch.equal(_scores(detector, batch), _scores(twin, batch)) else "weights saved and loaded score differently"
+    return (
+        ""
+        if torch.equal(_scores(detector, batch), _scores(twin, batch))
+        else "weights saved and loaded score differently"
+    )
 
 
 _PROMISES: dict[str, Callable[[DetectorSpec, Config, Detector, Task], str]] = {

@@ -48,8 +48,10 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
         detector.load_state_dict(detector.convert_checkpoint(state), strict=True)
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError(f"--checkpoint {path} does not fit {detector.config.detector} "
-                        f"(preset {detector.config.preset}, {detector.config.task}): {' '.join(lines)[:400]}") from error
+        raise UserError(
+            f"--checkpoint {path} does not fit {detector.config.detector} "
+            f"(preset {detector.config.preset}, {detector.config.task}): {' '.join(lines)[:400]}"
+        ) from error
     return about
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from avbench.errors import UserError, unknown
 from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, Stream, Task
 
-Labels = TypeVar("Labels", bound=Any)
 _STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"})
 _CLIP_KEYS = tuple(f.name for f in fields(ClipSpec))
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -76,7 +75,8 @@ def resolve(
             clip = replace(clip, **{tail: _typed(key, getattr(clip, tail), value)})
         elif tail in _STAGE_KEYS and (not head or head in {s.name for s in stages}):
             stages = [
-                replace(s, **{tail: _typed(key, getattr(s, tail), value)}) if head in {"", s.name} else s for s in stages
+                replace(s, **{tail: _typed(key, getattr(s, tail), value)}) if head in {"", s.name} else s
+                for s in stages
             ]
         else:
             known = [*settings, *_STAGE_KEYS, *(f"clip.{k}" for k in _CLIP_KEYS), "eval_batch"]
@@ -85,7 +85,7 @@ def resolve(
     return Config(spec.name, task, chosen.name, clip, settings, tuple(stages), eval_batch, spec.requires)
 
 
-def learned_label(config: Config, forgery: Labels) -> Labels:
+def learned_label(config: Config, forgery: Any) -> Any:
     """Return the label a detector learns and is selected by, from Forgery values (integer tensor or array).
 
     Four classes as they are; binary: any forgery, or that of the one stream that the detector requires.

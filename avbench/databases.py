@@ -32,7 +32,10 @@ class Database:
     def samples(self) -> list[Sample]:
         """Scan the folder; each sample carries the dataset's name."""
         scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
-        found = [replace(s, dataset=s.dataset or self.spec.name, cluster=s.cluster or s.identity or s.id) for s in scan(self.root)]
+        found = [
+            replace(s, dataset=s.dataset or self.spec.name, cluster=s.cluster or s.identity or s.id)
+            for s in scan(self.root)
+        ]
         if not found:
             raise UserError(f"{self.title}: no sample at {self.root}; see avbench data check {self.spec.name}")
         return found
@@ -52,8 +55,9 @@ def read_roots(given: Iterable[str]) -> dict[str, Path]:
     return roots
 
 
-def locate(spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec],
-           progress: Progress | None = None) -> Database:
+def locate(
+    spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec], progress: Progress | None = None
+) -> Database:
     """Return a dataset's database: its own --data, its folder below --data ROOT, or demo data.
 
     Raises UserError where a root was given that does not hold it, and where nothing can stand in for it.

@@ -34,7 +34,8 @@ class Detector(nn.Module):
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return the label (B,) int64 this detector learns: of the clip, or of the one stream that it requires."""
-        return learned_label(self.config, batch.forgery)
+        labels: Tensor = learned_label(self.config, batch.forgery)
+        return labels
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return scalars by name; the one called "loss" is minimised, the others are logged."""

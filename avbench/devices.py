@@ -21,13 +21,20 @@ def make_fabric(device: str, precision: str = "32-true") -> Fabric:
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU here; use --device cpu")
     try:
-        devices: int | list[int] = [int(n) for n in numbers.split(",")] if numbers else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        devices: int | list[int] = (
+            [int(n) for n in numbers.split(",")] if numbers else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        )
     except ValueError:
         raise UserError(f"--device {device}: the part after the colon must be GPU numbers such as 0,1") from None
     nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1)
     many = nodes > 1 or (devices if isinstance(devices, int) else len(devices)) > 1
-    fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy="ddp" if many else "auto",
-                    precision=precision if kind == "cuda" else "32-true")  # type: ignore[arg-type]
+    fabric = Fabric(
+        accelerator=kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if many else "auto",
+        precision=precision if kind == "cuda" else "32-true",
+    )
     fabric.launch()
     return fabric
 

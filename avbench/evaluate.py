@@ -1,4 +1,4 @@
-"""A detector meets clips: scores are appended as checksummed part files, and a repeated call goes on where it stopped."""
+"""A detector meets clips: scores are appended as checksummed part files; a repeated call goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 BATCHES_PER_PART = 16
 FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
 Rows = list[dict[str, Any]]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,20 @@ class Loading:
         return max(3, int(self.max_errors * samples))
 
 
-def batches_of(requests: Sequence[ClipRequest], size: int) -> list[Sequence[ClipRequest]]:
-    """Cut requests into batches by position."""
-    return [requests[i : i + size] for i in range(0, len(requests), size)]
+def batches_of(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut a list into batches by position."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading) -> Iterator[LoadedBatch]:
     """Load batches of clips as the detector wants them."""
     config = detector.config
     return load_batches(
-        batches, config.clip, config.requires, workers=loading.workers, time_limit=loading.time_limit,
+        batches,
+        config.clip,
+        config.requires,
+        workers=loading.workers,
+        time_limit=loading.time_limit,
         setup=_Setup(loading.plugins),
     )
 
@@ -92,10 +97,23 @@ def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) ->
     sample = request.sample
     start, end = span or (None, None)
     return {
-        "id": sample.id, "identity": sample.identity, "cluster": sample.cluster, "method": sample.method,
-        "forgery": int(sample.forgery), "clip_forgery": int(request.forgery), "placement": request.placement,
-        "start": start, "end": end, "score": None, "p_rarv": None, "p_rafv": None, "p_farv": None, "p_fafv": None,
-        "p_video": None, "p_audio": None, "reason": reason,
+        "id": sample.id,
+        "identity": sample.identity,
+        "cluster": sample.cluster,
+        "method": sample.method,
+        "forgery": int(sample.forgery),
+        "clip_forgery": int(request.forgery),
+        "placement": request.placement,
+        "start": start,
+        "end": end,
+        "score": None,
+        "p_rarv": None,
+        "p_rafv": None,
+        "p_farv": None,
+        "p_fafv": None,
+        "p_video": None,
+        "p_audio": None,
+        "reason": reason,
     }
 
 
@@ -123,7 +141,12 @@ class Faults:
 
 
 def evaluate(
-    detector: Detector, requests: Sequence[ClipRequest], folder: Path, fabric: Fabric, loading: Loading, *,
+    detector: Detector,
+    requests: Sequence[ClipRequest],
+    folder: Path,
+    fabric: Fabric,
+    loading: Loading,
+    *,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Score every requested clip and return the table; parts already in `folder`/parts are kept.
@@ -133,12 +156,12 @@ def evaluate(
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     batches = batches_of(requests, detector.config.eval_batch)
-    groups = batches_of(batches, BATCHES_PER_PART)  # type: ignore[arg-type]
+    groups = batches_of(batches, BATCHES_PER_PART)
     mine = range(fabric.global_rank, len(groups), fabric.world_size)
     todo = [k for k in mine if _finished(parts, k) is None]
     faults = Faults(len({r.sample.id for r in requests}), loading)
     done = sum(len(b) for k in mine if k not in todo for b in groups[k])
-    loaded = load(detector, (b for k in todo for b in groups[k]), loading)  # type: ignore[misc]
+    loaded = load(detector, (b for k in todo for b in groups[k]), loading)
     with progress("evaluate", done + sum(len(b) for k in todo for b in groups[k]), done) as bar:
         for k in todo:
             rows: Rows = []

@@ -17,8 +17,16 @@ from avbench.weights import sha256
 
 
 def judge(
-    path: Path, name: str, protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], *, limit: int | None = None,
-    seed: int = 0, results: Path | None = None, say: Say = lambda line: None,
+    path: Path,
+    name: str,
+    protocol: Protocol,
+    plugins: Plugins,
+    roots: Mapping[str, Path],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    results: Path | None = None,
+    say: Say = lambda line: None,
 ) -> tuple[dict[str, Any], Path]:
     """Measure a scores file on a protocol's test list; return the card and the run's folder.
 
@@ -30,12 +38,28 @@ def judge(
     digest = sha256(path)
     folder = (results or results_folder()) / "runs" / f"{name}-{protocol.name}-{task}-s{seed}-{digest[:8]}"
     card: dict[str, Any] = {
-        "format": cards.FORMAT, "id": folder.name, "status": "running", "group": "", "task": task, "seed": seed,
-        "detector": {"name": name, "title": name, "version": "", "source": f"scores {path.name}, sha256 {digest}",
-                     "preset": "", "pooling": "mean", "requires": []},
+        "format": cards.FORMAT,
+        "id": folder.name,
+        "status": "running",
+        "group": "",
+        "task": task,
+        "seed": seed,
+        "detector": {
+            "name": name,
+            "title": name,
+            "version": "",
+            "source": f"scores {path.name}, sha256 {digest}",
+            "preset": "",
+            "pooling": "mean",
+            "requires": [],
+        },
         "protocol": {**protocol.as_dict(), "placements": ["labelled"], "digest": protocol.digest()},
-        "data": lists.describe(), "training": {"trained_on": "unknown"}, "reported": {},
-        "marks": ["external", *(["demo data"] if lists.demo else [])], "seconds": {}, "device": "",
+        "data": lists.describe(),
+        "training": {"trained_on": "unknown"},
+        "reported": {},
+        "marks": ["external", *(["demo data"] if lists.demo else [])],
+        "seconds": {},
+        "device": "",
         "environment": cards.environment(),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ def labelled(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 
     """Place one clip in each video, where its label is true.
 
     In a fake with known periods the clip's centre is uniform inside a drawn one. Elsewhere the start is a
-    fraction of the room that the video leaves: drawn from where the clips of those fakes start, so that
-    position tells nothing, or uniform if there are none. A sample's clip depends on (seed, epoch, id) and on these fakes
+    fraction of the room that the video leaves: drawn from where the clips of those fakes start, so that position
+    tells nothing, or uniform if there are none. A sample's clip depends on (seed, epoch, id) and on these fakes
     alone: pass the whole list, not a shard of it.
     """
     starts = _start_fractions(samples, spec, seed, epoch)

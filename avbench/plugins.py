@@ -69,7 +69,9 @@ class Plugins:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"--plugin {name} failed to load: {_in_one_line(error)}; mend the plugin or leave it out") from error
+            raise UserError(
+                f"--plugin {name} failed to load: {_in_one_line(error)}; mend the plugin or leave it out"
+            ) from error
         self.named.append(str(path.resolve()) if is_file else name)
 
     def _register(self, plugin: object, source: Source) -> None:

@@ -33,7 +33,8 @@ class Lists:
     def describe(self) -> dict[str, Any]:
         """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
         parts = {
-            "train": (self.learnt, self.split.train), "validation": (self.learnt, self.split.validation),
+            "train": (self.learnt, self.split.train),
+            "validation": (self.learnt, self.split.validation),
             "test": (self.judged, self.split.test),
         }
         described: dict[str, Any] = {
@@ -43,13 +44,21 @@ class Lists:
         described["notes"] = list(self.split.notes)
         described["target_identities_seen_in_training"] = self.split.target_overlap
         described["dropped_by_strict_identity"] = self.split.dropped_by_strict
+        described["identities_called_alike"] = self.split.shared_names
         described["training_fakes_naming_test_identities"] = self.split.named_in_training
         return described
 
 
 def prepare(
-    protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], *, limit: int | None = None, seed: int = 0,
-    train: bool = True, say: Say = lambda line: None, made: databases.Progress | None = None,
+    protocol: Protocol,
+    plugins: Plugins,
+    roots: Mapping[str, Path],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    train: bool = True,
+    say: Say = lambda line: None,
+    made: databases.Progress | None = None,
 ) -> Lists:
     """Locate the databases, split them and say in one line each which data are used.
 
@@ -74,9 +83,12 @@ def prepare(
     if protocol.test_distribution == "balanced":
         split = replace(split, test=tuple(splits.balance(split.test, seed)))
     if limit is not None:
-        split = replace(split, **{
-            part: tuple(splits.limit(getattr(split, part), limit, seed)) for part in splits.PARTS if getattr(split, part)
-        })
+        split = replace(
+            split,
+            train=_limited(split.train, limit, seed),
+            validation=_limited(split.validation, limit, seed),
+            test=_limited(split.test, limit, seed),
+        )
     if protocol.select_on == "test":
         split = replace(split, validation=split.test)
     lists = Lists(learnt_base if train else None, judged_base, split)
@@ -94,12 +106,19 @@ def fold_count(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path]) 
     return max(counts)
 
 
+def _limited(samples: tuple[Sample, ...], limit: int, seed: int) -> tuple[Sample, ...]:
+    return tuple(splits.limit(samples, limit, seed)) if samples else samples
+
+
 def _split(base: Database, protocol: Protocol) -> splits.Split:
     official = None
     if base.spec.train_identities:
         official = load_object(base.spec.train_identities, f"dataset {base.spec.name}")(base.root, protocol.fold)
     return splits.split(
-        base.samples(), fold=protocol.fold, strict_identity=protocol.strict_identity, train_identities=official
+        base.samples(),
+        fold=protocol.fold,
+        strict_identity=protocol.strict_identity and protocol.train == protocol.test,  # across, `splits.cross` does it
+        train_identities=official,
     )
 
 
@@ -117,7 +136,12 @@ def _mark(database: Database) -> str:
 def _described(database: Database, samples: Sequence[Sample]) -> dict[str, Any]:
     counts = Counter(sample.forgery for sample in samples)
     return {
-        "dataset": database.spec.name, "title": database.title, "demo": database.demo, "n": len(samples),
-        "by_class": {f.name: counts[f] for f in Forgery}, "digest": splits.list_digest(samples),
-        "identities": len({s.identity for s in samples}), "identity_is": database.spec.identity_is,
+        "dataset": database.spec.name,
+        "title": database.title,
+        "demo": database.demo,
+        "n": len(samples),
+        "by_class": {f.name: counts[f] for f in Forgery},
+        "digest": splits.list_digest(samples),
+        "identities": len({s.identity for s in samples}),
+        "identity_is": database.spec.identity_is,
     }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
-from collections.abc import Iterator
 
 
 class Bar(Protocol):
@@ -28,3 +27,20 @@ class _Nothing:
 def silent(title: str, total: int, done: int = 0) -> Iterator[Bar]:
     """Report nothing."""
     yield _Nothing()
+
+
+def made_with(progress: Progress, title: str) -> Callable[[int, int], None]:
+    """Return a (done, total) callback that shows a bar from its first call until all is done."""
+    shown = ExitStack()
+    bars: list[Bar] = []
+    last = [0]
+
+    def report(done: int, total: int) -> None:
+        if not bars:
+            bars.append(shown.enter_context(progress(title, total, 0)))
+        bars[0].advance(done - last[0])
+        last[0] = done
+        if done >= total:
+            shown.close()
+
+    return report

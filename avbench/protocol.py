@@ -20,9 +20,9 @@ class Protocol:
     """A frozen description of one evaluation.
 
     `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
-    (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of databases without a split.
-    `strict_identity` drops test fakes that name a training identity. `test_on="all"` judges every sample of the
-    test database. `reported` holds published values, by detector, task and metric.
+    (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of
+    databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
+    judges every sample of the test database. `reported` holds published values, by detector, task and metric.
     """
 
     name: str

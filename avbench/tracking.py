@@ -92,13 +92,21 @@ def _parent(client: MlflowClient, experiment: str, group: str) -> str:
 def _parameters(card: dict[str, Any]) -> dict[str, Any]:
     config = card["training"].get("config", {})
     parameters = {
-        "detector": card["detector"]["name"], "detector_version": card["detector"]["version"],
-        "preset": card["detector"]["preset"], "protocol": card["protocol"]["name"],
-        "protocol_version": card["protocol"]["version"], "fold": card["data"]["fold"], "task": card["task"],
-        "seed": card["seed"], "device": card["device"], "test_digest": card["data"]["test"]["digest"],
+        "detector": card["detector"]["name"],
+        "detector_version": card["detector"]["version"],
+        "preset": card["detector"]["preset"],
+        "protocol": card["protocol"]["name"],
+        "protocol_version": card["protocol"]["version"],
+        "fold": card["data"]["fold"],
+        "task": card["task"],
+        "seed": card["seed"],
+        "device": card["device"],
+        "test_digest": card["data"]["test"]["digest"],
     }
     parameters |= {f"data.{part}": card["data"][part]["title"] for part in ("train", "test") if part in card["data"]}
-    parameters |= {f"n.{part}": card["data"][part]["n"] for part in ("train", "validation", "test") if part in card["data"]}
+    parameters |= {
+        f"n.{part}": card["data"][part]["n"] for part in ("train", "validation", "test") if part in card["data"]
+    }
     parameters |= {f"set.{name}": value for name, value in config.get("settings", {}).items()}
     for stage in config.get("stages", []):
         parameters |= {f"{stage['name']}.{name}": value for name, value in stage.items() if name != "name"}
@@ -110,7 +118,7 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
 
     if curves and (folder / "curves.csv").is_file():
         for row in pd.read_csv(folder / "curves.csv").to_dict("records"):
-            _log_metrics(client, run, {k: v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
+            _log_metrics(client, run, {str(k): v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
     measured: dict[str, float | None] = {}
     for placement, levels in card["metrics"].items():
         for level, metrics in levels.items():
@@ -121,8 +129,10 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
     _log_metrics(client, run, measured, 0)
     for placement, levels in card["confusion"].items():
         for level, confusion in levels.items():
-            rows = [{"true": label, **dict(zip(confusion["labels"], row, strict=True))}
-                    for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)]
+            rows = [
+                {"true": label, **dict(zip(confusion["labels"], row, strict=True))}
+                for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)
+            ]
             client.log_table(run, pd.DataFrame(rows), f"confusion/{placement}_{level}.json")
     for name in ("card.json", "scores.parquet", "curves.csv"):
         if (folder / name).is_file():

@@ -56,8 +56,14 @@ def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
     return detector
 
 
-def fit(plan: Plan, fabric: Fabric, loading: Loading, *, progress: Progress = silent,
-        on_epoch: OnEpoch = lambda epoch, values: None) -> dict[str, Any]:
+def fit(
+    plan: Plan,
+    fabric: Fabric,
+    loading: Loading,
+    *,
+    progress: Progress = silent,
+    on_epoch: OnEpoch = lambda epoch, values: None,
+) -> dict[str, Any]:
     """Train, or return the record of a training that is finished; an interrupted one goes on where it stopped.
 
     The folder ends with weights.safetensors (the chosen epoch), curves.csv and training.json, whose content is
@@ -111,7 +117,9 @@ class _Training:
                 losses: list[dict[str, float]] = []
                 start = time.monotonic()
                 for step in range(first[1] if epoch == first[0] else 0, steps):
-                    losses.append(self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream))
+                    losses.append(
+                        self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream)
+                    )
                     if schedule is not None:
                         schedule.step()
                     self.detector.after_step()
@@ -124,8 +132,9 @@ class _Training:
                 self._save(number, epoch + 1, 0, optimizer, schedule)
                 saved = time.monotonic()
 
-    def _micro_batches(self, samples: Sequence[Sample], stage: Stage, number: int,
-                       first: tuple[int, int]) -> Iterator[Sequence[ClipRequest]]:
+    def _micro_batches(
+        self, samples: Sequence[Sample], stage: Stage, number: int, first: tuple[int, int]
+    ) -> Iterator[Sequence[ClipRequest]]:
         """Yield this rank's micro-batches from (epoch, step) on; what a sample gets depends on (seed, epoch) alone."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         for epoch in range(first[0], stage.epochs):
@@ -144,8 +153,18 @@ class _Training:
             return stage.micro_batch
         return 4 if self.fabric.device.type == "cpu" else stage.batch
 
-    def _step(self, model: Any, optimizer: Any, stage: Stage, number: int, epoch: int, step: int, batches: int,
-              samples: int, stream: Iterator[Any]) -> dict[str, float]:
+    def _step(
+        self,
+        model: Any,
+        optimizer: Any,
+        stage: Stage,
+        number: int,
+        epoch: int,
+        step: int,
+        batches: int,
+        samples: int,
+        stream: Iterator[Any],
+    ) -> dict[str, float]:
         """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed(hash((self.plan.seed, number, epoch, step, rank)) % 2**63)
@@ -172,7 +191,9 @@ class _Training:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if not np.isfinite(total.get("loss", 0.0)):
-            raise UserError(f"the loss is {total['loss']} in epoch {epoch + 1}; lower the rate with --set lr={stage.lr / 10:g}")
+            raise UserError(
+                f"the loss is {total['loss']} in epoch {epoch + 1}; lower the rate with --set lr={stage.lr / 10:g}"
+            )
         return total or {"loss": float("nan")}
 
     def _clip(self, model: Any, optimizer: Any, stage: Stage) -> None:
@@ -181,7 +202,9 @@ class _Training:
         elif stage.clip_norm:
             self.fabric.clip_gradients(model, optimizer, max_norm=stage.clip_norm, error_if_nonfinite=False)
 
-    def _epoch_ended(self, number: int, stage: Stage, epoch: int, losses: list[dict[str, float]], optimizer: Any) -> None:
+    def _epoch_ended(
+        self, number: int, stage: Stage, epoch: int, losses: list[dict[str, float]], optimizer: Any
+    ) -> None:
         names = dict.fromkeys(name for row in losses for name in row)
         values = {name: float(np.mean([row[name] for row in losses if name in row])) for name in names}
         values["lr"] = float(optimizer.param_groups[0]["lr"])
@@ -229,12 +252,24 @@ class _Training:
         self.saves += 1
         if self.fabric.global_rank:
             return
-        checkpoint.save_state(self.plan.folder, self.saves, self.detector, {
-            "stage": stage, "epoch": epoch, "step": step, "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict() if schedule is not None else None,
-            "scaler": self.fabric.strategy.precision.state_dict(), "curves": self.curves, "best": self.best,
-            "seconds": self.seconds, "clips": self.clips, "saves": self.saves,
-        })
+        checkpoint.save_state(
+            self.plan.folder,
+            self.saves,
+            self.detector,
+            {
+                "stage": stage,
+                "epoch": epoch,
+                "step": step,
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict() if schedule is not None else None,
+                "scaler": self.fabric.strategy.precision.state_dict(),
+                "curves": self.curves,
+                "best": self.best,
+                "seconds": self.seconds,
+                "clips": self.clips,
+                "saves": self.saves,
+            },
+        )
 
     def _restore(self, state: dict[str, Any], optimizer: Any, schedule: Any) -> None:
         checkpoint.restore_model(self.detector, state)
@@ -247,10 +282,14 @@ class _Training:
 
     def _finish(self) -> dict[str, Any]:
         record = {
-            **self.plan.about, "id": self.plan.id, "chosen_epoch": self.best["epoch"],
+            **self.plan.about,
+            "id": self.plan.id,
+            "chosen_epoch": self.best["epoch"],
             "selected_on": "validation AUC" if "auc" in self.best else "last epoch",
-            "validation_auc": self.best.get("auc"), "threshold": self.best.get("threshold"),
-            "seconds": round(self.seconds, 2), "clips_per_second": round(self.clips / max(self.seconds, 1e-9), 2),
+            "validation_auc": self.best.get("auc"),
+            "threshold": self.best.get("threshold"),
+            "seconds": round(self.seconds, 2),
+            "clips_per_second": round(self.clips / max(self.seconds, 1e-9), 2),
             "failed_files": {name: str(reason) for name, reason in sorted(self.faults.seen.items())},
             "parameters": sum(p.numel() for p in self.detector.parameters()),
             "trainable": sum(p.numel() for p in self.detector.parameters() if p.requires_grad),

@@ -75,8 +75,9 @@ def fetch(spec: WeightSpec, progress: Callable[[int, int], None] | None = None) 
             if spec.sha256 and found != spec.sha256:
                 raise UserError(f"{spec.name}: sha256 is {found}, expected {spec.sha256}; the download is discarded")
     except OSError as error:
-        raise UserError(f"{spec.name}: cannot download {spec.url}: {error}; fetch it elsewhere and "
-                        f"--set {spec.setting}=FILE") from error
+        raise UserError(
+            f"{spec.name}: cannot download {spec.url}: {error}; fetch it elsewhere and --set {spec.setting}=FILE"
+        ) from error
     _sidecar(place).write_text(found + "\n", "utf-8")
     return place
 
@@ -91,7 +92,9 @@ def _file(path: Path) -> Weights:
     found = sha256(path)
     note = _sidecar(path)
     if note.is_file() and note.read_text("utf-8").strip() != found:
-        raise UserError(f"{path}: the file has changed since it was fetched (sha256 {found}); delete and fetch it again")
+        raise UserError(
+            f"{path}: the file has changed since it was fetched (sha256 {found}); delete and fetch it again"
+        )
     return Weights(path, found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import sys
@@ -99,7 +100,11 @@ class Worker:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         process = context.Process  # type: ignore[attr-defined]
         self._process = process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        # A forked process has this one's garbage, decoders among it, but not their threads: to collect it is to wait
+        # for those threads for ever. Frozen objects are never collected.
+        gc.freeze()
         self._process.start()
+        gc.unfreeze()
         theirs.close()
         self._since = time.monotonic()
 

@@ -32,9 +32,8 @@ def weights_root() -> Path:
 @pytest.fixture(scope="session")
 def demo_root() -> Path:
     """Return the demo data, made on first use."""
-    from avbench_demo.make import make_demo
-
     from avbench.places import cache_folder
+    from avbench_demo.make import make_demo
 
     return make_demo(cache_folder() / "demo")
 

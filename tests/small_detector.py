@@ -10,7 +10,9 @@ from avbench.types import ClipSpec, DetectorSpec, Output, Preset, Stage
 class Small(Detector):
     def __init__(self, config):
         super().__init__(config)
-        self.net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(8, self.classes))
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(8, self.classes)
+        )
 
     def forward(self, batch):
         flicker = batch.video.float().diff(dim=1).abs().mean(dim=(1, 2, 3, 4)) / 16

@@ -14,10 +14,16 @@ from avbench.protocol import digest_of
 from avbench.types import ClipSpec, DetectorSpec, Preset, Stage
 
 SPEC = DetectorSpec(
-    name="example", load="x:Y", tasks=("binary",),
+    name="example",
+    load="x:Y",
+    tasks=("binary",),
     presets=(
-        Preset("official", settings={"width": 512, "crop": "160", "drop": 0.1, "use_fau": True},
-               stages=(Stage("first"), Stage("second")), for_dataset={"lavdf": {"accumulate": 2}}),
+        Preset(
+            "official",
+            settings={"width": 512, "crop": "160", "drop": 0.1, "use_fau": True},
+            stages=(Stage("first"), Stage("second")),
+            for_dataset={"lavdf": {"accumulate": 2}},
+        ),
         Preset("demo", clip=ClipSpec(size=112), settings={"width": 32}),
     ),
 )
@@ -30,9 +36,20 @@ def test_default_preset_follows_the_data() -> None:
 
 
 def test_overrides_are_typed_and_reach_settings_stages_and_clip() -> None:
-    config = resolve(SPEC, "binary", overrides=[
-        "width=64", "crop=112", "use_fau=off", "epochs=3", "second.epochs=5", "clip.size=96", "micro_batch=2", "eval_batch=7",
-    ])
+    config = resolve(
+        SPEC,
+        "binary",
+        overrides=[
+            "width=64",
+            "crop=112",
+            "use_fau=off",
+            "epochs=3",
+            "second.epochs=5",
+            "clip.size=96",
+            "micro_batch=2",
+            "eval_batch=7",
+        ],
+    )
     assert config.settings == {"width": 64, "crop": "112", "drop": 0.1, "use_fau": False}
     assert [s.epochs for s in config.stages] == [3, 5]
     assert [s.micro_batch for s in config.stages] == [2, 2]
@@ -48,8 +65,13 @@ def test_settings_for_a_dataset_yield_to_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("widht=3", "did you mean 'width'"), ("width=wide", "type int"), ("use_fau=maybe", "type bool"),
-        ("third.epochs=1", "no setting"), ("epochs", "key=value"), ("epochs=0", "at least 1"), ("name=x", "no setting"),
+        ("widht=3", "did you mean 'width'"),
+        ("width=wide", "type int"),
+        ("use_fau=maybe", "type bool"),
+        ("third.epochs=1", "no setting"),
+        ("epochs", "key=value"),
+        ("epochs=0", "at least 1"),
+        ("name=x", "no setting"),
     ],
 )
 def test_bad_overrides_say_what_to_do(override: str, message: str) -> None:
@@ -73,8 +95,10 @@ def test_weights_count_by_content_not_by_place() -> None:
 @pytest.mark.parametrize(
     ("requires", "task", "expected"),
     [
-        ({"video", "audio"}, "binary", [0, 1, 1, 1]), ({"video"}, "binary", [0, 1, 0, 1]),
-        ({"audio"}, "binary", [0, 0, 1, 1]), ({"video", "audio"}, "four_class", [0, 1, 2, 3]),
+        ({"video", "audio"}, "binary", [0, 1, 1, 1]),
+        ({"video"}, "binary", [0, 1, 0, 1]),
+        ({"audio"}, "binary", [0, 0, 1, 1]),
+        ({"video", "audio"}, "four_class", [0, 1, 2, 3]),
     ],
 )
 def test_a_detector_learns_the_label_of_what_it_requires(requires: set[str], task: str, expected: list[int]) -> None:

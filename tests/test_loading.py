@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -42,6 +43,8 @@ class Decoder:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 time.sleep(1000)
+            case "collect":
+                gc.collect()
             case "raise":
                 raise ZeroDivisionError("of the decoder")
             case "once":
@@ -140,6 +143,27 @@ def test_a_worker_killed_while_it_waits_loses_nothing() -> None:
         os.kill(child.pid or 0, signal.SIGKILL)
     loaded += generator
     assert_same(loaded, list(load_batches(batches(), SPEC, BOTH, workers=0)))
+
+
+class Decoding:
+    """Stands for an open decoder: to close it where its threads do not run is to hang."""
+
+    def __init__(self) -> None:
+        self.itself, self.process = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.process:
+            time.sleep(1000)
+
+
+def test_workers_leave_the_garbage_of_their_parent_alone() -> None:
+    gc.disable()
+    try:
+        Decoding()
+        loaded = list(load_batches(batches("collect"), SPEC, BOTH, workers=2, time_limit=2.0))
+    finally:
+        gc.enable()
+    assert not any(one.failures for one in loaded)
 
 
 def test_endless_batches_are_taken_as_needed() -> None:

@@ -44,8 +44,14 @@ def test_named_file_is_registered_and_its_class_can_be_loaded(tmp_path: Path) ->
     ("text", "message"),
     [
         ("import no_such_module_here", "no_such_module_here"),
-        ("from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detektors():\n    yield 1\n", "avbench_detektors"),
-        ("from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detectors(nonsense):\n    yield 1\n", "nonsense"),
+        (
+            "from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detektors():\n    yield 1\n",
+            "avbench_detektors",
+        ),
+        (
+            "from avbench.hookspecs import hookimpl\n@hookimpl\ndef avbench_detectors(nonsense):\n    yield 1\n",
+            "nonsense",
+        ),
         ("def broken(:", "SyntaxError"),
     ],
 )

@@ -24,8 +24,26 @@ PLUGIN = str(Path(__file__).with_name("small_detector.py"))
 
 
 def command(tiny: Path, out: Path, *more: str) -> list[str]:
-    return ["run", "--plugin", PLUGIN, "--detector", "small", "--protocol", "within_folder", "--data", f"folder={tiny}",
-            "--out", str(out), "--task", "binary", "--placement", "labelled", "sweep", "--no-mlflow", *more]
+    return [
+        "run",
+        "--plugin",
+        PLUGIN,
+        "--detector",
+        "small",
+        "--protocol",
+        "within_folder",
+        "--data",
+        f"folder={tiny}",
+        "--out",
+        str(out),
+        "--task",
+        "binary",
+        "--placement",
+        "labelled",
+        "sweep",
+        "--no-mlflow",
+        *more,
+    ]
 
 
 def run(tiny: Path, out: Path, *more: str) -> tuple[dict[str, Any], Path]:
@@ -61,7 +79,9 @@ def test_a_run_learns_and_leaves_everything(done: Done) -> None:
     assert not (folder / "parts").exists()
 
 
-def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(tiny: Path, tmp_path: Path, done: Done) -> None:
+def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(
+    tiny: Path, tmp_path: Path, done: Done
+) -> None:
     reference = done[2] / "scores.parquet"
     _, two = run(tiny, tmp_path / "two", "--workers", "1")
     _, other = run(tiny, tmp_path / "other", "--seed", "5", "--set", "epochs=1")
@@ -87,8 +107,10 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
 @pytest.mark.parametrize("moment", ["trainings/*/state-00000003.pt", "runs/*/parts"])
 def test_kill_at_any_moment_continues_to_the_same_scores(tiny: Path, tmp_path: Path, done: Done, moment: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "avbench", *command(tiny, tmp_path)], start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "avbench", *command(tiny, tmp_path)],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
@@ -127,8 +149,18 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     assert (rows["label"] == (rows["forgery"] != "RARV")).all() and all(Path(p).is_file() for p in rows["path"])
     rows["score"] = rows["label"] * 0.8 + 0.1
     rows[["id", "score"]].to_csv(tmp_path / "scores.csv", index=False)
-    judge = ["evaluate", "--scores", str(tmp_path / "scores.csv"), "--protocol", "within_folder", *data, "--name", "mine",
-             "--out", str(tmp_path)]
+    judge = [
+        "evaluate",
+        "--scores",
+        str(tmp_path / "scores.csv"),
+        "--protocol",
+        "within_folder",
+        *data,
+        "--name",
+        "mine",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(judge) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
     assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and "external" in card["marks"]

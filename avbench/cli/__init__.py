@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; exit code 0, 1 for a failed check, 2 for what the user can mend, 130 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words).parse_args(words)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO if arguments.verbose else logging.WARNING)
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", level=logging.INFO if arguments.verbose else logging.WARNING
+    )
     try:
         if arguments.plugin:
             from avbench.plugins import register_named
@@ -54,13 +56,19 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     from avbench import __version__
 
     parser = argparse.ArgumentParser(
-        prog="avbench", description=__doc_title(), epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="avbench",
+        description=__doc_title(),
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"avbench {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     chosen = next((word for word in words if not word.startswith("-")), None)
     others = {} if chosen in COMMANDS else _further_commands()
-    for name, help_text in {**COMMANDS, **{n: f"from {p.dist.name}" if p.dist else "" for n, p in others.items()}}.items():
+    for name, help_text in {
+        **COMMANDS,
+        **{n: f"from {p.dist.name}" if p.dist else "" for n, p in others.items()},
+    }.items():
         sub = commands.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name != chosen:
             continue

@@ -45,6 +45,9 @@ def execute(arguments: argparse.Namespace) -> int:
         say(f"{name}:")
         for result in results:
             broken += not result.kept
-            say(f"  {'ok    ' if result.kept else 'BROKEN'} {result.promise}" + (f": {result.detail}" if result.detail else ""))
+            say(
+                f"  {'ok    ' if result.kept else 'BROKEN'} {result.promise}"
+                + (f": {result.detail}" if result.detail else "")
+            )
     say(f"{broken} promises broken" if broken else "all promises kept")
     return 1 if broken else 0

@@ -51,10 +51,12 @@ def execute(arguments: argparse.Namespace) -> int:
 def _make(out: Path | None) -> int:
     from avbench.places import cache_folder
     from avbench.plugins import installed, load_object
-    from avbench.run import making
+    from avbench.progress import made_with
 
     for spec in installed().datasets().values():
         if spec.make:
-            root = load_object(spec.make, f"dataset {spec.name}")(out or cache_folder() / spec.name, progress=making(bar))
+            root = load_object(spec.make, f"dataset {spec.name}")(
+                out or cache_folder() / spec.name, progress=made_with(bar, "make demo data")
+            )
             say(f"{spec.title}: {root}")
     return 0

@@ -36,8 +36,17 @@ def execute(arguments: argparse.Namespace) -> int:
 
     plugins = installed()
     protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
-    card, folder = judge(arguments.scores, arguments.name, protocol, plugins, read_roots(arguments.data),
-                         limit=arguments.limit, seed=arguments.seed, results=arguments.out, say=say)
+    card, folder = judge(
+        arguments.scores,
+        arguments.name,
+        protocol,
+        plugins,
+        read_roots(arguments.data),
+        limit=arguments.limit,
+        seed=arguments.seed,
+        results=arguments.out,
+        say=say,
+    )
     say("\n" + report.terminal(card))
     say(f"everything of this run: {folder}")
     return 0

@@ -40,8 +40,14 @@ def _detectors(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
     from avbench.types import DetectorSpec
 
     return ["name", "title", "tasks", "needs", "presets", "from"], [
-        [d.name, d.title, " ".join(d.tasks), " ".join(sorted(d.requires)), " ".join(p.name for p in d.presets),
-         plugins.source_of("avbench_detectors", DetectorSpec, d.name).origin]
+        [
+            d.name,
+            d.title,
+            " ".join(d.tasks),
+            " ".join(sorted(d.requires)),
+            " ".join(p.name for p in d.presets),
+            plugins.source_of("avbench_detectors", DetectorSpec, d.name).origin,
+        ]
         for d in plugins.detectors().values()
     ]
 
@@ -57,13 +63,15 @@ def _protocols(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
 
     declared = plugins.collect("avbench_protocols", Protocol)
     return ["name", "version", "trained on", "judged on", ""], [
-        [p.name, str(p.version), p.train, p.test, p.title] for p in known(plugins.datasets(), declared.values()).values()
+        [p.name, str(p.version), p.train, p.test, p.title]
+        for p in known(plugins.datasets(), declared.values()).values()
     ]
 
 
 def _metrics(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
     return ["name", "title", "tasks", "better"], [
-        [m.name, m.title, " ".join(m.tasks), "higher" if m.higher_is_better else "lower"] for m in plugins.metrics().values()
+        [m.name, m.title, " ".join(m.tasks), "higher" if m.higher_is_better else "lower"]
+        for m in plugins.metrics().values()
     ]
 
 
@@ -74,6 +82,9 @@ def _perturbations(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
 
 
 _ROWS = {
-    "detectors": _detectors, "datasets": _datasets, "protocols": _protocols, "metrics": _metrics,
+    "detectors": _detectors,
+    "datasets": _datasets,
+    "protocols": _protocols,
+    "metrics": _metrics,
     "perturbations": _perturbations,
 }

@@ -19,9 +19,13 @@ EXAMPLES = """examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="ids, beginnings of ids, or folders (default: every run)")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="ids, beginnings of ids, or folders (default: every run)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
-    parser.add_argument("--html", action="store_true", help="write one self-contained page, report.html beside the runs")
+    parser.add_argument(
+        "--html", action="store_true", help="write one self-contained page, report.html beside the runs"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write Markdown")
     parser.add_argument("--to-mlflow", action="store_true", help="log the runs to MLflow, where that failed before")
 
@@ -62,7 +66,9 @@ def _folders(names: list[str], runs: Path) -> list[Path]:
         raise UserError(f"no run in {runs}; avbench run makes one")
     folders: list[Path] = []
     for name in names:
-        matching = [Path(name)] if (Path(name) / "card.json").is_file() else [p for p in there if p.name.startswith(name)]
+        matching = (
+            [Path(name)] if (Path(name) / "card.json").is_file() else [p for p in there if p.name.startswith(name)]
+        )
         if not matching:
             raise UserError(f"no run called {name!r} in {runs}; avbench report lists those there are")
         folders += matching

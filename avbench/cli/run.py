@@ -12,7 +12,7 @@ from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 
 if TYPE_CHECKING:
-    from avbench.run import Cell
+    from avbench.cell import Cell
 
 EXAMPLES = """examples:
   avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav
@@ -29,18 +29,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols")
-    parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None,
-                        help="one training each (default: all that the detector does)")
+    parser.add_argument(
+        "--task",
+        nargs="+",
+        choices=("binary", "four_class"),
+        default=None,
+        help="one training each (default: all that the detector does)",
+    )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
     selecting.add_protocol(parser)
     parser.add_argument("--preset", metavar="NAME", help="default: demo on demo data, official on real data")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="change a setting of the detector or its recipe; repeatable")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting of the detector or its recipe; repeatable",
+    )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
-    parser.add_argument("--max-errors", type=float, default=0.01, metavar="SHARE",
-                        help="share of files that may fail, never fewer than three files (default: 0.01)")
+    parser.add_argument(
+        "--max-errors",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of files that may fail, never fewer than three files (default: 0.01)",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier such command left")
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
@@ -70,11 +86,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _cells(arguments: argparse.Namespace) -> list[Cell]:
+    from avbench.cell import Cell
     from avbench.databases import read_roots
     from avbench.evaluate import Loading
     from avbench.plugins import installed
     from avbench.prepare import fold_count
-    from avbench.run import Cell
 
     plugins = installed()
     spec = plugins.detector(arguments.detector)
@@ -86,11 +102,23 @@ def _cells(arguments: argparse.Namespace) -> list[Cell]:
     tasks = list(dict.fromkeys(arguments.task or spec.tasks))
     cells = [
         Cell(
-            arguments.detector, replace(protocol, fold=fold), task, seed, roots, arguments.preset,
-            tuple(arguments.overrides), arguments.limit, arguments.device, arguments.out, arguments.fresh,
-            arguments.checkpoint, Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named)),
+            arguments.detector,
+            replace(protocol, fold=fold),
+            task,
+            seed,
+            roots,
+            arguments.preset,
+            tuple(arguments.overrides),
+            arguments.limit,
+            arguments.device,
+            arguments.out,
+            arguments.fresh,
+            arguments.checkpoint,
+            Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named)),
         )
-        for task in tasks for fold in folds for seed in dict.fromkeys(arguments.seed)
+        for task in tasks
+        for fold in folds
+        for seed in dict.fromkeys(arguments.seed)
     ]
     group = f"{arguments.detector}-{protocol.name}" if len(cells) > 1 else ""
     return [replace(cell, group=group) for cell in cells]

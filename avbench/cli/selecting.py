@@ -15,18 +15,33 @@ if TYPE_CHECKING:
 
 def add_protocol(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose data and a protocol's variant."""
-    parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH",
-                        help="the folder that holds LAV-DF/ and FakeAVCeleb_v1.2/, or one database; repeatable "
-                             "(default: demo data)")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="ROOT|NAME=PATH",
+        help="the folder that holds LAV-DF/ and FakeAVCeleb_v1.2/, or one database; repeatable (default: demo data)",
+    )
     parser.add_argument("--fold", default=None, metavar="K|all", help="identity fold of databases without a split")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N samples of each of train, validation, test")
-    parser.add_argument("--placement", nargs="+", choices=("labelled", "sweep"), default=None,
-                        help="clip placements to report, the headline first")
+    parser.add_argument(
+        "--placement",
+        nargs="+",
+        choices=("labelled", "sweep"),
+        default=None,
+        help="clip placements to report, the headline first",
+    )
     parser.add_argument("--strict-identity", action="store_true", help="drop test fakes that name a training identity")
     parser.add_argument("--balanced", action="store_true", help="as many test videos of each class")
-    parser.add_argument("--test-on", choices=("test", "all"), default=None, help="judge every sample of the test database")
-    parser.add_argument("--select-on", choices=("validation", "test"), default=None,
-                        help="test: choose the checkpoint on the test set, to reproduce published numbers; marks the card")
+    parser.add_argument(
+        "--test-on", choices=("test", "all"), default=None, help="judge every sample of the test database"
+    )
+    parser.add_argument(
+        "--select-on",
+        choices=("validation", "test"),
+        default=None,
+        help="test: choose the checkpoint on the test set, to reproduce published numbers; marks the card",
+    )
 
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:

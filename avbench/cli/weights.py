@@ -28,8 +28,19 @@ def execute(arguments: argparse.Namespace) -> int:
 
     known = {w.name: (d.name, w) for d in installed().detectors().values() for w in d.weights}
     if arguments.action == "list":
-        rows = [[w.name, detector, w.setting, w.title, w.licence, w.sha256[:12] or "not published",
-                 "yes" if cached(w) else "no", w.url] for detector, w in known.values()]
+        rows = [
+            [
+                w.name,
+                detector,
+                w.setting,
+                w.title,
+                w.licence,
+                w.sha256[:12] or "not published",
+                "yes" if cached(w) else "no",
+                w.url,
+            ]
+            for detector, w in known.values()
+        ]
         say(tabulate(rows, ["name", "detector", "setting", "what", "licence", "sha256", "fetched", "from"]))
         return 0
     if not arguments.names:

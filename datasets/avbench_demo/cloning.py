@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
@@ -12,11 +14,12 @@ from scipy.ndimage import gaussian_filter1d
 from avbench_demo.spectra import RATE, analyse, frequencies, synthesise
 from avbench_demo.speech import STEP, Speech, Voice
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32
 _WINDOW, _BINS = 400, 512
 _CEPSTRUM = 24  # coefficients kept of the spectral envelope
 _MELS = 64
-_ROUNDS = 4
+_LEVELS = 0.35  # step of the quantised log magnitudes (3 dB)
+_ROUNDS = 2
 
 
 def imitate(voice: Voice, seed: list[int]) -> Voice:
@@ -34,54 +37,48 @@ def imitate(voice: Voice, seed: list[int]) -> Voice:
 def pulse_vocoder(speech: Speech, seed: list[int]) -> Array:
     """Envelope vocoder: smooth cepstral envelope, excited by a plain pulse train where voiced, by noise elsewhere.
 
-    Leaves what such vocoders leave: harmonics up to 8 kHz without breath between them, a flattened pitch, a smeared envelope.
+    Leaves what such vocoders leave: harmonics up to 8 kHz without breath between them, a smeared envelope.
     """
-    random = np.random.default_rng(seed)
-    count = len(speech.sound)
     spectra = analyse(speech.sound, _BINS, STEP, _WINDOW)
     cepstrum = irfft(np.log(np.abs(spectra) + 1e-5), axis=1)
     cepstrum[:, _CEPSTRUM : _BINS - _CEPSTRUM + 1] = 0.0
     envelope = np.exp(gaussian_filter1d(rfft(cepstrum, axis=1).real, 2.0, axis=0))
-
-    clock = np.arange(count) / STEP
-    steps = np.arange(len(speech.pitch))
-    flat = 0.6 * speech.pitch + 0.4 * speech.pitch.mean()
-    phase = np.cumsum(np.interp(clock, steps, flat)) / RATE
-    pulses = np.diff(np.floor(phase), prepend=0.0) * np.sqrt(RATE / np.interp(clock, steps, flat))
-    voiced = np.interp(clock, steps, gaussian_filter1d((speech.voicing > 0.12).astype(float), 1.0))
-    source = pulses * voiced + random.standard_normal(count) * (1.0 - voiced)
-    carrier = analyse(source.astype(np.float32), _BINS, STEP, _WINDOW)
-    return _level(synthesise(carrier * envelope, count, STEP, _WINDOW), speech.sound)
+    # Higher frequencies later, as a glottis sends them: plain pulses would stand out as peaks.
+    turn = np.exp(-1j * np.pi * 0.004 * frequencies(_BINS) ** 2 / RATE)
+    carrier = analyse(_excitation(speech, np.random.default_rng(seed)), _BINS, STEP, _WINDOW)
+    return _match(synthesise(carrier * envelope * turn, len(speech.sound), STEP, _WINDOW), speech.sound)
 
 
 def mel_vocoder(speech: Speech, seed: list[int]) -> Array:
-    """Mel vocoder: coarse mel bands, over-smoothed in time and quantised, inverted by a few Griffin-Lim rounds."""
-    random = np.random.default_rng(seed)
+    """Mel vocoder: coarse mel bands, over-smoothed in time and quantised, inverted from a guessed phase (Griffin-Lim).
+
+    Leaves blurred onsets, steps of level, and harmonics where breath should be, with phases that do not quite fit.
+    """
     count, step, window, bins = len(speech.sound), 160, 640, 1024
     bands = mel_bands(bins, _MELS)
     spectra = analyse(speech.sound, bins, step, window)
     mel = np.log(np.abs(spectra) @ bands.T + 1e-4)
-    mel = np.round(gaussian_filter1d(mel, 1.0, axis=0) / 0.35) * 0.35
-    magnitude = np.exp(mel) @ (bands / np.maximum(bands.sum(axis=0), 1e-6))
-    # The bands lose the harmonics: a comb at the pitch brings them back, all the way up.
-    comb = _comb(speech, bins, step, len(magnitude))
-    magnitude = (magnitude * comb).astype(np.float32)
-    turn = random.uniform(-np.pi, np.pi, magnitude.shape[1])
-    estimate = magnitude * np.exp(1j * turn)
-    sound = synthesise(estimate, count, step, window)
+    mel = np.round(gaussian_filter1d(mel, 1.2, axis=0) / _LEVELS) * _LEVELS
+    envelope = np.exp(mel) @ (bands / np.maximum(bands.sum(axis=0), 1e-6))
+    sound = _excitation(speech, np.random.default_rng(seed))
+    carrier = analyse(sound, bins, step, window)
+    # The bands lose the harmonics; the excitation brings them back, all the way up.
+    loudness = np.sqrt(np.mean(np.abs(carrier) ** 2, axis=1, keepdims=True)) + 1e-6
+    magnitude = envelope * np.abs(carrier) / loudness
     for _ in range(_ROUNDS):
         guess = analyse(sound, bins, step, window)
         sound = synthesise(magnitude * guess / np.maximum(np.abs(guess), 1e-6), count, step, window)
-    return _level(sound, speech.sound)
+    return _match(sound, speech.sound)
 
 
-def _comb(speech: Speech, bins: int, step: int, frames: int) -> Array:
-    """Gain (F, bins // 2 + 1) with peaks at multiples of the pitch where voiced, flat elsewhere."""
-    places = np.minimum(np.arange(frames) * step // STEP, len(speech.pitch) - 1)
-    pitch = speech.pitch[places][:, None]
-    voiced = (speech.voicing[places] > 0.12)[:, None]
-    wave = np.cos(2 * np.pi * frequencies(bins)[None] / pitch)
-    return np.where(voiced, (0.1 + 0.9 * (0.5 + 0.5 * wave) ** 2) / 0.44, 1.0).astype(np.float32)
+def _excitation(speech: Speech, random: np.random.Generator) -> Array:
+    """Pulses at a flattened pitch where voiced, noise elsewhere, of equal power (S,)."""
+    clock = np.arange(len(speech.sound)) / STEP
+    steps = np.arange(len(speech.pitch))
+    flat = np.interp(clock, steps, 0.6 * speech.pitch + 0.4 * speech.pitch.mean())
+    pulses = np.diff(np.floor(np.cumsum(flat) / RATE), prepend=0.0) * np.sqrt(RATE / flat)
+    voiced = np.interp(clock, steps, gaussian_filter1d((speech.voicing > 0.12).astype(float), 1.0))
+    return (pulses * voiced + random.standard_normal(len(clock)) * (1.0 - voiced)).astype(np.float32)
 
 
 def mel_bands(bins: int, mels: int) -> Array:
@@ -94,6 +91,10 @@ def mel_bands(bins: int, mels: int) -> Array:
     return (bands / np.maximum(bands.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
 
-def _level(sound: Array, like: Array) -> Array:
-    """Match the power of another sound."""
-    return sound * np.sqrt((np.mean(like**2) + 1e-12) / (np.mean(sound**2) + 1e-12)).astype(np.float32)
+def _match(sound: Array, like: Array) -> Array:
+    """Give a sound the long-term spectrum and level of another, so that neither gives it away."""
+    spectra = analyse(sound, _BINS, STEP, _WINDOW)
+    power = [np.mean(np.abs(s) ** 2, axis=0) for s in (analyse(like, _BINS, STEP, _WINDOW), spectra)]
+    wanted, given = (gaussian_filter1d(p, 6.0) + 1e-9 for p in power)
+    shaped = synthesise(spectra * np.sqrt(wanted / given), len(sound), STEP, _WINDOW)
+    return shaped * np.sqrt((np.mean(like**2) + 1e-12) / (np.mean(shaped**2) + 1e-12)).astype(np.float32)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -48,17 +50,20 @@ def encode_sound(sound: NDArray[np.float32], bit_rate: int = 64000) -> bytes:
 def join(video: bytes, sound: bytes, path: Path) -> None:
     """Write both streams into one file, bit for bit as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(io.BytesIO(video)) as seen, av.open(io.BytesIO(sound)) as heard:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            packets = []
-            for source in (seen.streams.video[0], heard.streams.audio[0]):
-                target = container.add_stream_from_template(source)
-                for packet in source.container.demux(source):
-                    if packet.dts is not None and packet.time_base is not None:
-                        packets.append((packet.dts * packet.time_base, len(packets), packet))
-                        packet.stream = target
-            for _, _, packet in sorted(packets, key=lambda entry: entry[:2]):
-                container.mux(packet)
+    with (
+        av.open(io.BytesIO(video)) as seen,
+        av.open(io.BytesIO(sound)) as heard,
+        av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        packets: list[tuple[Fraction, int, av.Packet[Any]]] = []
+        for source, stream in ((seen, seen.streams.video[0]), (heard, heard.streams.audio[0])):
+            target = container.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                if packet.dts is not None:
+                    packets.append((packet.dts * packet.time_base, len(packets), packet))
+                    packet.stream = target
+        for _, _, packet in sorted(packets, key=lambda entry: entry[:2]):
+            container.mux(packet)
 
 
 def decoded_samples(count: int) -> int:

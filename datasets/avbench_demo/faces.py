@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avbench_demo.features import eye_curves
 from avbench_demo.performance import Performance
 from avbench_demo.person import CENTRE_X, SIZE, Person
-from avbench_demo.portrait import eye_curves
 
-Array = NDArray[np.float32]
-Frames = NDArray[np.uint8]
+Array = NDArray[Any]  # float32
+Frames = NDArray[Any]  # uint8
 _TOP, _BOTTOM, _LEFT, _RIGHT = 66, 216, 48, 176  # the part of the portrait that action units can bend
 _AROUND = np.s_[4:212, 22:202]  # the part that moves with the head
 _SHIFT = 4  # fractional bits of polygon coordinates
@@ -100,7 +102,7 @@ class Face:
         shift = -inverse @ head[:2]
         change = np.column_stack([inverse - np.eye(2, dtype=np.float32), shift]).astype(np.float32)
         maps = self._rest + (change @ self._sway).reshape(self._rest.shape)
-        moved: Frames = cv2.remap(still, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        moved: Frames = cv2.remap(still, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return moved
 
 
@@ -118,7 +120,10 @@ def mouth_opening(part: float, jaw: float) -> tuple[float, float]:
 
 
 def _fields(person: Person, x: Array, y: Array) -> Array:
-    """Displacement (11, 2 x pixels) in pixels per unit of: AU 1 2 4 6 9 12, lip gap, chin drop, rounding, gaze x, gaze y."""
+    """Displacement (11, 2 x pixels) in pixels per unit of what moves the face.
+
+    AU 1, 2, 4, 6, 9, 12, lip gap, chin drop, rounding, gaze x, gaze y.
+    """
 
     def hill(at_x: float, at_y: float, wide: float, high: float) -> Array:
         result: Array = np.exp(-0.5 * (((x - at_x) / wide) ** 2 + ((y - at_y) / high) ** 2))
@@ -149,7 +154,7 @@ def _fields(person: Person, x: Array, y: Array) -> Array:
 
 
 def _folds(person: Person, x: Array, y: Array) -> Array:
-    """Darkening (5, rows, columns) per unit of AU 1 (forehead), 4 (glabella), 6 (crow's feet), 9 (nose), 12 (cheeks)."""
+    """Darkening (5, rows, columns) per unit of AU 1 (forehead), 4 (glabella), 6 (eye corners), 9 (nose), 12 (cheeks)."""
     folds = np.zeros((5, y.size, x.size), np.float32)
     offset = abs(x - CENTRE_X)
     for line in (-16.0, -10.0):
@@ -184,4 +189,4 @@ def _tone(portrait: Frames, y: float, x: float) -> Array:
 
 def _points(polygon: Array) -> NDArray[np.int32]:
     """Fixed-point coordinates within the bent part."""
-    return ((polygon - np.float32([_LEFT, _TOP])) * (1 << _SHIFT)).round().astype(np.int32)
+    return ((polygon - np.array([_LEFT, _TOP], np.float32)) * (1 << _SHIFT)).round().astype(np.int32)

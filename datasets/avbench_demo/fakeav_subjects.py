@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +22,12 @@ from avbench_demo.recording import WHOLE_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
 
-Frames = NDArray[np.uint8]
+Frames = NDArray[Any]  # uint8
 _STYLE = WHOLE_STYLE
-_LIPS = forge.Seam(resolution=0.4, tint=5.0, jitter=0.4, flicker=0.008)
+_LIPS = forge.Seam(resolution=0.27, contrast=0.8, tint=7.0, jitter=0.5, flicker=0.012)
 _SWAPS = {
-    "faceswap": forge.Seam(resolution=0.5, tint=4.0, jitter=0.4, flicker=0.008),
-    "fsgan": forge.Seam(resolution=0.42, tint=3.0, jitter=0.5, flicker=0.012),
+    "faceswap": forge.Seam(resolution=0.3, contrast=0.75, tint=7.0, jitter=0.5, flicker=0.012),
+    "fsgan": forge.Seam(resolution=0.26, contrast=0.8, tint=5.0, jitter=0.6, flicker=0.016),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,8 @@ from avbench_demo.performance import Performance
 from avbench_demo.person import CENTRE_X, SIZE
 from avbench_demo.spectra import RATE
 
-Array = NDArray[np.float32]
-Frames = NDArray[np.uint8]
+Array = NDArray[Any]  # float32
+Frames = NDArray[Any]  # uint8
 _BOX = np.s_[52:220, 40:184]  # where a manipulated face can lie
 _TOP, _LEFT = 52, 40
 
@@ -25,6 +27,7 @@ class Seam:
     """What a generator leaves behind: its resolution, and how its patch sits in the frame."""
 
     resolution: float  # of the generated patch against the picture
+    contrast: float  # what is left of the picture's: generators trained on mean errors are pale
     tint: float  # constant colour error, grey levels
     jitter: float  # placement error, pixels
     flicker: float  # brightness error from frame to frame, share
@@ -58,7 +61,9 @@ def box_mask(top: float, bottom: float, half_width: float, feather: float) -> Ar
     return np.clip(inside / feather + 0.5, 0.0, 1.0)
 
 
-def paste(frames: Frames, patch: Frames, heads: Array, mask: Array, seam: Seam, seed: list[int], membrane: bool) -> Frames:
+def paste(
+    frames: Frames, patch: Frames, heads: Array, mask: Array, seam: Seam, seed: list[int], *, membrane: bool
+) -> Frames:
     """Put generated pictures into frames where the mask, carried along by the head, says so.
 
     frames, patch (T, 224, 224, 3), heads (T,4) as in Performance, mask in portrait coordinates. With a membrane the
@@ -75,13 +80,15 @@ def paste(frames: Frames, patch: Frames, heads: Array, mask: Array, seam: Seam, 
     for number in range(count):
         below = np.ascontiguousarray(frames[number][_BOX])
         coarse = cv2.resize(patch[number][_BOX], small, interpolation=cv2.INTER_AREA).astype(np.float32)
+        middle = coarse.mean(axis=(0, 1))
+        coarse = middle + np.float32(seam.contrast) * (coarse - middle)
         if membrane:
             coarse += _slow_difference(below, coarse, small)
         coarse = coarse * np.float32(flicker[number]) + tint.astype(np.float32)
         carry = head_matrix(heads[number])
         carry[:, 2] += jitter[number] - (_LEFT, _TOP)
         weight = cv2.warpAffine(mask, carry, (wide, high))
-        grow = np.float32([[wide / small[0], 0, jitter[number, 0]], [0, high / small[1], jitter[number, 1]]])
+        grow = np.array([[wide / small[0], 0, jitter[number, 0]], [0, high / small[1], jitter[number, 1]]], np.float32)
         fake = cv2.warpAffine(coarse, grow, (wide, high), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         fake = np.clip(fake, 0.0, 255.0).round().astype(np.uint8)
         result[number][_BOX] = cv2.blendLinear(fake, below, weight, 1.0 - weight)
@@ -93,7 +100,7 @@ def _slow_difference(below: Frames, coarse: Array, small: tuple[int, int]) -> Ar
     grid = (6, 7)
     reduced = cv2.resize(below, grid, interpolation=cv2.INTER_AREA).astype(np.float32)
     difference = reduced - cv2.resize(coarse, grid, interpolation=cv2.INTER_AREA)
-    result: Array = cv2.resize(0.9 * difference, small, interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+    result: Array = cv2.resize(0.9 * difference, small, interpolation=cv2.INTER_CUBIC)
     return result
 
 

@@ -12,7 +12,7 @@ from avbench_demo.plan import TYPES, Subject
 
 _NOTICE = (
     "These are invented people, drawn and voiced by a program for trying out software.\n"
-    "The layout is that of {name}; no clip of {name} is contained, and no number measured here says anything about it.\n"
+    "The layout is that of {name}; no clip of it is contained, and no number measured here says anything about it.\n"
 )
 _HEADER = ["source", "target1", "target2", "method", "category", "type", "race", "gender", "path", ""]
 
@@ -62,10 +62,9 @@ def write_fakeav(folder: Path, subjects: Sequence[Subject]) -> None:
         entries = [("-", "-", "real", "A", name) for name, _ in subject.takes]
         entries += [(fake.target1, fake.target2, fake.method, fake.category, fake.name) for fake in subject.fakes]
         for target1, target2, method, category, name in entries:
-            place = "/".join(("FakeAVCeleb", TYPES[category], subject.race, subject.gender, subject.identity))
-            lines.append(
-                [subject.identity, target1, target2, method, category, TYPES[category], subject.race, subject.gender, name, place]
-            )
+            levels = [TYPES[category], subject.race, subject.gender]
+            place = "/".join(["FakeAVCeleb", *levels, subject.identity])
+            lines.append([subject.identity, target1, target2, method, category, *levels, name, place])
     lines.sort(key=lambda line: line[4])
     with (folder / "meta_data.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([_HEADER, *lines])

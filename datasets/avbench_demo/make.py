@@ -8,7 +8,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -63,7 +64,8 @@ def _render(
     # Spawned, not forked: the caller may hold threads and open decoders.
     context = multiprocessing.get_context("spawn")
     with _single_threaded(), ProcessPoolExecutor(workers, context) as pool:
-        jobs = [pool.submit(_make_one, item, folder) for item in (*subjects, *scenes)]
+        items: list[Scene | Subject] = [*subjects, *scenes]
+        jobs = [pool.submit(_make_one, item, folder) for item in items]
         for job in as_completed(jobs):
             count, more = job.result()
             rows += more
@@ -102,30 +104,30 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _stamp(scenes: list[Scene], subjects: list[Subject]) -> dict[str, int]:
-    """What demo.json says."""
+def _stamp(scenes: list[Scene], subjects: list[Subject]) -> dict[str, Any]:
+    """What demo.json says: all that the bytes of the files depend on."""
     local, whole = 4 * len(scenes), sum(len(s.takes) + len(s.fakes) for s in subjects)
-    return {"version": VERSION, "seed": SEED, "videos": local + whole, LAVDF: local, FAKEAV: whole}
+    libraries = {name: version(name) for name in ("av", "numpy", "opencv-python-headless", "scipy")}
+    counts = {"videos": local + whole, LAVDF: local, FAKEAV: whole}
+    return {"version": VERSION, "seed": SEED, **counts, "libraries": libraries}
 
 
-def _stamp_of(root: Path) -> dict[str, int] | None:
+def _stamp_of(root: Path) -> dict[str, Any] | None:
     """What demo.json of a folder says, None without a readable one."""
     try:
-        stamp: dict[str, int] = json.loads((root / "demo.json").read_text())
+        stamp: dict[str, Any] = json.loads((root / "demo.json").read_text())
     except (OSError, ValueError):
         return None
     return stamp
 
 
-def _put_in_place(building: Path, root: Path, wanted: dict[str, int]) -> None:
+def _put_in_place(building: Path, root: Path, wanted: dict[str, Any]) -> None:
     """Rename the finished folder; an outdated one makes way, a current one made meanwhile by somebody else stays."""
     building.chmod(0o755)
     if root.exists() and _stamp_of(root) != wanted:
         outdated = Path(mkdtemp(prefix=f".{root.name}-old-", dir=root.parent))
-        try:
-            os.replace(root, outdated / "outdated")
-        except FileNotFoundError:
-            pass  # another process moved it away first
+        with suppress(FileNotFoundError):  # another process moved it away first
+            os.replace(root, outdated / root.name)
         shutil.rmtree(outdated, ignore_errors=True)
     try:
         os.rename(building, root)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -12,7 +14,7 @@ from avbench_demo.phonemes import PHONEMES, Sentence
 
 FPS = 25
 AU_NAMES = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def spell(word: str, start: float, end: float) -> list[tuple[float, float]]:
     lengths = np.array([PHONEMES[name].seconds for name in VOCABULARY[word]])
     edges = start + (end - start) * np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
     edges[-1] = end
-    return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(a), float(b)) for a, b in pairwise(edges)]
 
 
 def say(random: np.random.Generator, seconds: float, pace: float) -> Sentence:

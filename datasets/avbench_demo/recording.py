@@ -1,19 +1,21 @@
-"""How each database records: camera noise and a microphone in a room. The last step before encoding, for real and fake."""
+"""How each database records: camera noise and a microphone in a room; the last step before encoding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from avbench_demo.canvas import Studio
 from avbench_demo.person import SIZE
-from avbench_demo.portrait import Studio
 
-Array = NDArray[np.float32]
-Frames = NDArray[np.uint8]
+Array = NDArray[Any]  # float32
+Frames = NDArray[Any]  # uint8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Style:
     hum: float  # colour of the room noise, 0 white to 1 brown
 
 
-LOCAL_STYLE = Style(1, Studio(0.34, 0.15, 0.18, 0.5, False, 0.0, 1.0), 20, "veryfast", (2.0, 3.5), 0.5)
-WHOLE_STYLE = Style(2, Studio(0.45, 0.5, 0.06, -0.6, True, 0.55, 1.2), 22, "veryfast", (2.5, 4.0), 0.8)
+LOCAL_STYLE = Style(1, Studio(0.34, 0.15, 0.18, 0.5, False, 0.0, 1.0), 22, "veryfast", (2.0, 3.5), 0.5)
+WHOLE_STYLE = Style(2, Studio(0.45, 0.5, 0.06, -0.6, True, 0.55, 1.2), 23, "veryfast", (2.5, 4.0), 0.8)
 
 
 def film(frames: Frames, style: Style, seed: list[int]) -> Frames:

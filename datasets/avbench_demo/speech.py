@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -13,7 +15,7 @@ from avbench_demo.spectra import RATE, analyse, frequencies, synthesise
 
 STEP = 80  # samples from one parameter frame to the next (5 ms)
 _WINDOW, _BINS = 320, 512
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,10 @@ def _glottis(
 
 def _tract(formants: Array) -> NDArray[np.complex64]:
     """Response (F, bins) of five resonators in a row; formants (F,3) in Hz."""
-    fixed = np.broadcast_to(np.float32([3500.0, 4500.0]), (len(formants), 2))
+    fixed = np.broadcast_to(np.array([3500.0, 4500.0], np.float32), (len(formants), 2))
     centres = np.concatenate([formants, fixed * formants[:, 2:] / 2500.0], axis=1)
     centres = np.minimum(centres, 0.47 * RATE)
-    radius = np.exp(-np.pi * np.float32([70.0, 90.0, 140.0, 220.0, 300.0]) / RATE)
+    radius = np.exp(-np.pi * np.array([70.0, 90.0, 140.0, 220.0, 300.0], np.float32) / RATE)
     delay = np.exp(-2j * np.pi * frequencies(_BINS) / RATE).astype(np.complex64)
     response = np.ones((len(formants), len(delay)), np.complex64)
     for number in range(5):

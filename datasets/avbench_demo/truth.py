@@ -13,7 +13,7 @@ from avbench_demo.phonemes import Sentence
 def write_truth(video: Path, seen: Performance, heard: Sentence, speaker: str) -> None:
     """Write the .npz that belongs to a video, given the video's path inside the truth folder.
 
-    au (T,8) intensity 0-5 as rendered, au_names; phonemes and words as heard with their times (n,2) in seconds; speaker.
+    au (T,8) intensity 0-5 as rendered, au_names; phonemes, words as heard with their times (n,2) in seconds; speaker.
     """
     path = video.with_suffix(".npz")
     path.parent.mkdir(parents=True, exist_ok=True)

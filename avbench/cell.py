@@ -1,0 +1,107 @@
+"""A cell of the benchmark: what was asked for, and what that comes to once the data are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from avbench import config, weights
+from avbench.config import Config
+from avbench.evaluate import Loading
+from avbench.places import results_folder
+from avbench.plugins import Plugins
+from avbench.prepare import Lists
+from avbench.protocol import Protocol, digest_of
+from avbench.splits import list_digest
+from avbench.train import Plan
+from avbench.types import DetectorSpec, Placement, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One detector under one protocol in one task with one seed, and how to compute it."""
+
+    detector: str
+    protocol: Protocol
+    task: Task
+    seed: int = 0
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    preset: str | None = None
+    overrides: tuple[str, ...] = ()
+    limit: int | None = None
+    device: str = "auto"
+    results: Path | None = None
+    fresh: bool = False
+    checkpoint: Path | None = None
+    loading: Loading = Loading()
+    group: str = ""
+
+    @property
+    def results_folder(self) -> Path:
+        """Return the folder that holds runs/ and trainings/."""
+        return self.results or results_folder()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A cell with its data: the detector, its configuration, the training it needs (None for given weights), its id."""
+
+    spec: DetectorSpec
+    config: Config
+    lists: Lists
+    placements: tuple[Placement, ...]
+    plan: Plan | None
+    id: str
+
+
+def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
+    """Resolve settings and weights; the ids of training and run are hashes of all that shapes them."""
+    spec = plugins.detector(cell.detector)
+    settings = config.resolve(
+        spec,
+        cell.task,
+        preset=cell.preset,
+        overrides=cell.overrides,
+        dataset=lists.learnt.spec.name if lists.learnt else "",
+        demo=lists.demo,
+    )
+    settings = replace(settings, weights=weights.choose(spec, settings.settings))
+    local: tuple[Placement, ...] = ("labelled", "sweep") if lists.judged.spec.locally_forged else ("labelled",)
+    placements = cell.protocol.placements or local
+    plan = _plan(cell, spec, settings, lists)
+    shaping = {
+        "training": plan.id if plan is not None else weights.sha256(cell.checkpoint) if cell.checkpoint else "",
+        "config": settings.as_dict(),
+        "protocol": cell.protocol.digest(),
+        "test": list_digest(lists.split.test),
+        "placements": list(placements),
+        "demo": lists.demo,
+    }
+    name = f"{cell.detector}-{cell.protocol.name}-{cell.task}-s{cell.seed}-{digest_of(shaping)[:8]}"
+    return Resolved(spec, settings, lists, placements, plan, name)
+
+
+def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Plan | None:
+    if lists.learnt is None:
+        return None
+    split = lists.split
+    about = {
+        "detector": spec.name,
+        "detector_version": spec.version,
+        "task": cell.task,
+        "preset": settings.preset,
+        "config": settings.as_dict(),
+        "seed": cell.seed,
+        "selection": cell.protocol.select_on,
+        "trained_on": {
+            "dataset": lists.learnt.spec.name,
+            "demo": lists.learnt.demo,
+            "n": len(split.train),
+            "digest": list_digest(split.train),
+            "validation_digest": list_digest(split.validation),
+        },
+    }
+    key = f"{spec.name}-{lists.learnt.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
+    folder = cell.results_folder / "trainings" / key
+    return Plan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)
