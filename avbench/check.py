@@ -112,7 +112,7 @@ def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) 
     detector.train()
     batch = random_batch(config.clip, 4)
     losses = detector.loss(detector(batch), batch)
-    if "loss" not in losses or losses["loss"].ndim or not math.isfinite(float(losses["loss"])):
+    if "loss" not in losses or losses["loss"].ndim or not math.isfinite(float(losses["loss"].detach())):
         return 'loss(output, batch) must return {"loss": a finite scalar, ...}'
     losses["loss"].backward()  # type: ignore[no-untyped-call]
     optimizer.step()

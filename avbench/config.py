@@ -62,27 +62,43 @@ def resolve(
     if task not in spec.tasks:
         raise UserError(f"{spec.name} cannot do {task}: it does {' and '.join(spec.tasks)}; use --task {spec.tasks[0]}")
     chosen = _preset(spec, preset, demo)
-    settings, stages, clip = dict(chosen.settings), list(chosen.stages), chosen.clip
-    eval_batch = chosen.eval_batch
-    given = [(k, v) for k, v in chosen.for_dataset.get(dataset, {}).items()]
-    for key, value in [*given, *(_pair(text) for text in overrides)]:
-        head, _, tail = key.rpartition(".")
-        if key in settings:
-            settings[key] = _typed(key, settings[key], value)
-        elif key == "eval_batch":
-            eval_batch = int(_typed(key, eval_batch, value) or 0)
-        elif head == "clip" and tail in _CLIP_KEYS:
-            clip = replace(clip, **{tail: _typed(key, getattr(clip, tail), value)})
-        elif tail in _STAGE_KEYS and (not head or head in {s.name for s in stages}):
-            stages = [
-                replace(s, **{tail: _typed(key, getattr(s, tail), value)}) if head in {"", s.name} else s
-                for s in stages
-            ]
-        else:
-            known = [*settings, *_STAGE_KEYS, *(f"clip.{k}" for k in _CLIP_KEYS), "eval_batch"]
-            raise unknown(f"setting of {spec.name}", key, known)
-    _validate(stages, eval_batch)
-    return Config(spec.name, task, chosen.name, clip, settings, tuple(stages), eval_batch, spec.requires)
+    config = Config(
+        spec.name,
+        task,
+        chosen.name,
+        chosen.clip,
+        dict(chosen.settings),
+        chosen.stages,
+        chosen.eval_batch,
+        spec.requires,
+    )
+    given = [*chosen.for_dataset.get(dataset, {}).items(), *(_pair(text) for text in overrides)]
+    for key, value in given:
+        config = _set(config, key, value)
+    for switch, brought in chosen.switches.items():
+        for key, value in brought.items() if config.settings[switch] else ():
+            config = _set(config, key, value)
+    _validate(config.stages, config.eval_batch)
+    return config
+
+
+def _set(config: Config, key: str, value: Setting) -> Config:
+    """Return the configuration with one value changed."""
+    head, _, tail = key.rpartition(".")
+    if key in config.settings:
+        return replace(config, settings={**config.settings, key: _typed(key, config.settings[key], value)})
+    if key == "eval_batch":
+        return replace(config, eval_batch=_typed(key, config.eval_batch, value))
+    if head == "clip" and tail in _CLIP_KEYS:
+        return replace(config, clip=replace(config.clip, **{tail: _typed(key, getattr(config.clip, tail), value)}))
+    if tail in _STAGE_KEYS and head in {"", *(s.name for s in config.stages)}:
+        stages = (
+            replace(s, **{tail: _typed(key, getattr(s, tail), value)}) if head in {"", s.name} else s
+            for s in config.stages
+        )
+        return replace(config, stages=tuple(stages))
+    known = [*config.settings, *_STAGE_KEYS, *(f"clip.{k}" for k in _CLIP_KEYS), "eval_batch"]
+    raise unknown(f"setting of {config.detector}", key, known)
 
 
 def learned_label(config: Config, forgery: Any) -> Any:

@@ -208,7 +208,8 @@ class Stage:
 class Preset:
     """A named configuration of a detector: its input, its settings, its training stages.
 
-    `for_dataset` holds settings that apply when training on that dataset.
+    `for_dataset` holds settings that apply when training on that dataset; `switches` those that a boolean setting of
+    that name brings along when it is true.
     """
 
     name: str = "default"
@@ -216,6 +217,7 @@ class Preset:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     stages: tuple[Stage, ...] = (Stage(),)
     for_dataset: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
+    switches: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
     eval_batch: int = 8
 
 

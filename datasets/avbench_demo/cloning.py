@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
 from typing import Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def _excitation(speech: Speech, random: np.random.Generator) -> Array:
     flat = np.interp(clock, steps, 0.6 * speech.pitch + 0.4 * speech.pitch.mean())
     pulses = np.diff(np.floor(np.cumsum(flat) / RATE), prepend=0.0) * np.sqrt(RATE / flat)
     voiced = np.interp(clock, steps, gaussian_filter1d((speech.voicing > 0.12).astype(float), 1.0))
-    return (pulses * voiced + random.standard_normal(len(clock)) * (1.0 - voiced)).astype(np.float32)
+    return np.asarray(pulses * voiced + random.standard_normal(len(clock)) * (1.0 - voiced), np.float32)
 
 
 def mel_bands(bins: int, mels: int) -> Array:
@@ -88,7 +87,7 @@ def mel_bands(bins: int, mels: int) -> Array:
     hertz = frequencies(bins)[None]
     low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bands = np.maximum(0.0, np.minimum((hertz - low) / (mid - low), (high - hertz) / (high - mid)))
-    return (bands / np.maximum(bands.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
+    return np.asarray(bands / np.maximum(bands.sum(axis=1, keepdims=True), 1e-6), np.float32)
 
 
 def _match(sound: Array, like: Array) -> Array:
@@ -97,4 +96,5 @@ def _match(sound: Array, like: Array) -> Array:
     power = [np.mean(np.abs(s) ** 2, axis=0) for s in (analyse(like, _BINS, STEP, _WINDOW), spectra)]
     wanted, given = (gaussian_filter1d(p, 6.0) + 1e-9 for p in power)
     shaped = synthesise(spectra * np.sqrt(wanted / given), len(sound), STEP, _WINDOW)
-    return shaped * np.sqrt((np.mean(like**2) + 1e-12) / (np.mean(shaped**2) + 1e-12)).astype(np.float32)
+    level = np.sqrt((np.mean(like**2) + 1e-12) / (np.mean(shaped**2) + 1e-12))
+    return np.asarray(level * shaped, np.float32)

@@ -59,7 +59,7 @@ class Face:
         face = cv2.multiply(face, cv2.merge([folds] * 3), dtype=cv2.CV_8U)
         self._close_lids(face, float(performance.blink[number]), float(raw[3]))
         self._open_mouth(face, gap, float(raw[5]), rounding)
-        return face
+        return np.asarray(face)
 
     def _close_lids(self, face: Frames, blink: float, squint: float) -> None:
         opening = (1.0 - blink) * (1.0 - 0.06 * squint)
@@ -154,7 +154,7 @@ def _fields(person: Person, x: Array, y: Array) -> Array:
 
 
 def _folds(person: Person, x: Array, y: Array) -> Array:
-    """Darkening (5, rows, columns) per unit of AU 1 (forehead), 4 (glabella), 6 (eye corners), 9 (nose), 12 (cheeks)."""
+    """Darkening (5, rows, columns) per unit of AU 1 (forehead), 4 (glabella), 6 (eyes), 9 (nose), 12 (cheeks)."""
     folds = np.zeros((5, y.size, x.size), np.float32)
     offset = abs(x - CENTRE_X)
     for line in (-16.0, -10.0):

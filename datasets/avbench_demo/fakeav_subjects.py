@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def make_subject(subject: Subject, root: Path) -> int:
         sound = take.clone(seed) if fake.category in "BD" else take.sound
         video, shown = take.video, take.performance
         if fake.category in "CD":
-            frames, shown = take.forge(fake, seed)
+            frames, shown = take.manipulate(fake, seed)
             video = take.encode(frames)
         take.write(root, fake.category, fake.name, video, sound, shown)
     return len(takes) + len(subject.fakes)
@@ -74,7 +73,7 @@ class _Take:
     def _record(self, clean: NDArray[np.float32]) -> bytes:
         return encode_sound(hear(clean, loudness_gain(clean, [*self.seed, 5]), _STYLE, [*self.seed, 6]))
 
-    def forge(self, fake: Fake, seed: list[int]) -> tuple[Frames, Performance]:
+    def manipulate(self, fake: Fake, seed: list[int]) -> tuple[Frames, Performance]:
         """Frames and what they show for a method that changes the picture."""
         random = np.random.default_rng([*seed, 7])
         shown = self.performance
@@ -107,9 +106,7 @@ class _Take:
             self.face.act(driven), theirs.act(driven), driven.head, mask, seam, [*seed, 11], membrane=True
         )
 
-    def write(
-        self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance
-    ) -> None:
+    def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance) -> None:
         """Write one file and its truth into the official folders."""
         subject = self.subject
         place = Path(FAKEAV, TYPES[category], subject.race, subject.gender, subject.identity, name)

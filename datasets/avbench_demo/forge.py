@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
 from typing import Any
 
 import cv2
@@ -44,7 +43,7 @@ def splice(sound: Array, word: Array, start: float, end: float) -> Array:
     weight[last - fade : last] = ramp[::-1]
     old, new = sound[first:last], word[first:last]
     level = np.sqrt((np.mean(old**2) + 1e-12) / (np.mean(new**2) + 1e-12))
-    return (sound + weight * (level * word - sound)).astype(np.float32)
+    return np.asarray(sound + weight * (level * word - sound), np.float32)
 
 
 def oval_mask(centre_y: float, half_width: float, half_height: float, feather: float) -> Array:
@@ -58,7 +57,7 @@ def box_mask(top: float, bottom: float, half_width: float, feather: float) -> Ar
     """Soft rectangle in portrait coordinates."""
     x, y = np.arange(SIZE, dtype=np.float32)[None], np.arange(SIZE, dtype=np.float32)[:, None]
     inside = np.minimum(half_width - abs(x - CENTRE_X), np.minimum(y - top, bottom - y))
-    return np.clip(inside / feather + 0.5, 0.0, 1.0)
+    return np.asarray(np.clip(inside / feather + 0.5, 0.0, 1.0))
 
 
 def paste(

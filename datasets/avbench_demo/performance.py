@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, blur: flo
     places = (np.arange(frame_count(sentence.seconds)) + 0.5) / FPS
     curves = np.stack([np.interp(places, clock, mixed[:, k]) for k in range(3)], axis=1)
     curves[:, :2] *= strength
-    return np.clip(curves, 0.0, (5.0, 5.0, 1.0)).astype(np.float32)
+    return np.asarray(np.clip(curves, 0.0, (5.0, 5.0, 1.0)), np.float32)
 
 
 def perform(sentence: Sentence, accent: Array, seed: list[int], expressive: float = 1.0) -> Performance:
@@ -109,14 +108,14 @@ def mouth_of(performance: Performance) -> Array:
 def _drift(random: np.random.Generator, count: int, width: float) -> Array:
     """Slow random movement of about unit deviation."""
     noise = gaussian_filter1d(random.standard_normal(count + 200), width)[100 : 100 + count]
-    return (noise * np.sqrt(2.0 * width * np.sqrt(np.pi))).astype(np.float32)
+    return np.asarray(noise * np.sqrt(2.0 * width * np.sqrt(np.pi)), np.float32)
 
 
 def _episode(random: np.random.Generator, clock: NDArray[np.float64], width: float, chance: float) -> Array:
     """One smooth rise and fall to 0-1 somewhere in the video, or none."""
     height = random.uniform(0.4, 1.0) if random.random() < chance else random.uniform(0.0, 0.1)
     centre = random.uniform(0.0, clock[-1])
-    return (height * np.exp(-0.5 * ((clock - centre) / (width * random.uniform(0.4, 0.8))) ** 2)).astype(np.float32)
+    return np.asarray(height * np.exp(-0.5 * ((clock - centre) / (width * random.uniform(0.4, 0.8))) ** 2), np.float32)
 
 
 def _blinks(random: np.random.Generator, clock: NDArray[np.float64]) -> Array:
@@ -135,4 +134,4 @@ def _glances(random: np.random.Generator, clock: NDArray[np.float64], reach: flo
     while moment < clock[-1]:
         gaze[clock >= moment] = random.uniform(-reach, reach) * random.integers(0, 2)
         moment += random.uniform(0.5, 1.8)
-    return gaussian_filter1d(gaze, 0.6)
+    return np.asarray(gaussian_filter1d(gaze, 0.6))

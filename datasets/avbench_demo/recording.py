@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import Any
 
 import cv2
@@ -64,4 +63,4 @@ def hear(clean: Array, gain: float, style: Style, seed: list[int]) -> Array:
     random = np.random.default_rng(seed)
     noise = lfilter([1.0 - style.hum], [1.0, -style.hum], random.standard_normal(len(clean))) * (1.0 + style.hum)
     level = 10.0 ** (random.uniform(-68.0, -58.0) / 20.0)
-    return np.clip(gain * clean + level * noise, -1.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(gain * clean + level * noise, -1.0, 1.0), np.float32)

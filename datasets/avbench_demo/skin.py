@@ -53,7 +53,7 @@ def relief(canvas: Canvas, person: Person) -> Array:
         z += 3.2 * canvas.bump(CENTRE_X + side * person.nose_width * 0.75, person.nose_y - 1.5, 3.6, 4.2)
         z -= 1.5 * canvas.bump(CENTRE_X + side * 21.0, 147.0, 3.0, 9.0)
         z -= 1.2 * canvas.bump(CENTRE_X + side * 45.0, 95.0, 8.0, 12.0)
-    return cv2.GaussianBlur(z, (0, 0), 1.2)
+    return np.asarray(cv2.GaussianBlur(z, (0, 0), 1.2))
 
 
 def shade(relief: Array, light: Array, studio: Studio) -> Array:
@@ -63,11 +63,11 @@ def shade(relief: Array, light: Array, studio: Studio) -> Array:
     facing = (-slope_x * light[0] - slope_y * light[1] + light[2]) / length
     diffuse = np.clip((facing + studio.wrap) / (1.0 + studio.wrap), 0.0, 1.0)
     level = studio.ambient + (1.15 - studio.ambient) * diffuse
-    gain: Array = level[..., None] ** np.array([1.12, 1.05, 0.86], np.float32)
+    gain = level[..., None] ** np.array([1.12, 1.05, 0.86], np.float32)
     half = light + np.array([0.0, 0.0, 1.0], np.float32)
     half /= np.linalg.norm(half)
     mirror = np.clip((-slope_x * half[0] - slope_y * half[1] + half[2]) / length, 0.0, 1.0)
-    return gain + (studio.shine * mirror**24)[..., None]
+    return np.asarray(gain + (studio.shine * mirror**24)[..., None], np.float32)
 
 
 def skin(canvas: Canvas, person: Person, studio: Studio) -> Array:
@@ -116,5 +116,3 @@ def _lips(canvas: Canvas, person: Person) -> Array:
     offset = canvas.y - person.mouth_y
     inside = step(person.mouth_width - abs(canvas.x - CENTRE_X), 2.0)
     return inside * step(np.minimum(top + offset, bottom - offset), 1.6)
-
-

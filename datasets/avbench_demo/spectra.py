@@ -34,7 +34,7 @@ def synthesise(spectra: NDArray[np.complex64], count: int, step: int, window: in
     for block in range(blocks):
         out[block : block + len(frames)] += frames[:, block * step : (block + 1) * step]
     gain = window / 2 / step  # sum of overlapping Hann windows
-    return out.reshape(-1)[half : half + count] / np.float32(gain)
+    return np.asarray(out.reshape(-1)[half : half + count] / gain, np.float32)
 
 
 def _hann(window: int) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import Any
 
 import numpy as np
@@ -114,7 +113,7 @@ def _pitch(voice: Voice, accent: Array, frames: int, random: np.random.Generator
     """Pitch in Hz: declination, accents, a slow drift."""
     decline = np.linspace(1.06, 0.9, frames)
     drift = gaussian_filter1d(random.standard_normal(frames), 30.0) * 0.25
-    return (voice.pitch * decline * (1.0 + 0.3 * accent + drift)).astype(np.float32)
+    return np.asarray(voice.pitch * decline * (1.0 + 0.3 * accent + drift), np.float32)
 
 
 def _glottis(

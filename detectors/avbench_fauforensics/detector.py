@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,6 @@ class FauForensics(Detector):
     """Judge one second of a talking face: P(fake) of the clip, of its pictures and of its sound."""
 
     def __init__(self, config: Config) -> None:
-        if config.settings["reproduce_bugs"]:
-            config = with_published_bugs(config)
         super().__init__(config)
         _check(config)
         self.network = Network(architecture(config))
@@ -137,12 +134,6 @@ def recipe(config: Config) -> Recipe:
     """Read how clips are prepared from a configuration."""
     s: Mapping[str, Any] = config.settings
     return Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["mel"])
-
-
-def with_published_bugs(config: Config) -> Config:
-    """Let the frozen encoder's BatchNorm drift and bound loss-scaled gradients, as the published code."""
-    stages = tuple(replace(stage, clip_scaled=True) for stage in config.stages)
-    return replace(config, settings={**config.settings, "fau_batch_norm": "train"}, stages=stages)
 
 
 def _check(config: Config) -> None:
