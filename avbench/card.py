@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from avbench.cell import Cell, Resolved
 
 FORMAT = 1
-_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "decord2", "mlflow")
+_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "mlflow")
 
 
 def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str, Any]:

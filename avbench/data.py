@@ -64,7 +64,7 @@ def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None
     if start is None:
         duration = request.sample.duration or probe(path).duration
         start = place(duration, spec.seconds, fraction=request.fraction, centre=request.centre)
-    clip: Clip | None = hook.avbench_decode(path=path, start=start, seconds=spec.seconds)
+    clip: Clip | None = hook.avbench_decode(path=path, start=start, spec=spec)
     if clip is None:
         return None
     lengths, most = (len(clip.frames), len(clip.sound)), (spec.frames, spec.samples)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
+from avbench.types import ClipSpec, DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,14 +91,16 @@ def avbench_metrics() -> Iterable[MetricSpec]:
 
 
 @hookspec(firstresult=True)
-def avbench_decode(path: Path, start: float, seconds: float) -> Any:
-    """Decode one clip of a file that the built-in decoder cannot read, or return None to leave it to others.
+def avbench_decode(path: Path, start: float, spec: ClipSpec) -> Any:
+    """Decode the clip of `spec` that begins at `start` seconds, or return None to leave it to the built-in decoder.
+
+    The answer is an avbench.media.Clip: frames (T,H,W,3) uint8 at spec.size, sound (S,) float32 at spec.sound_rate.
 
     Example::
 
         @hookimpl
-        def avbench_decode(path, start, seconds):
-            return read_my_format(path, start, seconds) if path.suffix == ".mine" else None  # an avbench.media.Clip
+        def avbench_decode(path, start, spec):
+            return read_my_format(path, start, spec) if path.suffix == ".mine" else None
     """
     raise AssertionError("a specification is never called")
 
@@ -106,6 +108,8 @@ def avbench_decode(path: Path, start: float, seconds: float) -> Any:
 @hookspec(firstresult=True)
 def avbench_face_track(path: Path, frames: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     """Return face boxes (T,4) x0 y0 x1 y1 in pixels for frames (T,H,W,3) uint8 at `times` (T,) seconds, or None.
+
+    A row of nan is a frame without a face: its nearest neighbour's box serves; all nan is the reason `no_face`.
 
     Example::
 

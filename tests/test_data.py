@@ -68,11 +68,11 @@ class DecodePlugin:
     """Decodes grey clips for files that end in .mine."""
 
     @hookimpl
-    def avbench_decode(self, path: Path, start: float, seconds: float) -> Clip | None:
+    def avbench_decode(self, path: Path, start: float, spec: ClipSpec) -> Clip | None:
         if path.suffix != ".mine":
             return None
         frames = np.full((25, 64, 64, 3), round(start * 10), np.uint8)
-        return Clip(frames, np.zeros(16_000, np.float32), 25, 16_000, True, True, start, start + seconds)
+        return Clip(frames, np.zeros(16_000, np.float32), 25, 16_000, True, True, start, start + spec.seconds)
 
 
 def request(path: Path, start: float | None = None, fraction: float | None = None) -> ClipRequest:

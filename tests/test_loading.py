@@ -35,7 +35,7 @@ class Decoder:
         self.once = once
 
     @hookimpl
-    def avbench_decode(self, path: Path, start: float, seconds: float) -> Clip | None:
+    def avbench_decode(self, path: Path, start: float, spec: ClipSpec) -> Clip | None:
         match path.stem.split("_")[0]:
             case "exit":
                 os._exit(3)
@@ -52,9 +52,9 @@ class Decoder:
                     self.once.touch()
                     os._exit(1)
             case "silent":
-                return Clip(frames_of(path), np.zeros(100, np.float32), 4, 0, True, False, start, start + seconds)
+                return Clip(frames_of(path), np.zeros(100, np.float32), 4, 0, True, False, start, start + spec.seconds)
         sound = np.random.default_rng(len(path.stem)).uniform(-1, 1, 100).astype(np.float32)
-        return Clip(frames_of(path), sound, 4, 100, True, True, start, start + seconds)
+        return Clip(frames_of(path), sound, 4, 100, True, True, start, start + spec.seconds)
 
 
 def frames_of(path: Path) -> np.ndarray:

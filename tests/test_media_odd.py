@@ -114,3 +114,11 @@ def test_headers(real_root: Path, tmp_path: Path) -> None:
         with pytest.raises(MediaError) as caught:
             probe(tmp_path / name)
         assert caught.value.reason == reason
+
+
+def test_decord_an_independent_reader_sees_the_same_pictures(real_root: Path) -> None:
+    decord = pytest.importorskip("decord")
+    for path in sorted((real_root / "LAV-DF" / "test").glob("*.mp4"))[:4]:
+        clip = read_clip(path, ClipSpec(sound_samples=0), start=0.4)
+        theirs = decord.VideoReader(str(path), num_threads=1).get_batch(list(range(10, 35))).asnumpy()
+        assert np.array_equal(clip.frames, theirs)

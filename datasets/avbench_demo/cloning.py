@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import butter, sosfilt
 
 from avbench_demo.spectra import RATE, analyse, frequencies, synthesise
 from avbench_demo.speech import STEP, Speech, Voice
@@ -19,6 +20,7 @@ _CEPSTRUM = 24  # coefficients kept of the spectral envelope
 _MELS = 64
 _LEVELS = 0.35  # step of the quantised log magnitudes (3 dB)
 _ROUNDS = 2
+_BREATH = 0.1  # largest share of noise above 3 kHz in voiced sounds
 
 
 def imitate(voice: Voice, seed: list[int]) -> Voice:
@@ -42,10 +44,8 @@ def pulse_vocoder(speech: Speech, seed: list[int]) -> Array:
     cepstrum = irfft(np.log(np.abs(spectra) + 1e-5), axis=1)
     cepstrum[:, _CEPSTRUM : _BINS - _CEPSTRUM + 1] = 0.0
     envelope = np.exp(gaussian_filter1d(rfft(cepstrum, axis=1).real, 2.0, axis=0))
-    # Higher frequencies later, as a glottis sends them: plain pulses would stand out as peaks.
-    turn = np.exp(-1j * np.pi * 0.004 * frequencies(_BINS) ** 2 / RATE)
-    carrier = analyse(_excitation(speech, np.random.default_rng(seed)), _BINS, STEP, _WINDOW)
-    return _match(synthesise(carrier * envelope * turn, len(speech.sound), STEP, _WINDOW), speech.sound)
+    carrier = analyse(_excitation(speech, seed), _BINS, STEP, _WINDOW)
+    return _match(synthesise(carrier * envelope, len(speech.sound), STEP, _WINDOW), speech.sound)
 
 
 def mel_vocoder(speech: Speech, seed: list[int]) -> Array:
@@ -59,7 +59,7 @@ def mel_vocoder(speech: Speech, seed: list[int]) -> Array:
     mel = np.log(np.abs(spectra) @ bands.T + 1e-4)
     mel = np.round(gaussian_filter1d(mel, 1.2, axis=0) / _LEVELS) * _LEVELS
     envelope = np.exp(mel) @ (bands / np.maximum(bands.sum(axis=0), 1e-6))
-    sound = _excitation(speech, np.random.default_rng(seed))
+    sound = _excitation(speech, seed)
     carrier = analyse(sound, bins, step, window)
     # The bands lose the harmonics; the excitation brings them back, all the way up.
     loudness = np.sqrt(np.mean(np.abs(carrier) ** 2, axis=1, keepdims=True)) + 1e-6
@@ -70,14 +70,22 @@ def mel_vocoder(speech: Speech, seed: list[int]) -> Array:
     return _match(sound, speech.sound)
 
 
-def _excitation(speech: Speech, random: np.random.Generator) -> Array:
-    """Pulses at a flattened pitch where voiced, noise elsewhere, of equal power (S,)."""
+def _excitation(speech: Speech, seed: list[int]) -> Array:
+    """Pulses at a flattened pitch where voiced, noise elsewhere (S,).
+
+    A small share of noise, drawn per recording, is what the vocoder learnt of the breath above 3 kHz.
+    """
+    random = np.random.default_rng(seed)
+    share = random.uniform(0.0, _BREATH)
     clock = np.arange(len(speech.sound)) / STEP
     steps = np.arange(len(speech.pitch))
     flat = np.interp(clock, steps, 0.6 * speech.pitch + 0.4 * speech.pitch.mean())
     pulses = np.diff(np.floor(np.cumsum(flat) / RATE), prepend=0.0) * np.sqrt(RATE / flat)
     voiced = np.interp(clock, steps, gaussian_filter1d((speech.voicing > 0.12).astype(float), 1.0))
-    return np.asarray(pulses * voiced + random.standard_normal(len(clock)) * (1.0 - voiced), np.float32)
+    noise = random.standard_normal(len(clock))
+    change = (np.sqrt(1.0 - share) - 1.0) * pulses + np.sqrt(share) * noise
+    breathy = pulses + sosfilt(butter(2, 3000.0, "high", fs=RATE, output="sos"), change)
+    return np.asarray(breathy * voiced + noise * (1.0 - voiced), np.float32)
 
 
 def mel_bands(bins: int, mels: int) -> Array:
@@ -91,10 +99,14 @@ def mel_bands(bins: int, mels: int) -> Array:
 
 
 def _match(sound: Array, like: Array) -> Array:
-    """Give a sound the long-term spectrum and level of another, so that neither gives it away."""
+    """Give a sound the long-term spectrum and level of another, so that neither gives it away.
+
+    Plain pulses would stand out as peaks: higher frequencies come up to 2 ms later, somewhat as in a real glottis.
+    """
     spectra = analyse(sound, _BINS, STEP, _WINDOW)
     power = [np.mean(np.abs(s) ** 2, axis=0) for s in (analyse(like, _BINS, STEP, _WINDOW), spectra)]
     wanted, given = (gaussian_filter1d(p, 6.0) + 1e-9 for p in power)
-    shaped = synthesise(spectra * np.sqrt(wanted / given), len(sound), STEP, _WINDOW)
+    turn = np.exp(-1j * np.pi * 0.004 * frequencies(_BINS) ** 2 / RATE)
+    shaped = synthesise(spectra * (turn * np.sqrt(wanted / given)), len(sound), STEP, _WINDOW)
     level = np.sqrt((np.mean(like**2) + 1e-12) / (np.mean(shaped**2) + 1e-12))
     return np.asarray(level * shaped, np.float32)

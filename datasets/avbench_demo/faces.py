@@ -14,8 +14,11 @@ from avbench_demo.person import CENTRE_X, SIZE, Person
 
 Array = NDArray[Any]  # float32
 Frames = NDArray[Any]  # uint8
-_TOP, _BOTTOM, _LEFT, _RIGHT = 66, 216, 48, 176  # the part of the portrait that action units can bend
-_AROUND = np.s_[4:212, 22:202]  # the part that moves with the head
+_TOP, _BOTTOM, _LEFT, _RIGHT = 68, 216, 54, 170  # the part of the portrait that action units can bend
+_AROUND = np.s_[6:210, 28:196]  # the part that moves with the head
+_ACROSS = np.linspace(-1.0, 1.0, 21, dtype=np.float32)  # the mouth from corner to corner
+_PROFILE = np.sqrt(1.0 - _ACROSS**2)
+_TEETH = np.clip(1.15 - 1.3 * _ACROSS**2, 0.0, 1.0)
 _SHIFT = 4  # fractional bits of polygon coordinates
 
 
@@ -78,12 +81,9 @@ class Face:
         if gap < 0.4:
             return
         person = self.person
-        half = max(person.mouth_width * (0.86 - 0.32 * rounding) + 0.8 * smile, 6.0)
-        across = np.linspace(-1.0, 1.0, 21, dtype=np.float32)
-        profile = np.sqrt(1.0 - across**2)
-        x = CENTRE_X + across * half
-        corner = person.mouth_y - 0.6 * smile * across**2
-        upper, lower = corner - 0.3 * gap * profile, corner + 0.7 * gap * profile
+        x = CENTRE_X + _ACROSS * max(person.mouth_width * (0.86 - 0.32 * rounding) + 0.8 * smile, 6.0)
+        corner = person.mouth_y - 0.6 * smile * _ACROSS**2
+        upper, lower = corner - 0.3 * gap * _PROFILE, corner + 0.7 * gap * _PROFILE
 
         def fill(top: Array, bottom: Array, colour: tuple[float, float, float]) -> None:
             ring = np.concatenate([np.stack([x, top], 1), np.stack([x, bottom], 1)[::-1]])
@@ -91,10 +91,9 @@ class Face:
 
         fill(upper, lower, (26.0, 20.0, 52.0))
         if gap > 4.0:
-            fill(np.maximum(upper, lower - 0.38 * gap * profile), lower - 0.4, (70.0, 66.0, 140.0))
+            fill(np.maximum(upper, lower - 0.38 * gap * _PROFILE), lower - 0.4, (70.0, 66.0, 140.0))
         if gap > 1.5:
-            inner = np.clip(1.15 - across**2 * 1.3, 0.0, 1.0)
-            fill(upper, np.minimum(upper + min(0.45 * gap, 4.5) * inner, lower), (196.0, 204.0, 208.0))
+            fill(upper, np.minimum(upper + min(0.45 * gap, 4.5) * _TEETH, lower), (196.0, 204.0, 208.0))
 
     def _move(self, still: Frames, head: Array) -> Frames:
         """Shift, turn and scale the head within its surroundings; border and shoulders stay."""
@@ -174,7 +173,7 @@ def _head_weight() -> Array:
     """1 on the head, falling to 0 at shoulders and picture border: what moves with the head."""
     x = np.arange(SIZE, dtype=np.float32)[None, :]
     y = np.arange(SIZE, dtype=np.float32)[:, None]
-    distance = np.sqrt(((x - CENTRE_X) / 90.0) ** 2 + ((y - 108.0) / 104.0) ** 2)
+    distance = np.sqrt(((x - CENTRE_X) / 84.0) ** 2 + ((y - 108.0) / 102.0) ** 2)
     part = np.clip((1.0 - distance) / 0.25, 0.0, 1.0)
     result: Array = part * part * (3.0 - 2.0 * part)
     return result

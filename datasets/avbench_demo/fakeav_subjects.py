@@ -23,10 +23,11 @@ from avbench_demo.truth import write_truth
 
 Frames = NDArray[Any]  # uint8
 _STYLE = WHOLE_STYLE
-_LIPS = forge.Seam(resolution=0.27, contrast=0.8, tint=7.0, jitter=0.5, flicker=0.012)
+_LAGS = {"faceswap": (2, 0.6), "fsgan": (3, 1.0)}  # frames late, smoothing in frames
+_LIPS = forge.Seam(resolution=0.35, contrast=0.7, tint=7.0, jitter=0.6, flicker=0.02)
 _SWAPS = {
-    "faceswap": forge.Seam(resolution=0.3, contrast=0.75, tint=7.0, jitter=0.5, flicker=0.012),
-    "fsgan": forge.Seam(resolution=0.26, contrast=0.8, tint=5.0, jitter=0.6, flicker=0.016),
+    "faceswap": forge.Seam(resolution=0.38, contrast=0.75, tint=6.0, jitter=0.6, flicker=0.02),
+    "fsgan": forge.Seam(resolution=0.32, contrast=0.75, tint=6.0, jitter=0.7, flicker=0.02),
 }
 
 
@@ -59,7 +60,8 @@ class _Take:
         self.sound = self._record(self.speech.sound)
         self.face = Face(paint_portrait(self.person, _STYLE.studio, [*self.seed, 2]), self.person)
         self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3])
-        self.video = self.encode(self.face.act(self.performance))
+        self.frames = self.face.act(self.performance)
+        self.video = self.encode(self.frames)
 
     def encode(self, frames: Frames) -> bytes:
         """Film and encode pictures."""
@@ -75,36 +77,35 @@ class _Take:
 
     def manipulate(self, fake: Fake, seed: list[int]) -> tuple[Frames, Performance]:
         """Frames and what they show for a method that changes the picture."""
-        random = np.random.default_rng([*seed, 7])
-        shown = self.performance
+        shown, frames = self.performance, self.frames
         lips_made = "wav2lip" in fake.method
         if lips_made:
-            # Another performance of the same person: brows and head do not belong to this sound, only the lips do.
-            other = np.roll(self.speech.accent, len(self.speech.accent) // 3)
-            shown = perform(self.sentence, other, [*seed, 8])
-            lag = random.uniform(-0.08, 0.08) if fake.category == "C" else 0.0
-            shown = with_mouth(shown, mouth(self.sentence, random.uniform(0.7, 0.9), lag, 0.05))
+            shown = self._other_performance(fake.category == "C", seed)
+            frames = self.face.act(shown)
         if fake.donor >= 0:
             method = fake.method.removesuffix("-wav2lip")
-            driven = forge.reenact(shown, 3 if method == "fsgan" else 2, 1.0 if method == "fsgan" else 0.6)
-            driven = driven if not lips_made else with_mouth(driven, mouth_of(shown))
-            frames = self._swap(driven, fake.donor, _SWAPS[method], seed)
-            shown = driven
-        else:
-            frames = self.face.act(shown)
+            lips = mouth_of(shown)
+            shown = forge.reenact(shown, *_LAGS[method])
+            shown = with_mouth(shown, lips) if lips_made else shown
+            stranger = draw_person(_looks(fake.donor), self.subject.woman)
+            theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger).act(shown)
+            mask = forge.oval_mask(128.0, 41.0, 56.0, 9.0)
+            frames = forge.paste(frames, theirs, shown.head, mask, _SWAPS[method], [*seed, 11], membrane=True)
         if lips_made:
             mask = forge.box_mask(140.0, 193.0, 36.0, 9.0)
             frames = forge.paste(frames, frames, shown.head, mask, _LIPS, [*seed, 9], membrane=False)
         return frames, shown
 
-    def _swap(self, driven: Performance, donor: int, seam: forge.Seam, seed: list[int]) -> Frames:
-        """Put the inner face of another identity on this one."""
-        stranger = draw_person(_looks(donor), self.subject.woman)
-        theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger)
-        mask = forge.oval_mask(128.0, 41.0, 56.0, 9.0)
-        return forge.paste(
-            self.face.act(driven), theirs.act(driven), driven.head, mask, seam, [*seed, 11], membrane=True
-        )
+    def _other_performance(self, drifting: bool, seed: list[int]) -> Performance:
+        """The same person in another take: brows and head do not belong to this sound, only the re-made lips do.
+
+        drifting: the lips are a little early or late, as when they were made for another encoding of the sound.
+        """
+        random = np.random.default_rng([*seed, 7])
+        accent = np.roll(self.speech.accent, len(self.speech.accent) // 3)
+        lag = random.uniform(-0.08, 0.08) if drifting else 0.0
+        lips = mouth(self.sentence, random.uniform(0.7, 0.9), lag, blur=0.05)
+        return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
     def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance) -> None:
         """Write one file and its truth into the official folders."""

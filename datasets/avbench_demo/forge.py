@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from avbench_demo.canvas import touched
 from avbench_demo.faces import head_matrix
 from avbench_demo.performance import Performance
 from avbench_demo.person import CENTRE_X, SIZE
@@ -17,8 +18,7 @@ from avbench_demo.spectra import RATE
 
 Array = NDArray[Any]  # float32
 Frames = NDArray[Any]  # uint8
-_BOX = np.s_[52:220, 40:184]  # where a manipulated face can lie
-_TOP, _LEFT = 52, 40
+_MARGIN = 14  # pixels that a head may carry a patch away from its place in the portrait
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +74,26 @@ def paste(
     jitter = seam.jitter * gaussian_filter1d(random.standard_normal((count, 2)), 0.6, axis=0) * 1.4
     flicker = 1.0 + seam.flicker * random.standard_normal(count)
     result = frames.copy()
-    high, wide = result[0][_BOX].shape[:2]
+    rows, columns = touched(mask)
+    top, left = max(rows.start - _MARGIN, 0), max(columns.start - _MARGIN, 0)
+    box = np.s_[top : rows.stop + _MARGIN, left : columns.stop + _MARGIN]
+    high, wide = result[0][box].shape[:2]
     small = (round(wide * seam.resolution), round(high * seam.resolution))
+    scale = np.array([wide / small[0], high / small[1]])
     for number in range(count):
-        below = np.ascontiguousarray(frames[number][_BOX])
-        coarse = cv2.resize(patch[number][_BOX], small, interpolation=cv2.INTER_AREA).astype(np.float32)
+        below = np.ascontiguousarray(frames[number][box])
+        coarse = cv2.resize(patch[number][box], small, interpolation=cv2.INTER_AREA).astype(np.float32)
         middle = coarse.mean(axis=(0, 1))
         coarse = middle + np.float32(seam.contrast) * (coarse - middle)
         if membrane:
             coarse += _slow_difference(below, coarse, small)
-        coarse = coarse * np.float32(flicker[number]) + tint.astype(np.float32)
+        coarse = np.clip(coarse * flicker[number] + tint, 0.0, 255.0).round().astype(np.uint8)
         carry = head_matrix(heads[number])
-        carry[:, 2] += jitter[number] - (_LEFT, _TOP)
+        carry[:, 2] += jitter[number] - (left, top)
         weight = cv2.warpAffine(mask, carry, (wide, high))
-        grow = np.array([[wide / small[0], 0, jitter[number, 0]], [0, high / small[1], jitter[number, 1]]], np.float32)
+        grow = np.column_stack([np.diag(scale), jitter[number] + (scale - 1.0) / 2])  # pixel centres meet
         fake = cv2.warpAffine(coarse, grow, (wide, high), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        fake = np.clip(fake, 0.0, 255.0).round().astype(np.uint8)
-        result[number][_BOX] = cv2.blendLinear(fake, below, weight, 1.0 - weight)
+        result[number][box] = cv2.blendLinear(fake, below, weight, 1.0 - weight)
     return result
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from avbench_demo.layout import write_fakeav, write_lavdf
 from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
 
-VERSION = 1  # raise when anything that is written changes
+VERSION = 4  # raise when anything that is written changes
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -25,7 +25,8 @@ def make_demo(root: Path, *, workers: int | None = None, progress: Callable[[int
     """Make `root`/LAV-DF, `root`/FakeAVCeleb_v1.2 and `root`/truth unless they are there; return root.
 
     workers: processes, by default one a core; the files are the same for any number. progress(done, total) counts
-    videos. The folder is built beside root and renamed at the end, so two callers at once do no harm.
+    videos. The folder is built beside root and renamed at the end, so two callers at once do no harm. Processes are
+    spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
     """
     return make(Path(root), plan_scenes(), plan_subjects(), workers, progress)
 

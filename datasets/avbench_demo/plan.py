@@ -101,7 +101,8 @@ def _fakes(
     turn = number + number // 10
     fakes = [Fake("rtvc", "B", turn % len(clips), f"{clips[turn % len(clips)]}_fake.mp4")]
     wanted = [(swaps[turn % 3], "C"), (both[(turn + 1) % 3], "D")]
-    wanted += [(swaps[(turn + 1) % 3], "C")] if number % 2 else [(both[(turn + 2) % 3], "D")]
+    if number % 2:
+        wanted += [(swaps[(turn + 1) % 3], "C")] if turn % 4 < 2 else [(both[(turn + 2) % 3], "D")]
     for place, (method, category) in enumerate(wanted):
         take = (turn + place) % len(clips)
         donor = same_sex[int(random.integers(len(same_sex)))]

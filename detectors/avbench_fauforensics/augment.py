@@ -27,7 +27,8 @@ class Recipe:
     """How clips are prepared.
 
     A random square of `crop` pixels (in evaluation the central one) out of the central `crop_from`, both of a
-    picture of 224, is scaled to `input_size`. grayscale: how often a training clip loses its colour.
+    picture of 224, is scaled to `input_size`. In training, a clip loses its colour with probability `grayscale`;
+    `masking` erases a rectangle, moments and mel bands.
     """
 
     crop_from: int = 160
@@ -35,6 +36,7 @@ class Recipe:
     input_size: int = 112
     grayscale: float = 0.0
     mel: Mel = "20ms"
+    masking: bool = True
 
 
 def prepare(batch: ClipBatch, recipe: Recipe, *, training: bool) -> tuple[Tensor, Tensor]:
@@ -50,12 +52,13 @@ def prepare(batch: ClipBatch, recipe: Recipe, *, training: bool) -> tuple[Tensor
         video = augment.crop_centre(batch.video, round(recipe.crop_from * scale))
         video = augment.flip_randomly(augment.crop_randomly(video, crop, dice), dice)
         video = augment.grayscale_randomly(augment.resize(video, recipe.input_size), dice, recipe.grayscale)
-        video = augment.erase_randomly(augment.normalise(video), dice)
+        video = augment.normalise(video)
+        video = augment.erase_randomly(video, dice) if recipe.masking else video
     else:
         video = augment.normalise(augment.resize(augment.crop_centre(batch.video, crop), recipe.input_size))
     video = augment.mask_spans(video, _padding(batch.frames, video.shape[1]), dim=1)
     mel = augment.mask_spans(mel, _padding(batch.samples // HOP, mel.shape[2]), dim=2)
-    if training:
+    if training and recipe.masking:
         bands = augment.draw_spans(dice, mel.shape[1], LONGEST_FREQUENCY_MASK)
         frames = augment.draw_spans(dice, video.shape[1], LONGEST_TIME_MASK)
         video = augment.mask_spans(video, frames, dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from avbench_backbones.mel import HOP, SAMPLE_RATE
 from avbench_backbones.whisper import WhisperSize
 from avbench_fauforensics.augment import LOG_MELS, MEL_PER_FRAME, Recipe, prepare
 from avbench_fauforensics.model import Architecture, Network
+from avbench_fauforensics.start import EncoderHeads, sharpen
 
 log = logging.getLogger(__name__)
 
+POOLER = re.compile(r"attn_pool|queries|mlp_")
 CHOICES = {
     "fau_features": ("global", "nodes"),
     "fau_batch_norm": ("eval", "train"),
@@ -43,32 +46,51 @@ class FauForensics(Detector):
         _check(config)
         self.network = Network(architecture(config))
         self.recipe = recipe(config)
+        self.encoder_heads: EncoderHeads | None = None
+        if config.settings["sharp_start"]:
+            sharpen(self.network, self.recipe.input_size)
+        if config.settings["loss_weight_encoders"]:
+            a = self.network.architecture
+            self.encoder_heads = EncoderHeads(a.width, (a.video or a.fau) + a.audio, a.classes)
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
         pixels, mel = prepare(batch, self.recipe, training=self.training)
-        logits = self.network(pixels, mel)
+        z = self.network.encode(pixels, mel)
+        logits = self.network.judge(self.network.align(z))
         branches = {name: scores for name, scores in logits.items() if name != "joint"}
         p_fake = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in branches.items()}
-        return Output(
-            logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches
-        )
+        if self.training and self.encoder_heads is not None:
+            branches |= {f"encoders_{name}": scores for name, scores in self.encoder_heads(z).items()}
+        return Output(logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches)
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Weigh the cross-entropies of clip, pictures and sound, each on its own label (eq. 10)."""
         assert output.logits is not None
         labels = {"video": batch.forgery & 1, "audio": batch.forgery >> 1, "joint": self.labels(batch)}
         losses = {
-            name: F.cross_entropy(scores.float(), labels[name])
+            name: F.cross_entropy(scores.float(), labels[name.removeprefix("encoders_")])
             for name, scores in {**output.aux, "joint": output.logits}.items()
         }
-        weighed = [float(self.config.settings[f"loss_weight_{n}"] or 0) * loss for n, loss in losses.items()]
+        weighed = [self._weight(name) * loss for name, loss in losses.items()]
         return {"loss": sum(weighed[1:], weighed[0]), **{f"loss_{n}": loss for n, loss in losses.items()}}
 
+    def _weight(self, loss: str) -> float:
+        name = "encoders" if loss.startswith("encoders_") else loss
+        return float(self.config.settings[f"loss_weight_{name}"] or 0)
+
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
-        """Return AdamP and the polynomial schedule that keeps a thousandth of the rate."""
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
+        """Return AdamP and the polynomial schedule that keeps a thousandth of the rate.
+
+        What aligns and pools learns `pooler_rate` times as fast as the encoders.
+        """
+        rates: dict[float, list[Tensor]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                factor = float(self.config.settings["pooler_rate"] or 0) if POOLER.search(name) else 1.0
+                rates.setdefault(factor, []).append(parameter)
+        groups = [{"params": some, "lr": stage.lr * factor} for factor, some in rates.items()]
+        adamp = AdamP(groups, lr=stage.lr, weight_decay=stage.weight_decay)
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
     def start(self, weights: Mapping[str, Path]) -> None:
@@ -77,9 +99,7 @@ class FauForensics(Detector):
             try:
                 self._load(setting, path)
             except checkpoints.CheckpointError as error:
-                raise UserError(
-                    f"{setting} = {path}: {error}; give another file, or {setting}=random"
-                ) from error
+                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
 
     def _load(self, setting: str, path: Path) -> None:
         built = self.network.architecture
@@ -133,7 +153,7 @@ def architecture(config: Config) -> Architecture:
 def recipe(config: Config) -> Recipe:
     """Read how clips are prepared from a configuration."""
     s: Mapping[str, Any] = config.settings
-    return Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["mel"])
+    return Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["mel"], s["masking"])
 
 
 def _check(config: Config) -> None:

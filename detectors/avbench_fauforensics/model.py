@@ -179,12 +179,21 @@ class Network(nn.Module):
 
     def forward(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
         """Map (B,3,T,H,W) and (B,M,4T) to logits: joint (B,K), and (B,2) of each stream that is there."""
-        streams = {}
+        return self.judge(self.align(self.encode(pixels_BCTHW, mel_BMN)))
+
+    def encode(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
+        """Encode the streams that there are: Z_v and Z_a, (B,T,L) each."""
+        z = {}
         if self.architecture.fau or self.architecture.video:
-            streams["video"] = self.align_video(self.encode_video(pixels_BCTHW))
+            z["video"] = self.encode_video(pixels_BCTHW)
         if self.architecture.audio:
-            streams["audio"] = self.align_audio(self.encode_audio(mel_BMN))
-        return self.judge(streams)
+            z["audio"] = self.encode_audio(mel_BMN)
+        return z
+
+    def align(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Ask each stream the shared queries: Z_vq and Z_aq, (B,T,L) each."""
+        ask = {"video": self.align_video, "audio": self.align_audio}
+        return {name: ask[name](z_BTL) for name, z_BTL in z.items()}
 
     def encode_video(self, pixels_BCTHW: Tensor) -> Tensor:
         """Encode what is seen, (B,3,T,H,W), as Z_v (B,T,L): video plus action-unit features (III-B)."""
@@ -258,6 +267,4 @@ def _bridge(width_in: int, width: int) -> nn.Module:
 def _classifier(width: int, hidden: int, classes: int) -> nn.Module:
     if not hidden:
         return nn.Linear(width, classes, bias=False)
-    return nn.Sequential(
-        nn.Linear(width, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, classes, bias=False)
-    )
+    return nn.Sequential(nn.Linear(width, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, classes, bias=False))

@@ -31,11 +31,13 @@ OFFICIAL: dict[str, Setting] = {
     "crop": 140,
     "input_size": 112,
     "grayscale": 0.0,
+    "masking": True,  # random erasing, time and frequency masks
     "mel": "20ms",  # or "whisper"
     # loss (eq. 10)
     "loss_weight_joint": 0.8,
     "loss_weight_video": 0.1,
     "loss_weight_audio": 0.1,
+    "loss_weight_encoders": 0.0,  # of classifiers on the encoders alone
     # ablations, Tables IV and V
     "use_ffl": True,
     "use_ifa": True,
@@ -47,6 +49,8 @@ OFFICIAL: dict[str, Setting] = {
     "whisper_weights": "auto",
     "csn_weights": "auto",
     "fau_weights": "auto",
+    "sharp_start": False,  # spread the features of random encoders, see start.py
+    "pooler_rate": 1.0,  # times the learning rate, for alignment, pooler and heads
     "reproduce_bugs": False,
 }
 
@@ -71,7 +75,11 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "audio_layers": 2,
     "fau_depth": 18,
     "fau_width": 8,
-    "input_size": 56,
+    "input_size": 40,
+    "masking": False,
+    "loss_weight_encoders": 0.5,
+    "sharp_start": True,
+    "pooler_rate": 3.0,
     "whisper_weights": "random",
     "csn_weights": "random",
     "fau_weights": "random",
@@ -80,7 +88,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, sound_samples=16_000)
-DEMO_STAGE = Stage(epochs=15, batch=16, micro_batch=16, lr=1e-3, weight_decay=1e-2, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=20, batch=8, micro_batch=8, lr=3e-3, weight_decay=1e-2, clip_norm=1.0)
 
 ACCUMULATE_ON_LAVDF: dict[str, dict[str, Setting]] = {"lavdf": {"accumulate": 2}}
 # BatchNorm of the frozen encoder drifts, and loss-scaled gradients are bounded, as in the published code.
