@@ -18,7 +18,8 @@ from avbench_fauforensics.plugin import avbench_detectors
 SPEC = next(iter(avbench_detectors()))
 SMALL_CSN = ("csn_width=4", "csn_blocks=1,1,1,1")
 SHORT = ("clip.frames=10", "clip.sound_samples=6400")
-TINY = (*SHORT, *SMALL_CSN, "clip.size=64", "input_size=32", "width=32", "audio_state=32", "audio_layers=1")
+PUBLISHED_START = ("sharp_start=false", "loss_weight_encoders=0", "pooler_rate=1")
+TINY = (*SHORT, *SMALL_CSN, *PUBLISHED_START, "clip.size=64", "input_size=32", "width=32", "audio_state=32", "audio_layers=1")
 
 
 def configure(preset="demo", *overrides, task="binary", dataset=""):

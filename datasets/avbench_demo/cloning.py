@@ -20,7 +20,7 @@ _CEPSTRUM = 24  # coefficients kept of the spectral envelope
 _MELS = 64
 _LEVELS = 0.35  # step of the quantised log magnitudes (3 dB)
 _ROUNDS = 2
-_BREATH = 0.1  # largest share of noise above 3 kHz in voiced sounds
+_BREATH = 0.2  # largest share of noise above 3 kHz in voiced sounds
 
 
 def imitate(voice: Voice, seed: list[int]) -> Voice:

@@ -51,7 +51,8 @@ class FauForensics(Detector):
             sharpen(self.network, self.recipe.input_size)
         if config.settings["loss_weight_encoders"]:
             a = self.network.architecture
-            self.encoder_heads = EncoderHeads(a.width, (a.video or a.fau) + a.audio, a.classes)
+            streams = (*(("video",) if a.video or a.fau else ()), *(("audio",) if a.audio else ()))
+            self.encoder_heads = EncoderHeads(a.width, streams, a.classes)
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
@@ -120,7 +121,8 @@ class FauForensics(Detector):
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
         published = checkpoints.weights_of(state)
-        return {f"network.{name.removeprefix('network.')}": tensor for name, tensor in published.items()}
+        own = ("network.", "encoder_heads.")
+        return {name if name.startswith(own) else f"network.{name}": value for name, value in published.items()}
 
 
 def architecture(config: Config) -> Architecture:

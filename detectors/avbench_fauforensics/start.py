@@ -19,15 +19,15 @@ MEL_GAIN = 6.0  # makes the sound speak up against the positions that are added 
 class EncoderHeads(nn.Module):
     """Classifiers on each encoder's mean over time; they teach the encoders and are not used to judge."""
 
-    def __init__(self, width: int, streams: int, classes: int) -> None:
+    def __init__(self, width: int, streams: tuple[str, ...], classes: int) -> None:
         super().__init__()
-        self.video, self.audio = nn.Linear(width, 2), nn.Linear(width, 2)
-        self.joint = nn.Linear(width * streams, classes)
+        self.streams = nn.ModuleDict({name: nn.Linear(width, 2) for name in streams})
+        self.joint = nn.Linear(width * len(streams), classes)
 
     def forward(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map Z_v and Z_a (B,T,L) to logits of each stream (B,2) and of the clip (B,K)."""
         means = {name: z_BTL.mean(dim=1) for name, z_BTL in z.items()}
-        logits: dict[str, Tensor] = {name: getattr(self, name)(mean_BL) for name, mean_BL in means.items()}
+        logits: dict[str, Tensor] = {name: self.streams[name](mean_BL) for name, mean_BL in means.items()}
         return {**logits, "joint": self.joint(torch.cat(list(means.values()), dim=1))}
 
 
