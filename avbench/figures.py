@@ -30,10 +30,23 @@ COLOURS = {"RARV": "#1b8a7a", "RAFV": "#e0912f", "FARV": "#6f63c1", "FAFV": "#c8
 INK, FAINT, PAPER = "#22303c", "#9aa7b2", "#ffffff"
 _BLUES = LinearSegmentedColormap.from_list("counts", ["#f5f8fa", "#a8cbdc", "#2c7a9c", "#123c53"])
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "axes.titlelocation": "left",
-    "xtick.color": INK, "ytick.color": INK, "xtick.labelsize": 9, "ytick.labelsize": 9,
-    "legend.frameon": False, "legend.fontsize": 9, "svg.hashsalt": "avbench", "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.hashsalt": "avbench",
+    "svg.fonttype": "path",
 }
 _CURVES = {"val_auc": "validation AUC", "val_nll": "validation loss"}
 _GRID = np.linspace(0, 1, 201)  # false positive rates at which the ROC band is drawn
@@ -46,8 +59,11 @@ def draw_run(card: Card, table: pd.DataFrame, folder: Path, *, curves: Path | No
     paths: list[Path] = []
     for placement, level in settings_of(card):
         clips = table[table["placement"] == placement]
-        rows = pool(clips, card["detector"].get("pooling", "mean")) if level == "video" else clips.assign(
-            forgery=clips["clip_forgery"])
+        rows = (
+            pool(clips, card["detector"].get("pooling", "mean"))
+            if level == "video"
+            else clips.assign(forgery=clips["clip_forgery"])
+        )
         rows = rows[rows["score"].notna()].reset_index(drop=True)
         where, name = f"{placement}, per {level}", f"{placement}_{level}"
         paths += confusion(card, card["confusion"][placement][level], where, folder / f"confusion_{name}")
@@ -69,8 +85,16 @@ def confusion(card: Card, found: Mapping[str, Any], where: str, path: Path) -> l
         for (row, column), n in np.ndenumerate(counts):
             colour = PAPER if share[row, column] > 0.5 else INK
             for text, height, size in ((f"{n:,}", 5, 12), (f"{100 * share[row, column]:.1f} %", -12, 8.5)):
-                axes.annotate(text, (column, row), (0, height), textcoords="offset points", ha="center", va="center",
-                              color=colour, fontsize=size)
+                axes.annotate(
+                    text,
+                    (column, row),
+                    (0, height),
+                    textcoords="offset points",
+                    ha="center",
+                    va="center",
+                    color=colour,
+                    fontsize=size,
+                )
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yticks(range(len(labels)), labels)
         axes.set(xlabel="called", ylabel="true")
@@ -139,8 +163,15 @@ def training(card: Card, epochs: pd.DataFrame, path: Path) -> list[Path]:
     with _figure(card, "Training", path, (6.4, 2.5 * len(panels) + 0.6), len(panels)) as drawn:
         for axes, (label, names) in zip(np.atleast_1d(drawn), panels, strict=True):
             for colour, name in zip(palette * len(names), names, strict=False):
-                axes.plot(epochs["epoch"], epochs[name], color=colour, linewidth=1.8, marker="o", markersize=3.5,
-                          label=_CURVES.get(str(name), str(name).replace("_", " ")))
+                axes.plot(
+                    epochs["epoch"],
+                    epochs[name],
+                    color=colour,
+                    linewidth=1.8,
+                    marker="o",
+                    markersize=3.5,
+                    label=_CURVES.get(str(name), str(name).replace("_", " ")),
+                )
             if chosen is not None:
                 axes.axvline(chosen, color=FAINT, linewidth=0.8, linestyle=(0, (4, 4)), label="chosen epoch")
             axes.set_ylabel(label)
@@ -177,8 +208,15 @@ def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: 
         yield axes
         top: Axes = np.atleast_1d(axes)[0]
         top.set_title(f"{what}{' (demo data)' if is_demo(card) else ''}", fontweight="bold", pad=24)
-        top.annotate(title(card).removeprefix("DEMO DATA · "), (0, 1), (0, 9), xycoords="axes fraction",
-                     textcoords="offset points", fontsize=8.5, color="#5f6d79")
+        top.annotate(
+            title(card).removeprefix("DEMO DATA · "),
+            (0, 1),
+            (0, 9),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=8.5,
+            color="#5f6d79",
+        )
         everything = figure.get_tightbbox().padded(0.15)  # no title, however long, is cut
         figure.savefig(path.with_suffix(".png"), bbox_inches=everything, metadata={"Software": None})
         figure.savefig(path.with_suffix(".svg"), bbox_inches=everything, metadata={"Date": None, "Creator": None})

@@ -23,9 +23,15 @@ Part = dict[str, Any]
 
 
 def measure(
-    table: pd.DataFrame, task: Task, metrics: Mapping[str, MetricSpec], *,
-    pooling: Literal["mean", "mean_logit"] = "mean", placements: Sequence[Placement] = (),
-    threshold: float | None = None, seed: int = 0, requires: Collection[Stream] = ("video", "audio"),
+    table: pd.DataFrame,
+    task: Task,
+    metrics: Mapping[str, MetricSpec],
+    *,
+    pooling: Literal["mean", "mean_logit"] = "mean",
+    placements: Sequence[Placement] = (),
+    threshold: float | None = None,
+    seed: int = 0,
+    requires: Collection[Stream] = ("video", "audio"),
     resamples: int = 1000,
 ) -> Part:
     """Return the measured parts of a card: metrics, confusion, counts, ceilings, and `measured_marks`.
@@ -43,7 +49,9 @@ def measure(
         videos = pool(clips, pooling)
         card["counts"] = card["counts"] or _counts(videos)
         card["counts"].setdefault("clips", {})[placement] = {
-            "scored": int(clips["score"].notna().sum()), "unscored": int(clips["score"].isna().sum())}
+            "scored": int(clips["score"].notna().sum()),
+            "unscored": int(clips["score"].isna().sum()),
+        }
         for level, rows in _levels(clips, videos, threshold).items():
             _require_probabilities(rows, task)
             intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
@@ -92,9 +100,13 @@ def _require_probabilities(rows: pd.DataFrame, task: Task) -> None:
 
 def _entry(interval: Interval, rows: pd.DataFrame) -> Part:
     entry: Part = {
-        "value": _number(interval.value), "ci95": None if math.isnan(interval.low) else [interval.low, interval.high],
-        "n": interval.n, "clusters": interval.clusters, "few_clusters": interval.few_clusters,
-        "resamples": interval.resamples, "skipped": interval.skipped,
+        "value": _number(interval.value),
+        "ci95": None if math.isnan(interval.low) else [interval.low, interval.high],
+        "n": interval.n,
+        "clusters": interval.clusters,
+        "few_clusters": interval.few_clusters,
+        "resamples": interval.resamples,
+        "skipped": interval.skipped,
     }
     missing = [f.name for f in Forgery if not (rows["forgery"] == f).any()]
     if entry["value"] is None:
@@ -117,7 +129,8 @@ def _counts(videos: pd.DataFrame) -> Part:
     """Count videos: scored or not, why not, and of which class."""
     unscored = videos[videos["score"].isna()]
     return {
-        "scored": len(videos) - len(unscored), "unscored": len(unscored),
+        "scored": len(videos) - len(unscored),
+        "unscored": len(unscored),
         "reasons": {str(reason): int(n) for reason, n in unscored["reason"].value_counts().sort_index().items()},
         "by_class": {f.name: int((videos["forgery"] == f).sum()) for f in Forgery},
         "unscored_by_class": {f.name: int((unscored["forgery"] == f).sum()) for f in Forgery},

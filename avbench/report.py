@@ -55,8 +55,10 @@ def title(card: Card) -> str:
     """Name a run in one line, demo data first so that nobody overlooks it."""
     protocol, detector = card["protocol"], card["detector"]
     parts = [
-        detector.get("title") or detector["name"], f"{protocol['name']} v{protocol['version']}",
-        {"binary": "binary", "four_class": "four-class"}[card["task"]], f"seed {card['seed']}",
+        detector.get("title") or detector["name"],
+        f"{protocol['name']} v{protocol['version']}",
+        {"binary": "binary", "four_class": "four-class"}[card["task"]],
+        f"seed {card['seed']}",
     ]
     return " · ".join(["DEMO DATA"] * is_demo(card) + parts)
 
@@ -113,8 +115,10 @@ def _notes(card: Card, shown: Sequence[str], settings: Iterable[Mapping[str, Any
         yield "* few clusters: fewer than ten, the interval is a rough guide only"
     for ceiling in list(card.get("ceilings", {}).values())[:1]:
         about = next(iter(ceiling.values()))
-        yield (f"a perfect detector of {about['stream']} alone would reach "
-               f"Acc {percent(about['acc'])}, AUC {percent(about['auc'])} here")
+        yield (
+            f"a perfect detector of {about['stream']} alone would reach "
+            f"Acc {percent(about['acc'])}, AUC {percent(about['auc'])} here"
+        )
 
 
 def confusion_tables(card: Card) -> Iterator[Table]:
@@ -165,24 +169,50 @@ def terminal(card: Card) -> str:
 
 
 def _text(table: Table) -> str:
-    body = tabulate(table.rows, headers=table.head, tablefmt="simple", disable_numparse=True,
-                    colalign=("left", *["right"] * (len(table.head) - 1)))
+    body = tabulate(
+        table.rows,
+        headers=table.head,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", *["right"] * (len(table.head) - 1)),
+    )
     return "\n".join([table.title, body, *table.notes])
 
 
 def summary_table(cards: Sequence[Card]) -> Table:
     """Return one row per finished run and placement: Acc and AUC with intervals, published values, marks."""
-    head = ("detector", "protocol", "task", "seed", "placement", "videos", "Acc %", "reported", "AUC %", "reported",
-            "majority %", "marks")
+    head = (
+        "detector",
+        "protocol",
+        "task",
+        "seed",
+        "placement",
+        "videos",
+        "Acc %",
+        "reported",
+        "AUC %",
+        "reported",
+        "majority %",
+        "marks",
+    )
     rows = []
     for card, placement, entries in _by_video(cards):
         beside = card.get("reported", {}) if (placement, "video") == reported_setting(card) else {}
         acc, auc = entries.get("acc"), entries.get("auc")
-        rows.append((
-            *_names(card), str(card["seed"]), placement, str(acc["n"]) if acc else "–",
-            with_interval(acc), published(beside.get("acc")), with_interval(auc), published(beside.get("auc")),
-            percent(entries["majority"]["value"]) if "majority" in entries else "–", ", ".join(card.get("marks", [])),
-        ))
+        rows.append(
+            (
+                *_names(card),
+                str(card["seed"]),
+                placement,
+                str(acc["n"]) if acc else "–",
+                with_interval(acc),
+                published(beside.get("acc")),
+                with_interval(auc),
+                published(beside.get("auc")),
+                percent(entries["majority"]["value"]) if "majority" in entries else "–",
+                ", ".join(card.get("marks", [])),
+            )
+        )
     return _without_empty_columns(Table("Runs", head, tuple(rows)))
 
 

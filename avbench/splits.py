@@ -177,9 +177,7 @@ def _own_parts(samples: Sequence[Sample]) -> list[list[Sample]]:
     return list(parts.values())
 
 
-def _tested(
-    samples: Sequence[Sample], fold: int, seed: int, official: frozenset[str] | None
-) -> tuple[set[str], str]:
+def _tested(samples: Sequence[Sample], fold: int, seed: int, official: frozenset[str] | None) -> tuple[set[str], str]:
     """Return the identities outside the official training list, or those of the fold, and a note."""
     fold_of = folds(samples, seed=seed)
     if official is not None:

@@ -47,7 +47,12 @@ class Interval:
 
 
 def bootstrap(
-    table: pd.DataFrame, metrics: Mapping[str, Measure], *, resamples: int = 1000, seed: int = 0, level: float = 0.95,
+    table: pd.DataFrame,
+    metrics: Mapping[str, Measure],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Interval]:
     """Measure a table of scored rows, with percentile intervals over whole clusters drawn with replacement.
 
@@ -70,7 +75,12 @@ def bootstrap(
 
 
 def compare(
-    first: pd.DataFrame, second: pd.DataFrame, metrics: Mapping[str, Metric], *, resamples: int = 1000, seed: int = 0,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    metrics: Mapping[str, Metric],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
     """Return first minus second for two pooled tables, on the videos that both scored, with paired intervals.
@@ -104,8 +114,12 @@ def count_once(table: pd.DataFrame, metrics: Mapping[str, Metric]) -> dict[Count
 
 
 def resampled(
-    counts: Mapping[Counting, Count], metrics: Mapping[str, Metric], cluster: NDArray[np.int64], clusters: int,
-    resamples: int, seed: int,
+    counts: Mapping[Counting, Count],
+    metrics: Mapping[str, Metric],
+    cluster: NDArray[np.int64],
+    clusters: int,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Floats]:
     """Return each metric's value in every resample (resamples, ...); `cluster` is the number of each row's cluster.
 
@@ -129,8 +143,14 @@ def resampled(
 
 
 def _bootstrap_rows(
-    table: pd.DataFrame, name: str, metric: Measure, cluster: NDArray[np.int64], clusters: int, resamples: int,
-    seed: int, level: float,
+    table: pd.DataFrame,
+    name: str,
+    metric: Measure,
+    cluster: NDArray[np.int64],
+    clusters: int,
+    resamples: int,
+    seed: int,
+    level: float,
 ) -> Interval:
     """Resample rows for a plain function; one that raises has no value, and costs nobody else's."""
     order = np.argsort(cluster, kind="stable")

@@ -26,19 +26,21 @@ def write_lavdf(root: Path, sizes: dict[str, int]) -> Path:
         for number in range(size):
             kind, frames = number % 4, 60 + draw(part, number) % 400
             start = draw(part, number, "start") % 1000 / 1000 * (frames / 25 - 1)
-            rows.append({
-                "file": f"{part}/{len(rows):06d}.mp4",
-                "n_fakes": int(kind > 0),
-                "fake_periods": [[start, start + 0.65]] if kind else [],
-                "duration": frames / 25 + 0.128,
-                "original": f"{part}/{len(rows) - kind:06d}.mp4" if kind else None,
-                "modify_video": bool(kind & 1),
-                "modify_audio": bool(kind & 2),
-                "split": part,
-                "video_frames": frames,
-                "audio_channels": 1,
-                "audio_frames": frames * 640,
-            })
+            rows.append(
+                {
+                    "file": f"{part}/{len(rows):06d}.mp4",
+                    "n_fakes": int(kind > 0),
+                    "fake_periods": [[start, start + 0.65]] if kind else [],
+                    "duration": frames / 25 + 0.128,
+                    "original": f"{part}/{len(rows) - kind:06d}.mp4" if kind else None,
+                    "modify_video": bool(kind & 1),
+                    "modify_audio": bool(kind & 2),
+                    "split": part,
+                    "video_frames": frames,
+                    "audio_channels": 1,
+                    "audio_frames": frames * 640,
+                }
+            )
     (root / "metadata.min.json").write_text(json.dumps(rows))
     return root
 

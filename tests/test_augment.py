@@ -40,12 +40,8 @@ def test_random_crop_reaches_every_place_and_is_one_for_all_frames():
     crops = augment.crop_randomly(positions(200, side=20), 17, dice(200))
     corners = crops[:, :, :2, 0, 0]
     assert torch.equal(corners[:, 0], corners[:, 1])
-    assert torch.equal(
-        crops[:, 0, 0, 16, 0] - crops[:, 0, 0, 0, 0], torch.full((200,), 16, dtype=torch.uint8)
-    )
-    assert {tuple(corner) for corner in corners[:, 0].tolist()} == {
-        (y, x) for y in range(4) for x in range(4)
-    }
+    assert torch.equal(crops[:, 0, 0, 16, 0] - crops[:, 0, 0, 0, 0], torch.full((200,), 16, dtype=torch.uint8))
+    assert {tuple(corner) for corner in corners[:, 0].tolist()} == {(y, x) for y in range(4) for x in range(4)}
 
 
 def test_half_of_the_clips_are_mirrored_whole():
@@ -174,9 +170,7 @@ def test_training_crops_out_of_the_centre():
 
 
 def test_what_a_short_clip_lacks_is_zero():
-    batch = replace(
-        random_batch(CLIP, 2), frames=torch.tensor([25, 10]), samples=torch.tensor([16_000, 6_400])
-    )
+    batch = replace(random_batch(CLIP, 2), frames=torch.tensor([25, 10]), samples=torch.tensor([16_000, 6_400]))
     for training in (False, True):
         pixels, mel = prepare(batch, RECIPE, training=training)
         assert not pixels[1, :, 10:].any() and not mel[1, :, 40:].any()

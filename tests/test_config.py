@@ -107,8 +107,10 @@ def test_a_detector_learns_the_label_of_what_it_requires(requires: set[str], tas
 
 
 def test_a_switch_brings_its_settings_along_and_the_configuration_shows_them() -> None:
-    preset = Preset(settings={"reproduce_bugs": False, "drift": "no"},
-                    switches={"reproduce_bugs": {"drift": "yes", "clip_scaled": True}})
+    preset = Preset(
+        settings={"reproduce_bugs": False, "drift": "no"},
+        switches={"reproduce_bugs": {"drift": "yes", "clip_scaled": True}},
+    )
     spec = DetectorSpec(name="example", load="x:Y", presets=(preset,))
     on, off = resolve(spec, "binary", overrides=["reproduce_bugs=true"]), resolve(spec, "binary")
     assert (on.settings["drift"], on.stages[0].clip_scaled) == ("yes", True)

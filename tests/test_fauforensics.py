@@ -19,7 +19,16 @@ SPEC = next(iter(avbench_detectors()))
 SMALL_CSN = ("csn_width=4", "csn_blocks=1,1,1,1")
 SHORT = ("clip.frames=10", "clip.sound_samples=6400")
 PUBLISHED_START = ("sharp_start=false", "loss_weight_encoders=0", "pooler_rate=1")
-TINY = (*SHORT, *SMALL_CSN, *PUBLISHED_START, "clip.size=64", "input_size=32", "width=32", "audio_state=32", "audio_layers=1")
+TINY = (
+    *SHORT,
+    *SMALL_CSN,
+    *PUBLISHED_START,
+    "clip.size=64",
+    "input_size=32",
+    "width=32",
+    "audio_state=32",
+    "audio_layers=1",
+)
 
 
 def configure(preset="demo", *overrides, task="binary", dataset=""):
@@ -61,9 +70,7 @@ def test_official_judges_a_clip(official):
     torch.testing.assert_close(output.p_audio, output.aux["audio"].softmax(1)[:, 1])
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}}]
-)
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": {f"module.{k}": v for k, v in s.items()}}])
 def test_published_names_load(wrap):
     trained, fresh = build(*TINY, seed=1), build(*TINY, seed=2)
     fresh.load_state_dict(fresh.convert_checkpoint(wrap(trained.network.state_dict())), strict=True)
@@ -81,10 +88,7 @@ def test_loss_weighs_three_labels():
     losses = detector.loss(output, batch)
 
     def entropy(logits, labels):
-        return (
-            -sum(math.log(row.softmax(0)[label]) for row, label in zip(logits.double(), labels, strict=True))
-            / 4
-        )
+        return -sum(math.log(row.softmax(0)[label]) for row, label in zip(logits.double(), labels, strict=True)) / 4
 
     joint = entropy(output.logits, [0, 1, 1, 1])
     video, audio = entropy(output.aux["video"], [0, 1, 0, 1]), entropy(output.aux["audio"], [0, 0, 1, 1])
@@ -110,9 +114,7 @@ def test_gradients_carry_the_weights_of_the_losses():
 
 @pytest.mark.parametrize("preset", ["official", "paper", "demo"])
 def test_frozen_encoder_does_not_drift(preset, request):
-    detector = (
-        request.getfixturevalue("official") if preset == "official" else build(*SMALL_CSN, preset=preset)
-    )
+    detector = request.getfixturevalue("official") if preset == "official" else build(*SMALL_CSN, preset=preset)
     encoder = detector.network.FAUEncoder_cnn
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     if preset == "demo":

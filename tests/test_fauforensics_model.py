@@ -86,9 +86,7 @@ def test_query_transformer_is_multi_query_attention():
         similarity = torch.einsum("td,bnd->btn", head, k)
         weights = (similarity - similarity.amax(-1, keepdim=True)).exp()
         heads.append(torch.einsum("btn,bnd->btd", weights / weights.sum(-1, keepdim=True), v))
-    torch.testing.assert_close(
-        transformer(queries, z), torch.cat(heads, dim=-1) @ transformer.to_out.weight.T
-    )
+    torch.testing.assert_close(transformer(queries, z), torch.cat(heads, dim=-1) @ transformer.to_out.weight.T)
 
 
 def test_streams_share_their_queries_alone():

@@ -69,5 +69,13 @@ def test_pooler_and_heads_have_their_own_rate() -> None:
     names = {id(parameter): name for name, parameter in detector.named_parameters()}
     rates = {names[id(p)]: group["initial_lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rates["network.mlp_joint.weight"] == rates["network.queries"] == pytest.approx(3 * stage.lr)
-    assert rates["network.v_attn_pool.to_q.weight"] == rates["network.v_attn_pool_norm.gamma"] == pytest.approx(3 * stage.lr)
-    assert rates["network.VEncoder_cnn.blocks.0.conv.weight"] == rates["encoder_heads.joint.weight"] == pytest.approx(stage.lr)
+    assert (
+        rates["network.v_attn_pool.to_q.weight"]
+        == rates["network.v_attn_pool_norm.gamma"]
+        == pytest.approx(3 * stage.lr)
+    )
+    assert (
+        rates["network.VEncoder_cnn.blocks.0.conv.weight"]
+        == rates["encoder_heads.joint.weight"]
+        == pytest.approx(stage.lr)
+    )

@@ -26,10 +26,19 @@ def swept(videos: int = 60, people: int = 20) -> pd.DataFrame:
             for clip in range(count):
                 own = i % 4 if placement == "labelled" or clip == 1 else 0
                 score = float(np.clip(0.3 + 0.5 * (own > 0) + random.normal(0, 0.15), 0, 1))
-                rows.append({
-                    "id": f"{i:03d}", "identity": f"p{i % people:02d}", "forgery": i % 4, "clip_forgery": own,
-                    "placement": placement, "start": clip, "end": clip + 1, "score": score, "reason": "",
-                })
+                rows.append(
+                    {
+                        "id": f"{i:03d}",
+                        "identity": f"p{i % people:02d}",
+                        "forgery": i % 4,
+                        "clip_forgery": own,
+                        "placement": placement,
+                        "start": clip,
+                        "end": clip + 1,
+                        "score": score,
+                        "reason": "",
+                    }
+                )
     return scores.coerce(pd.DataFrame(rows))
 
 
@@ -66,7 +75,9 @@ def test_confusion_and_counts_tell_what_was_judged_and_what_not() -> None:
     table.loc[(table["id"] == "002") & (table["start"] == 2), ["score", "reason"]] = [None, "unreadable"]
     card = measure(table, "binary", METRICS, placements=["sweep", "labelled"], resamples=20)
     assert card["counts"] == {
-        "scored": 59, "unscored": 1, "reasons": {"no_face": 1},
+        "scored": 59,
+        "unscored": 1,
+        "reasons": {"no_face": 1},
         "by_class": {"RARV": 15, "RAFV": 15, "FARV": 15, "FAFV": 15},
         "unscored_by_class": {"RARV": 0, "RAFV": 0, "FARV": 0, "FAFV": 1},
         "clips": {"sweep": {"scored": 235, "unscored": 5}, "labelled": {"scored": 59, "unscored": 1}},

@@ -151,10 +151,14 @@ def clips(rows: list[dict[str, object]]) -> Table:
 
 
 def test_pooling_by_hand() -> None:
-    table = clips([{"id": "a", "score": s} for s in (0.9, 0.1, 0.2, 0.4)] + [
-        {"id": "b", "score": 0.3}, {"id": "b", "score": None, "reason": "no_face"},
-        {"id": "c", "score": None, "reason": "no_audio"},
-    ])
+    table = clips(
+        [{"id": "a", "score": s} for s in (0.9, 0.1, 0.2, 0.4)]
+        + [
+            {"id": "b", "score": 0.3},
+            {"id": "b", "score": None, "reason": "no_face"},
+            {"id": "c", "score": None, "reason": "no_audio"},
+        ]
+    )
     pooled = pool(table)
     assert pooled["score"].tolist()[:2] == pytest.approx([0.4, 0.3])
     assert pooled["score_max"].tolist()[:2] == [0.9, 0.3]
@@ -169,8 +173,12 @@ def test_pooling_by_hand() -> None:
 
 def test_pooling_four_classes_keeps_probabilities_consistent() -> None:
     p = np.random.default_rng(0).dirichlet([1, 1, 1, 1], 6)
-    table = clips([{"id": f"v{i // 3}", "score": 1 - row[0], **dict(zip(scores.PROBABILITIES, row, strict=True))}
-                   for i, row in enumerate(p)])
+    table = clips(
+        [
+            {"id": f"v{i // 3}", "score": 1 - row[0], **dict(zip(scores.PROBABILITIES, row, strict=True))}
+            for i, row in enumerate(p)
+        ]
+    )
     mean = pool(table)[list(scores.PROBABILITIES)].to_numpy()
     assert np.allclose(mean, p.reshape(2, 3, 4).mean(axis=1))
     logits = pool(table, "mean_logit")

@@ -27,18 +27,31 @@ def entry(value: float | None, ci95: list[float] | None = None, **more: Any) -> 
 def a_card(seed: int = 0, acc: float = 0.931, **changes: Any) -> dict[str, Any]:
     """A finished binary run."""
     card = {
-        "format": 1, "id": f"loudness-within_lavdf-binary-s{seed}-0a1b2c3d", "status": "finished", "task": "binary",
-        "seed": seed, "detector": {"name": "loudness", "title": "Loudness", "version": "1", "preset": "default"},
+        "format": 1,
+        "id": f"loudness-within_lavdf-binary-s{seed}-0a1b2c3d",
+        "status": "finished",
+        "task": "binary",
+        "seed": seed,
+        "detector": {"name": "loudness", "title": "Loudness", "version": "1", "preset": "default"},
         "protocol": {"name": "within_lavdf", "version": 1, "placements": ["labelled"]},
         "training": {"chosen_epoch": 3, "selected_on": "validation AUC", "config": {"width": 8}},
         "data": {"test": {"title": "LAV-DF", "n": 81, "identities": 40, "identity_is": "original video"}},
         "counts": {"scored": 80, "unscored": 1, "reasons": {"no_audio": 1}, "by_class": {"RARV": 40, "FAFV": 41}},
-        "metrics": {"labelled": {"video": {
-            "acc": entry(acc, [0.902, 0.954]), "auc": entry(0.988, [0.978, 0.995]), "majority": entry(0.5, [0.4, 0.6]),
-            "balanced_acc": entry(0.9), "eer": entry(0.06, [0.033, 0.086]), "ap": entry(None, note="undefined"),
-        }}},
+        "metrics": {
+            "labelled": {
+                "video": {
+                    "acc": entry(acc, [0.902, 0.954]),
+                    "auc": entry(0.988, [0.978, 0.995]),
+                    "majority": entry(0.5, [0.4, 0.6]),
+                    "balanced_acc": entry(0.9),
+                    "eer": entry(0.06, [0.033, 0.086]),
+                    "ap": entry(None, note="undefined"),
+                }
+            }
+        },
         "confusion": {"labelled": {"video": {"labels": ["real", "fake"], "matrix": [[37, 3], [1, 39]]}}},
-        "reported": {"acc": 0.9978, "auc": 0.9997}, "marks": [],
+        "reported": {"acc": 0.9978, "auc": 0.9997},
+        "marks": [],
     }
     return copy.deepcopy(card | changes)
 
@@ -95,13 +108,16 @@ def test_seeds_give_mean_and_spread_and_nothing_is_pooled() -> None:
     assert len(report.summary_table(cards).rows) == 3
 
 
-@pytest.mark.parametrize("other", [
-    {"protocol": {"name": "within_lavdf", "version": 2, "placements": ["labelled"]}},
-    {"marks": ["demo data"]},
-    {"task": "four_class"},
-    {"training": {"config": {"width": 16}}},
-    {"detector": {"name": "loudness", "title": "Loudness", "version": "2", "preset": "default"}},
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"protocol": {"name": "within_lavdf", "version": 2, "placements": ["labelled"]}},
+        {"marks": ["demo data"]},
+        {"task": "four_class"},
+        {"training": {"config": {"width": 16}}},
+        {"detector": {"name": "loudness", "title": "Loudness", "version": "2", "preset": "default"}},
+    ],
+)
 def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(other: dict[str, Any]) -> None:
     assert report.spread_table([a_card(0), a_card(1, **other)]).rows == ()
     assert len(report.spread_table([a_card(0), a_card(1)]).rows) == 1

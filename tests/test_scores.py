@@ -20,9 +20,17 @@ METADATA = {"task": "binary", "run": "r-1", "threshold": 0.42}
 def table(**changes: object) -> pd.DataFrame:
     """Two labelled clips of one person each, the second without a score."""
     rows = {
-        "id": ["b.mp4", "a.mp4"], "identity": ["bob", "ann"], "cluster": ["", "root7"], "method": ["", "wav2lip"],
-        "forgery": [0, 3], "clip_forgery": [0, 1], "placement": ["labelled"] * 2, "start": [0.0, None],
-        "end": [1.0, None], "score": [0.25, None], "reason": ["", "no_face"],
+        "id": ["b.mp4", "a.mp4"],
+        "identity": ["bob", "ann"],
+        "cluster": ["", "root7"],
+        "method": ["", "wav2lip"],
+        "forgery": [0, 3],
+        "clip_forgery": [0, 1],
+        "placement": ["labelled"] * 2,
+        "start": [0.0, None],
+        "end": [1.0, None],
+        "score": [0.25, None],
+        "reason": ["", "no_face"],
     }
     return pd.DataFrame(rows | changes)
 
@@ -61,22 +69,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"score": [1.5, None]}, r"score is not within \[0, 1\]: b.mp4"),
-    ({"score": [np.inf, None]}, "score is not within"),
-    ({"p_video": [-0.1, None]}, "p_video is not within"),
-    ({"reason": ["", ""]}, "no score, and no known reason"),
-    ({"reason": ["", "dog ate it"]}, "no score, and no known reason"),
-    ({"reason": ["no_face", "no_face"]}, "a score, and a reason"),
-    ({"placement": ["labelled", "random"]}, "neither labelled nor sweep"),
-    ({"forgery": [0, 4]}, "0 RARV, 1 RAFV"),
-    ({"score": ["high", None]}, "no number"),
-    ({"end": [0.0, None]}, "ends before it starts"),
-    ({"p_rarv": [0.75, None]}, "some class probabilities are missing"),
-    ({"p_rarv": [0.7, None], "p_rafv": [0.1, None], "p_farv": [0.1, None], "p_fafv": [0.1, None]}, "not 1 - p_rarv"),
-    ({"p_rarv": [0.75, None], "p_rafv": [0.5, None], "p_farv": [0.1, None], "p_fafv": [0.1, None]}, "do not add up"),
-    ({"id": ["a.mp4"] * 2, "start": [0] * 2, "end": [1] * 2, "score": [0.1, 0.2], "reason": [""] * 2}, "scored twice"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": [1.5, None]}, r"score is not within \[0, 1\]: b.mp4"),
+        ({"score": [np.inf, None]}, "score is not within"),
+        ({"p_video": [-0.1, None]}, "p_video is not within"),
+        ({"reason": ["", ""]}, "no score, and no known reason"),
+        ({"reason": ["", "dog ate it"]}, "no score, and no known reason"),
+        ({"reason": ["no_face", "no_face"]}, "a score, and a reason"),
+        ({"placement": ["labelled", "random"]}, "neither labelled nor sweep"),
+        ({"forgery": [0, 4]}, "0 RARV, 1 RAFV"),
+        ({"score": ["high", None]}, "no number"),
+        ({"end": [0.0, None]}, "ends before it starts"),
+        ({"p_rarv": [0.75, None]}, "some class probabilities are missing"),
+        (
+            {"p_rarv": [0.7, None], "p_rafv": [0.1, None], "p_farv": [0.1, None], "p_fafv": [0.1, None]},
+            "not 1 - p_rarv",
+        ),
+        (
+            {"p_rarv": [0.75, None], "p_rafv": [0.5, None], "p_farv": [0.1, None], "p_fafv": [0.1, None]},
+            "do not add up",
+        ),
+        (
+            {"id": ["a.mp4"] * 2, "start": [0] * 2, "end": [1] * 2, "score": [0.1, 0.2], "reason": [""] * 2},
+            "scored twice",
+        ),
+    ],
+)
 def test_a_table_that_cannot_be_true_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         scores.write(table(**changes), tmp_path / "scores.parquet", METADATA)
@@ -129,17 +149,20 @@ def test_external_four_class_probabilities_give_the_score(tmp_path: Path) -> Non
     assert scores.read_external(tmp_path / "x.csv", SAMPLES)["score"].tolist() == pytest.approx([0.3, 0.9])
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("id,score\n001.mp4,0.1\n", "1 ids of the test list are missing: 002.mp4"),
-    ("id,score\n001.mp4,0.1\n002.mp4,0.2\n003.mp4,0.2\n", "not in the test list: 003.mp4"),
-    ("id,score\n001.mp4,0.1\n001.mp4,0.1\n002.mp4,0.2\n", "more than once: 001.mp4"),
-    ("id,score\n001.mp4,0.1\n002.mp4,\n", "no finite score and no reason: 002.mp4"),
-    ("id,score\n001.mp4,0.1\n002.mp4,inf\n", "no finite score and no reason: 002.mp4"),
-    ("id,score\n001.mp4,0.1\n002.mp4,-3.2\n", r"not within \[0, 1\]: 002.mp4"),
-    ("id,score\n001.mp4,0.1\n002.mp4,fake\n", "no number"),
-    ("name,score\n001.mp4,0.1\n", "needs the columns id and score"),
-    ("id,p_rarv\n001.mp4,0.1\n", "needs the columns id and score"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,score\n001.mp4,0.1\n", "1 ids of the test list are missing: 002.mp4"),
+        ("id,score\n001.mp4,0.1\n002.mp4,0.2\n003.mp4,0.2\n", "not in the test list: 003.mp4"),
+        ("id,score\n001.mp4,0.1\n001.mp4,0.1\n002.mp4,0.2\n", "more than once: 001.mp4"),
+        ("id,score\n001.mp4,0.1\n002.mp4,\n", "no finite score and no reason: 002.mp4"),
+        ("id,score\n001.mp4,0.1\n002.mp4,inf\n", "no finite score and no reason: 002.mp4"),
+        ("id,score\n001.mp4,0.1\n002.mp4,-3.2\n", r"not within \[0, 1\]: 002.mp4"),
+        ("id,score\n001.mp4,0.1\n002.mp4,fake\n", "no number"),
+        ("name,score\n001.mp4,0.1\n", "needs the columns id and score"),
+        ("id,p_rarv\n001.mp4,0.1\n", "needs the columns id and score"),
+    ],
+)
 def test_external_scores_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "theirs.csv").write_text(text)
     with pytest.raises(UserError, match=message):

@@ -34,10 +34,13 @@ def four_class() -> pd.DataFrame:
     return table.assign(score=1 - p[:, 0], **dict(zip(PROBABILITIES, p.T, strict=True)))
 
 
-@pytest.mark.parametrize(("make", "names"), [
-    (binary, ["acc", "balanced_acc", "majority", "auc", "eer", "ap", "ap_real", "brier", "ece", "auc_farv"]),
-    (four_class, ["acc", "auc", "rest_auc_fafv", "recall_rafv", "precision_farv", "f1_fafv", "collapsed_auc"]),
-])
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (binary, ["acc", "balanced_acc", "majority", "auc", "eer", "ap", "ap_real", "brier", "ece", "auc_farv"]),
+        (four_class, ["acc", "auc", "rest_auc_fafv", "recall_rafv", "precision_farv", "f1_fafv", "collapsed_auc"]),
+    ],
+)
 def test_reweighted_counts_equal_resampled_rows(make: Callable[[], pd.DataFrame], names: list[str]) -> None:
     """A Metric and the same function given the drawn rows see the same draws, so they agree to the last digit."""
     table = make()

@@ -88,9 +88,7 @@ def _counts(where: str, rows: list[Row]) -> Iterator[Finding]:
     yield Finding("note", where, f"{identities} identities, official {OFFICIAL_IDENTITIES}")
 
 
-def _finding(
-    level: Literal["error", "warning"], where: str, what: str, names: Collection[str]
-) -> Iterator[Finding]:
+def _finding(level: Literal["error", "warning"], where: str, what: str, names: Collection[str]) -> Iterator[Finding]:
     """Yield one finding for a set of names: how many, and the first few."""
     if names:
         first = ", ".join(sorted(names)[:SHOWN])

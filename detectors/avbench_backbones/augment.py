@@ -48,9 +48,7 @@ def flip_randomly(video: Tensor, dice: Sequence[Generator], chance: float = 0.5)
 
 def resize(video: Tensor, size: int) -> Tensor:
     """Scale (B,T,C,H,W) uint8 to float32 (B,T,C,size,size) in [0,1], bilinear, without antialiasing."""
-    scaled = F.interpolate(
-        video.flatten(0, 1).float() / 255, (size, size), mode="bilinear", align_corners=False
-    )
+    scaled = F.interpolate(video.flatten(0, 1).float() / 255, (size, size), mode="bilinear", align_corners=False)
     return scaled.view(*video.shape[:3], size, size)
 
 
@@ -64,9 +62,7 @@ def grayscale_randomly(video: Tensor, dice: Sequence[Generator], chance: float =
 
 def normalise(video: Tensor) -> Tensor:
     """Subtract ImageNet's mean from (B,T,3,H,W) in [0,1] and divide by its deviation."""
-    return (video - video.new_tensor(IMAGENET_MEAN).view(3, 1, 1)) / video.new_tensor(IMAGENET_STD).view(
-        3, 1, 1
-    )
+    return (video - video.new_tensor(IMAGENET_MEAN).view(3, 1, 1)) / video.new_tensor(IMAGENET_STD).view(3, 1, 1)
 
 
 def erase_randomly(

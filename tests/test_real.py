@@ -1,0 +1,95 @@
+"""The main job on real faces: full size, with and without the Whisper encoder, and every odd file."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from avbench import card as cards
+from avbench.cli import main
+
+PLUGIN = str(Path(__file__).with_name("small_detector.py"))
+
+
+def test_odd_files_are_scored_or_have_a_reason(real_root: Path, tmp_path: Path, tiny: Path) -> None:
+    with (real_root / "odd" / "index.csv").open(encoding="utf-8") as file:
+        expected = {row["file"]: row["expected_now"] for row in csv.DictReader(file)}
+    shutil.copytree(real_root / "odd", tmp_path / "odd")
+    rows = [(name, i % 2, f"p{i}", "test") for i, name in enumerate(expected)]
+    trained = pd.read_csv(tiny / "labels.csv").query("split != 'test'")
+    for name in trained["path"]:
+        shutil.copy(tiny / name, tmp_path / "odd" / name)
+    listed = pd.DataFrame(rows, columns=["path", "label", "identity", "split"])
+    pd.concat([trained, listed]).to_csv(tmp_path / "odd" / "labels.csv", index=False)
+    words = [
+        "run",
+        "--plugin",
+        PLUGIN,
+        "--detector",
+        "small",
+        "--protocol",
+        "within_folder",
+        "--placement",
+        "labelled",
+        "--data",
+        f"folder={tmp_path / 'odd'}",
+        "--task",
+        "binary",
+        "--set",
+        "epochs=1",
+        "--max-errors",
+        "0.5",
+    ]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    table = pd.read_parquet(next((tmp_path / "out" / "runs").glob("*/scores.parquet"))).set_index("id")
+    for name, what in expected.items():
+        row = table.loc[name]
+        if what == "score":
+            assert row["score"] >= 0 and row["reason"] == "", name
+        elif what.startswith("reason code"):
+            assert row["reason"] == "no_audio", name
+        elif what == "clear error":
+            assert row["reason"] == "unreadable", name
+        else:
+            assert (row["score"] >= 0) != (row["reason"] != ""), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whisper", [False, True])
+def test_official_size_trains_and_judges_real_faces(
+    real_root: Path, weights_root: Path, tmp_path: Path, whisper: bool
+) -> None:
+    words = [
+        "run",
+        "--detector",
+        "fauforensics",
+        "--protocol",
+        "cross_lavdf_to_fakeav",
+        "--data",
+        str(real_root),
+        "--preset",
+        "official",
+        "--task",
+        "binary",
+        "--set",
+        "epochs=1",
+        "--set",
+        "micro_batch=4",
+        "--limit",
+        "16",
+        "--out",
+        str(tmp_path),
+    ]
+    if whisper:
+        words += ["--set", f"whisper_weights={weights_root / 'whisper_base_encoder.pt'}", "--limit", "4"]
+    assert main(words) == 0
+    card = cards.read(next((tmp_path / "runs").iterdir()))
+    assert card["training"]["parameters"] == 68_023_785 and card["training"]["trainable"] == 43_465_641
+    assert card["counts"]["scored"] == (4 if whisper else 16) and card["marks"] and "demo data" not in card["marks"]
+    assert (card["training"]["weights"]["whisper_weights"] == "random") != whisper
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 10e6  # kilobytes

@@ -1,0 +1,84 @@
+"""MLflow holds what the card holds: parameters, curves, metrics, confusion matrices, files, groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avbench import card as cards
+from avbench.cli import main
+
+PLUGIN = str(Path(__file__).with_name("small_detector.py"))
+
+
+def test_runs_are_logged_live_and_afterwards(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    out = tmp_path / "results"
+    words = [
+        "run",
+        "--plugin",
+        PLUGIN,
+        "--detector",
+        "small",
+        "--protocol",
+        "within_folder",
+        "--data",
+        f"folder={tiny}",
+        "--set",
+        "epochs=2",
+        "--out",
+        str(out),
+        "--placement",
+        "labelled",
+    ]
+    assert main(words) == 0
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("avbench")
+    runs = {run.data.tags["mlflow.runName"]: run for run in client.search_runs([experiment.experiment_id])}
+    parent = runs.pop("small-within_folder")
+    assert len(runs) == 2 and {run.data.params["task"] for run in runs.values()} == {"binary", "four_class"}
+    for name, run in runs.items():
+        card = cards.read(out / "runs" / name)
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id and run.info.status == "FINISHED"
+        auc = card["metrics"]["labelled"]["video"]["auc"]
+        assert run.data.metrics["labelled.video.auc"] == pytest.approx(auc["value"])
+        assert run.data.params["train.epochs"] == "2" and run.data.params["protocol"] == "within_folder"
+        curve = client.get_metric_history(run.info.run_id, "loss")
+        assert [point.step for point in curve] == [1, 2]
+        files = {item.path for item in client.list_artifacts(run.info.run_id)}
+        assert {"card.json", "scores.parquet", "curves.csv", "figures", "confusion"} <= files
+        assert run.info.artifact_uri.startswith((out / "mlflow-artifacts").resolve().as_uri())
+    before = len(client.search_runs([experiment.experiment_id]))
+    assert main(["report", next(iter(runs)), "--out", str(out), "--to-mlflow"]) == 0
+    assert len(client.search_runs([experiment.experiment_id])) == before + 1
+
+
+def test_mlflow_being_down_costs_nothing(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'mlflow.db'}")
+    words = [
+        "run",
+        "--plugin",
+        PLUGIN,
+        "--detector",
+        "small",
+        "--protocol",
+        "within_folder",
+        "--data",
+        f"folder={tiny}",
+        "--set",
+        "epochs=1",
+        "--task",
+        "binary",
+        "--out",
+        str(tmp_path / "results"),
+        "--placement",
+        "labelled",
+    ]
+    assert main(words) == 0
+    card = cards.read(next((tmp_path / "results" / "runs").iterdir()))
+    assert card["status"] == "finished"
