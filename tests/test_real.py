@@ -20,7 +20,7 @@ def test_odd_files_are_scored_or_have_a_reason(real_root: Path, tmp_path: Path, 
     with (real_root / "odd" / "index.csv").open(encoding="utf-8") as file:
         expected = {row["file"]: row["expected_now"] for row in csv.DictReader(file)}
     shutil.copytree(real_root / "odd", tmp_path / "odd")
-    rows = [(name, i % 2, f"p{i}", "test") for i, name in enumerate(expected)]
+    rows = [(name, i % 2, f"odd{i}", "test") for i, name in enumerate(expected)]
     trained = pd.read_csv(tiny / "labels.csv").query("split != 'test'")
     for name in trained["path"]:
         shutil.copy(tiny / name, tmp_path / "odd" / name)
