@@ -69,7 +69,7 @@ def fetch(spec: WeightSpec, progress: Callable[[int, int], None] | None = None) 
             with temporary.open("wb") as out:
                 while block := answer.read(1 << 20):
                     out.write(block)
-                    if progress:
+                    if progress and total:
                         progress(out.tell(), total)
             found = sha256(temporary)
             if spec.sha256 and found != spec.sha256:

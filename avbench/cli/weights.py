@@ -24,6 +24,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from avbench.errors import UserError, unknown
     from avbench.plugins import installed
+    from avbench.progress import made_with
     from avbench.weights import cached, fetch, sha256
 
     known = {w.name: (d.name, w) for d in installed().detectors().values() for w in d.weights}
@@ -50,13 +51,6 @@ def execute(arguments: argparse.Namespace) -> int:
             raise unknown("weights", name, known)
         detector, spec = known[name]
         say(f"{name}: downloading {spec.url} ({spec.licence})")
-        with bar(name, 0) as shown:
-            state = {"done": 0}
-
-            def advance(done: int, total: int) -> None:
-                shown.advance(done - state["done"])  # noqa: B023 - called within this turn of the loop
-                state["done"] = done  # noqa: B023
-
-            path = fetch(spec, advance)
+        path = fetch(spec, made_with(bar, name))
         say(f"{name}: {path}, sha256 {sha256(path)}; {detector} uses it by --set {spec.setting}={name}")
     return 0
