@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ def _client(results: Path) -> MlflowClient:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     from mlflow import MlflowClient
 
+    for chatty in ("mlflow", "alembic"):  # they would tell of every table they make
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
     return MlflowClient(tracking_uri=uri)
 
