@@ -33,7 +33,8 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
         f"limited to {cell.limit}": cell.limit is not None,
         "published bugs reproduced": bool(settings.settings.get("reproduce_bugs")),
     }
-    reported = {} if resolved.lists.demo else protocol.reported.get(spec.name, {}).get(cell.task, {})
+    comparable = not resolved.lists.demo and cell.limit is None  # published values stand beside whole databases only
+    reported = protocol.reported.get(spec.name, {}).get(cell.task, {}) if comparable else {}
     return {
         "format": FORMAT,
         "id": resolved.id,

@@ -89,6 +89,7 @@ def test_official_size_trains_and_judges_real_faces(
         words += ["--set", f"whisper_weights={weights_root / 'whisper_base_encoder.pt'}", "--limit", "4"]
     assert main(words) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
+    assert card["reported"] == {}, "published values do not stand beside a limited list"
     assert card["training"]["parameters"] == 68_023_785 and card["training"]["trainable"] == 43_465_641
     assert card["counts"]["scored"] == (4 if whisper else 16) and card["marks"] and "demo data" not in card["marks"]
     assert (card["training"]["weights"]["whisper_weights"] == "random") != whisper
