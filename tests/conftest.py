@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
+os.environ["AVBENCH_MLFLOW"] = "off"  # unless a test asks for it
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,9 +45,8 @@ def demo_root() -> Path:
 
 @pytest.fixture(autouse=True)
 def scratch_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every run of a test in its own folder, without MLflow unless the test asks for it."""
+    """Keep every run of a test in its own folder."""
     monkeypatch.setenv("AVBENCH_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("AVBENCH_MLFLOW", "off")
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +62,35 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(f"{path.name},{name},p{person},{split}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
     return root
+
+
+@pytest.fixture(scope="session")
+def small_command(tiny: Path) -> Callable[..., list[str]]:
+    """Return a function (results folder, further words, data) -> the words that train and judge the small detector.
+
+    It does the binary task on the small videos, in both placements; of an option given twice the last one counts.
+    """
+    plugin = Path(__file__).with_name("small_detector.py")
+    fixed = "run --detector small --protocol within_folder --task binary --placement labelled sweep"
+
+    def words(out: Path, *more: str, data: Path = tiny) -> list[str]:
+        return [*fixed.split(), "--plugin", str(plugin), "--data", f"folder={data}", "--out", str(out), *more]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def small_run(small_command: Callable[..., list[str]]) -> Callable[..., tuple[dict[str, Any], Path]]:
+    """Return a function that carries that command out -> the newest card and its folder."""
+    from avbench import card
+    from avbench.cli import main
+
+    def run(out: Path, *more: str, data: Path | None = None) -> tuple[dict[str, Any], Path]:
+        assert main(small_command(out, *more, **({} if data is None else {"data": data}))) == 0
+        newest = max((out / "runs").glob("*/card.json"), key=lambda path: path.stat().st_mtime_ns)
+        return card.read(newest), newest.parent
+
+    return run
 
 
 def write_video(path: Path, *, flicker: bool, buzz: bool, seed: int, frames: int = 30, side: int = 64) -> None:

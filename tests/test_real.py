@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import resource
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,10 +15,10 @@ import pytest
 from avbench import card as cards
 from avbench.cli import main
 
-PLUGIN = str(Path(__file__).with_name("small_detector.py"))
+Run = Callable[..., tuple[dict[str, Any], Path]]
 
 
-def test_odd_files_are_scored_or_have_a_reason(real_root: Path, tmp_path: Path, tiny: Path) -> None:
+def test_odd_files_are_scored_or_have_a_reason(real_root: Path, small_run: Run, tiny: Path, tmp_path: Path) -> None:
     with (real_root / "odd" / "index.csv").open(encoding="utf-8") as file:
         expected = {row["file"]: row["expected_now"] for row in csv.DictReader(file)}
     shutil.copytree(real_root / "odd", tmp_path / "odd")
@@ -26,27 +28,9 @@ def test_odd_files_are_scored_or_have_a_reason(real_root: Path, tmp_path: Path, 
         shutil.copy(tiny / name, tmp_path / "odd" / name)
     listed = pd.DataFrame(rows, columns=["path", "label", "identity", "split"])
     pd.concat([trained, listed]).to_csv(tmp_path / "odd" / "labels.csv", index=False)
-    words = [
-        "run",
-        "--plugin",
-        PLUGIN,
-        "--detector",
-        "small",
-        "--protocol",
-        "within_folder",
-        "--placement",
-        "labelled",
-        "--data",
-        f"folder={tmp_path / 'odd'}",
-        "--task",
-        "binary",
-        "--set",
-        "epochs=1",
-        "--max-errors",
-        "0.5",
-    ]
-    assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    table = pd.read_parquet(next((tmp_path / "out" / "runs").glob("*/scores.parquet"))).set_index("id")
+    words = ("--placement", "labelled", "--set", "epochs=1", "--max-errors", "0.5")
+    _, run = small_run(tmp_path / "out", *words, data=tmp_path / "odd")
+    table = pd.read_parquet(run / "scores.parquet").set_index("id")
     for name, what in expected.items():
         row = table.loc[name]
         if what == "score":
@@ -64,27 +48,9 @@ def test_odd_files_are_scored_or_have_a_reason(real_root: Path, tmp_path: Path, 
 def test_official_size_trains_and_judges_real_faces(
     real_root: Path, weights_root: Path, tmp_path: Path, whisper: bool
 ) -> None:
-    words = [
-        "run",
-        "--detector",
-        "fauforensics",
-        "--protocol",
-        "cross_lavdf_to_fakeav",
-        "--data",
-        str(real_root),
-        "--preset",
-        "official",
-        "--task",
-        "binary",
-        "--set",
-        "epochs=1",
-        "--set",
-        "micro_batch=4",
-        "--limit",
-        "16",
-        "--out",
-        str(tmp_path),
-    ]
+    words = ["run", "--detector", "fauforensics", "--protocol", "cross_lavdf_to_fakeav", "--task", "binary"]
+    words += ["--preset", "official", "--set", "epochs=1", "--set", "micro_batch=4"]
+    words += ["--data", str(real_root), "--out", str(tmp_path), "--limit", "16"]
     if whisper:
         words += ["--set", f"whisper_weights={weights_root / 'whisper_base_encoder.pt'}", "--limit", "4"]
     assert main(words) == 0

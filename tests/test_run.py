@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -20,46 +21,17 @@ import pytest
 from avbench import card as cards
 from avbench.cli import main
 
-PLUGIN = str(Path(__file__).with_name("small_detector.py"))
-
-
-def command(tiny: Path, out: Path, *more: str) -> list[str]:
-    return [
-        "run",
-        "--plugin",
-        PLUGIN,
-        "--detector",
-        "small",
-        "--protocol",
-        "within_folder",
-        "--data",
-        f"folder={tiny}",
-        "--out",
-        str(out),
-        "--task",
-        "binary",
-        "--placement",
-        "labelled",
-        "sweep",
-        "--no-mlflow",
-        *more,
-    ]
-
-
-def run(tiny: Path, out: Path, *more: str) -> tuple[dict[str, Any], Path]:
-    assert main(command(tiny, out, *more)) == 0
-    folders = [p.parent for p in (out / "runs").glob("*/card.json")]
-    newest = max(folders, key=lambda p: (p / "card.json").stat().st_mtime_ns)
-    return cards.read(newest), newest
+Command = Callable[..., list[str]]
+Run = Callable[..., tuple[dict[str, Any], Path]]
 
 
 @pytest.fixture(scope="module")
-def done(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path, str]:
+def done(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path, str]:
     """Run once for the whole module; return the results folder, the card, the run's folder and what was printed."""
     out = tmp_path_factory.mktemp("done")
     printed = io.StringIO()
     with redirect_stdout(printed):
-        card, folder = run(tiny, out)
+        card, folder = small_run(out)
     return out, card, folder, printed.getvalue()
 
 
@@ -80,34 +52,36 @@ def test_a_run_learns_and_leaves_everything(done: Done) -> None:
 
 
 def test_same_seed_same_bytes_whatever_the_workers_and_other_seed_other_scores(
-    tiny: Path, tmp_path: Path, done: Done
+    small_run: Run, tmp_path: Path, done: Done
 ) -> None:
     reference = done[2] / "scores.parquet"
-    _, two = run(tiny, tmp_path / "two", "--workers", "1")
-    _, other = run(tiny, tmp_path / "other", "--seed", "5", "--set", "epochs=1")
+    _, two = small_run(tmp_path / "two", "--workers", "1")
+    _, other = small_run(tmp_path / "other", "--seed", "5", "--set", "epochs=1")
     assert reference.read_bytes() == (two / "scores.parquet").read_bytes()
     assert not pd.read_parquet(reference)["score"].equals(pd.read_parquet(other / "scores.parquet")["score"])
 
 
 def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
-    tiny: Path, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
+    small_run: Run, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(done[0], tmp_path / "copy")
-    second, folder = run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
+    second, folder = small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
     assert second["id"] != done[1]["id"] and second["training"]["id"] == done[1]["training"]["id"]
     assert second["training"]["reused"] and "used again" in capsys.readouterr().out
     assert len(list((tmp_path / "copy" / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
     before = (folder / "card.json").stat().st_mtime_ns
-    run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
+    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
     assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
-    run(tiny, tmp_path / "copy", "--test-on", "all", "--placement", "labelled", "--fresh")
+    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled", "--fresh")
     assert (folder / "card.json").stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize("moment", ["trainings/*/state-00000003.pt", "runs/*/parts"])
-def test_kill_at_any_moment_continues_to_the_same_scores(tiny: Path, tmp_path: Path, done: Done, moment: str) -> None:
+def test_kill_at_any_moment_continues_to_the_same_scores(
+    small_command: Command, small_run: Run, tmp_path: Path, done: Done, moment: str
+) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "avbench", *command(tiny, tmp_path)],
+        [sys.executable, "-m", "avbench", *small_command(tmp_path)],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -119,25 +93,25 @@ def test_kill_at_any_moment_continues_to_the_same_scores(tiny: Path, tmp_path: P
     process.wait()
     states = [json.loads(path.read_text())["status"] for path in tmp_path.glob("runs/*/card.json")]
     assert states == ["running"], "the run was over before it could be killed"
-    _, continued = run(tiny, tmp_path)
+    _, continued = small_run(tmp_path)
     assert (continued / "scores.parquet").read_bytes() == (done[2] / "scores.parquet").read_bytes()
 
 
 def test_given_weights_are_judged_and_what_does_not_fit_is_refused(
-    tiny: Path, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
+    small_command: Command, small_run: Run, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, trained, folder, _ = done
     weights = next((out / "trainings").glob("*/weights.safetensors"))
-    judged, again = run(tiny, tmp_path / "judged", "--checkpoint", str(weights))
+    judged, again = small_run(tmp_path / "judged", "--checkpoint", str(weights))
     assert judged["training"]["trained_on"]["digest"] == trained["data"]["train"]["digest"]
     assert (again / "scores.parquet").exists() and not (tmp_path / "judged" / "trainings").exists()
     left, right = (pd.read_parquet(f / "scores.parquet") for f in (folder, again))
     assert left["score"].equals(right["score"])
-    assert main([*command(tiny, tmp_path / "no"), "--task", "four_class", "--checkpoint", str(weights)]) == 2
+    assert main([*small_command(tmp_path / "no"), "--task", "four_class", "--checkpoint", str(weights)]) == 2
     assert "does not fit small" in capsys.readouterr().err
     bad = tmp_path / "bad.pt"
     bad.write_bytes(b"not weights")
-    assert main(command(tiny, tmp_path / "no", "--checkpoint", str(bad))) == 2
+    assert main(small_command(tmp_path / "no", "--checkpoint", str(bad))) == 2
 
 
 def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,18 +123,8 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     assert (rows["label"] == (rows["forgery"] != "RARV")).all() and all(Path(p).is_file() for p in rows["path"])
     rows["score"] = rows["label"] * 0.8 + 0.1
     rows[["id", "score"]].to_csv(tmp_path / "scores.csv", index=False)
-    judge = [
-        "evaluate",
-        "--scores",
-        str(tmp_path / "scores.csv"),
-        "--protocol",
-        "within_folder",
-        *data,
-        "--name",
-        "mine",
-        "--out",
-        str(tmp_path),
-    ]
+    judge = ["evaluate", "--scores", str(tmp_path / "scores.csv"), "--protocol", "within_folder", *data]
+    judge += ["--name", "mine", "--out", str(tmp_path)]
     assert main(judge) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
     assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and "external" in card["marks"]
@@ -170,17 +134,17 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
 
 
 def test_corrupt_files_are_rows_with_a_reason_and_too_many_stop_the_run(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_command: Command, small_run: Run, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny, data)
     (data / "person6_RAFV.mp4").write_bytes(b"broken")
-    card, folder = run(data, tmp_path / "one", "--set", "epochs=1")
+    card, folder = small_run(tmp_path / "one", "--set", "epochs=1", data=data)
     table = pd.read_parquet(folder / "scores.parquet")
     broken = table[table["reason"] != ""]
     assert set(broken["id"]) == {"person6_RAFV.mp4"} and broken["score"].isna().all()
     assert card["counts"]["reasons"] == {"unreadable": 1} and card["counts"]["scored"] == 11
     for path in data.glob("person[567]*.mp4"):
         path.write_bytes(b"broken")
-    assert main(command(data, tmp_path / "all")) == 2
+    assert main(small_command(tmp_path / "all", data=data)) == 2
     assert "--max-errors" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,31 +10,16 @@ import pytest
 from avbench import card as cards
 from avbench.cli import main
 
-PLUGIN = str(Path(__file__).with_name("small_detector.py"))
+Command = Callable[..., list[str]]
 
 
-def test_runs_are_logged_live_and_afterwards(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_logged_live_and_afterwards(
+    small_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     out = tmp_path / "results"
-    words = [
-        "run",
-        "--plugin",
-        PLUGIN,
-        "--detector",
-        "small",
-        "--protocol",
-        "within_folder",
-        "--data",
-        f"folder={tiny}",
-        "--set",
-        "epochs=2",
-        "--out",
-        str(out),
-        "--placement",
-        "labelled",
-    ]
-    assert main(words) == 0
+    assert main(small_command(out, "--task", "binary", "four_class", "--set", "epochs=2")) == 0
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
@@ -57,28 +43,11 @@ def test_runs_are_logged_live_and_afterwards(tiny: Path, tmp_path: Path, monkeyp
     assert len(client.search_runs([experiment.experiment_id])) == before + 1
 
 
-def test_mlflow_being_down_costs_nothing(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_being_down_costs_nothing(
+    small_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'mlflow.db'}")
-    words = [
-        "run",
-        "--plugin",
-        PLUGIN,
-        "--detector",
-        "small",
-        "--protocol",
-        "within_folder",
-        "--data",
-        f"folder={tiny}",
-        "--set",
-        "epochs=1",
-        "--task",
-        "binary",
-        "--out",
-        str(tmp_path / "results"),
-        "--placement",
-        "labelled",
-    ]
-    assert main(words) == 0
+    assert main(small_command(tmp_path / "results", "--set", "epochs=1")) == 0
     card = cards.read(next((tmp_path / "results" / "runs").iterdir()))
     assert card["status"] == "finished"
