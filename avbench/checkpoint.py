@@ -55,26 +55,27 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
     return about
 
 
-def frozen_names(detector: Detector) -> set[str]:
-    """Return the names of parameters that do not train; checkpoints leave them out."""
-    return {name for name, parameter in detector.named_parameters() if not parameter.requires_grad}
+def frozen_digests(detector: Detector) -> dict[str, str]:
+    """Return the sha256, in hex, of each parameter that does not train."""
+    return {
+        name: hashlib.sha256(parameter.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        for name, parameter in detector.named_parameters()
+        if not parameter.requires_grad
+    }
 
 
-def frozen_digest(detector: Detector) -> str:
-    """Return a sha256 over the weights that do not train, in hex."""
-    total, frozen = hashlib.sha256(), frozen_names(detector)
-    for name, parameter in sorted(detector.named_parameters()):
-        if name in frozen:
-            total.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
+def save_state(
+    folder: Path, number: int, detector: Detector, frozen: Mapping[str, str], rest: Mapping[str, Any]
+) -> None:
+    """Write a training state and keep the newest two.
 
-
-def save_state(folder: Path, number: int, detector: Detector, rest: Mapping[str, Any]) -> None:
-    """Write a training state and keep the newest two."""
-    frozen = frozen_names(detector)
-    model = {name: value for name, value in detector.state_dict().items() if name not in frozen}
+    Of the weights in `frozen` (their `frozen_digests` when the training began) those that still are what they were
+    are noted, not copied; what an earlier stage or `after_step` moved is copied.
+    """
+    left_out = dict(frozen.items() & frozen_digests(detector).items())
+    model = {name: value for name, value in detector.state_dict().items() if name not in left_out}
     with written_whole(folder / f"state-{number:08d}.pt") as temporary:
-        torch.save({"model": model, "frozen": frozen_digest(detector), **rest}, temporary)
+        torch.save({"model": model, "frozen": left_out, **rest}, temporary)
     for old in sorted(folder.glob("state-*.pt"))[:-_KEPT]:
         old.unlink()
 
@@ -90,8 +91,8 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def restore_model(detector: Detector, state: Mapping[str, Any]) -> None:
-    """Load a training state's weights into a detector whose frozen weights are in place already."""
-    if state["frozen"] != frozen_digest(detector):
+def restore_model(detector: Detector, frozen: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    """Load a training state's weights into a detector whose frozen weights, with these digests, are in place already."""
+    if not state["frozen"].items() <= frozen.items():
         raise UserError("the frozen weights differ from those this training began with; repeat with --fresh")
     detector.load_state_dict({**detector.state_dict(), **state["model"]}, strict=True)

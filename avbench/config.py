@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def _typed(key: str, default: Setting, value: Setting) -> Any:
         raise UserError(f"--set {key}={value}: expected a value of type {kind}") from None
 
 
-def _validate(stages: Iterable[Stage], eval_batch: int) -> None:
+def _validate(stages: Sequence[Stage], eval_batch: int) -> None:
     positive = {"eval_batch": eval_batch}
     for stage in stages:
         positive |= {"epochs": stage.epochs, "batch": stage.batch, "accumulate": stage.accumulate}
@@ -161,3 +161,5 @@ def _validate(stages: Iterable[Stage], eval_batch: int) -> None:
         for name, value in positive.items():
             if value < 1:
                 raise UserError(f"--set {name}={value}: must be at least 1")
+    if len(precisions := {stage.precision for stage in stages}) > 1:
+        raise UserError(f"stages compute in {' and '.join(sorted(precisions))}; use one, with --set precision=32-true")

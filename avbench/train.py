@@ -85,7 +85,9 @@ class _Training:
         self.detector.start({k: w.path for k, w in plan.config.weights.items() if w.path is not None})
         self.detector.to(fabric.device)
         self.faults = Faults(len(plan.train) + len(plan.validation), loading)
+        self.frozen: dict[str, str] = {}
         self.curves: list[dict[str, float]] = []
+        self.losses: list[dict[str, float]] = []  # of the running epoch, step by step
         self.best: dict[str, Any] = {}
         self.seconds = 0.0
         self.clips = 0
@@ -95,6 +97,7 @@ class _Training:
         state = checkpoint.load_state(self.plan.folder)
         for number, stage in enumerate(self.plan.config.stages):
             self.detector.begin_stage(stage)
+            self.frozen = checkpoint.frozen_digests(self.detector) if number == 0 else self.frozen
             if state is None or number >= state["stage"]:
                 self._stage(number, stage, state if state is not None and number == state["stage"] else None)
         return self._finish()
@@ -114,21 +117,19 @@ class _Training:
         saved = time.monotonic()
         with self.progress(stage.name, total, min(done, total)) as bar:
             for epoch in range(first[0], stage.epochs):
-                losses: list[dict[str, float]] = []
-                start = time.monotonic()
                 for step in range(first[1] if epoch == first[0] else 0, steps):
-                    losses.append(
-                        self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream)
-                    )
+                    start = time.monotonic()
+                    values = self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream)
+                    self.losses.append(values)
                     if schedule is not None:
                         schedule.step()
                     self.detector.after_step()
-                    bar.advance(min(stage.accumulate * stage.batch, len(samples)), loss=losses[-1]["loss"])
+                    self.seconds += time.monotonic() - start
+                    bar.advance(min(stage.accumulate * stage.batch, len(samples)), loss=values["loss"])
                     if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps:
                         self._save(number, epoch, step + 1, optimizer, schedule)
                         saved = time.monotonic()
-                self.seconds += time.monotonic() - start
-                self._epoch_ended(number, stage, epoch, losses, optimizer)
+                self._epoch_ended(number, epoch, optimizer)
                 self._save(number, epoch + 1, 0, optimizer, schedule)
                 saved = time.monotonic()
 
@@ -202,28 +203,27 @@ class _Training:
         elif stage.clip_norm:
             self.fabric.clip_gradients(model, optimizer, max_norm=stage.clip_norm, error_if_nonfinite=False)
 
-    def _epoch_ended(
-        self, number: int, stage: Stage, epoch: int, losses: list[dict[str, float]], optimizer: Any
-    ) -> None:
-        names = dict.fromkeys(name for row in losses for name in row)
-        values = {name: float(np.mean([row[name] for row in losses if name in row])) for name in names}
+    def _epoch_ended(self, number: int, epoch: int, optimizer: Any) -> None:
+        count = sum(s.epochs for s in self.plan.config.stages[:number]) + epoch + 1  # over all stages
+        names = dict.fromkeys(name for row in self.losses for name in row)
+        values = {name: float(np.mean([row[name] for row in self.losses if name in row])) for name in names}
+        self.losses = []
         values["lr"] = float(optimizer.param_groups[0]["lr"])
         last_stage = number == len(self.plan.config.stages) - 1
         if last_stage and self.plan.validation:
             measured, threshold = self._validate()
             values |= {"val_auc": measured.auc, "val_nll": measured.nll}
             if not self.best or measured.better_than(Quality(self.best["auc"], self.best["nll"])):
-                self.best = {"epoch": epoch + 1, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
+                self.best = {"epoch": count, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
                 self._save_weights()
         elif last_stage:
-            self.best = {"epoch": epoch + 1}
+            self.best = {"epoch": count}
             self._save_weights()
-        past = sum(s.epochs for s in self.plan.config.stages[:number])
-        self.curves.append({"epoch": past + epoch + 1, **values})
+        self.curves.append({"epoch": count, **values})
         if self.fabric.global_rank == 0:
             with written_whole(self.plan.folder / CURVES) as temporary:
                 pd.DataFrame(self.curves).to_csv(temporary, index=False)
-            self.on_epoch(past + epoch + 1, values)
+            self.on_epoch(count, values)
 
     def _validate(self) -> tuple[Quality, float]:
         """Score the validation clips, the same ones in every epoch, shared among the ranks."""
@@ -256,6 +256,7 @@ class _Training:
             self.plan.folder,
             self.saves,
             self.detector,
+            self.frozen,
             {
                 "stage": stage,
                 "epoch": epoch,
@@ -264,6 +265,7 @@ class _Training:
                 "schedule": schedule.state_dict() if schedule is not None else None,
                 "scaler": self.fabric.strategy.precision.state_dict(),
                 "curves": self.curves,
+                "losses": self.losses,
                 "best": self.best,
                 "seconds": self.seconds,
                 "clips": self.clips,
@@ -272,12 +274,12 @@ class _Training:
         )
 
     def _restore(self, state: dict[str, Any], optimizer: Any, schedule: Any) -> None:
-        checkpoint.restore_model(self.detector, state)
+        checkpoint.restore_model(self.detector, self.frozen, state)
         optimizer.load_state_dict(state["optimizer"])
         if schedule is not None:
             schedule.load_state_dict(state["schedule"])
         self.fabric.strategy.precision.load_state_dict(state["scaler"])
-        self.curves, self.best = state["curves"], state["best"]
+        self.curves, self.losses, self.best = state["curves"], state["losses"], state["best"]
         self.seconds, self.clips, self.saves = state["seconds"], state["clips"], state["saves"]
 
     def _finish(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def test_settings_for_a_dataset_yield_to_the_command_line() -> None:
         ("epochs", "key=value"),
         ("epochs=0", "at least 1"),
         ("name=x", "no setting"),
+        ("second.precision=16-mixed", "16-mixed and 32-true; use one"),
     ],
 )
 def test_bad_overrides_say_what_to_do(override: str, message: str) -> None:

@@ -1,0 +1,173 @@
+"""Trainings: stages in order on their own samples, exact resume from any step, gradients bounded after unscaling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+
+from avbench import config, train
+from avbench.databases import Database
+from avbench.detector import Detector
+from avbench.evaluate import Loading
+from avbench.plugins import installed
+from avbench.splits import split
+from avbench.train import Plan, fit
+from avbench.types import ClipBatch, ClipSpec, DetectorSpec, Forgery, Output, Preset, Stage
+
+CLIP = ClipSpec(frames=10, size=32)
+STAGES = (
+    Stage("listen", samples="real", epochs=2, batch=2, micro_batch=2, lr=0.05),
+    Stage("judge", epochs=2, batch=4, micro_batch=2, lr=0.05),
+)
+
+
+class Staged(Detector):
+    """Learns an encoder on real clips, then a head with the encoder frozen; a slow copy follows the head."""
+
+    events: list[Any]  # what happened, in order
+    steps_left: int  # until it is interrupted
+
+    def __init__(self, config: config.Config) -> None:
+        super().__init__(config)
+        self.encoder = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.2))
+        self.head, self.slow = torch.nn.Linear(4, self.classes), torch.nn.Linear(4, self.classes)
+        self.slow.requires_grad_(False)
+
+    def begin_stage(self, stage: Stage) -> None:
+        self.events.append(stage.name)
+        self.judging = stage.name == "judge"
+        self.encoder.requires_grad_(not self.judging)
+        self.head.requires_grad_(self.judging)
+
+    def forward(self, batch: ClipBatch) -> Output:
+        flicker = batch.video.float().diff(dim=1).abs().mean(dim=(1, 2, 3, 4)) / 16
+        loudness = batch.audio.abs().mean(dim=1) * 10
+        features = self.encoder(torch.stack([flicker, loudness], dim=1))
+        return Output(logits=self.head(features) + self.slow(features), aux={"features": features})
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
+        if self.training:
+            self.events.append(batch.forgery.tolist())
+        return super().loss(output, batch) if self.judging else {"loss": output.aux["features"].square().mean()}
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        optimizer, _ = super().optimizer(stage, steps)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / (steps + 1))
+
+    def after_step(self) -> None:
+        with torch.no_grad():
+            self.slow.weight.lerp_(self.head.weight, 0.3)
+        Staged.steps_left -= 1
+        if Staged.steps_left == 0:
+            raise KeyboardInterrupt
+
+
+def plan_of(tiny: Path, folder: Path, name: str, stages: tuple[Stage, ...]) -> Plan:
+    """Return a plan that trains a class of this file on the small videos."""
+    spec = DetectorSpec(name="example", load=f"{__name__}:{name}", presets=(Preset(clip=CLIP, stages=stages),))
+    parts = split(Database(installed().dataset("folder"), tiny).samples())
+    return Plan("example", folder, spec, config.resolve(spec, "binary"), 0, parts.train, parts.validation, {})
+
+
+@pytest.fixture
+def staged(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return a function that trains in two stages in a folder, until so many steps are made."""
+    monkeypatch.setattr(Staged, "events", [], raising=False)
+
+    def run(folder: Path, steps: int = 0) -> dict[str, Any]:
+        monkeypatch.setattr(Staged, "steps_left", steps, raising=False)
+        Staged.events.clear()
+        return fit(plan_of(tiny, folder, "Staged", STAGES), Fabric(accelerator="cpu"), Loading(workers=0))
+
+    return run
+
+
+def test_stages_come_in_order_and_the_first_sees_real_clips_only(
+    staged: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    record = staged(tmp_path)
+    second = Staged.events.index("judge")
+    assert Staged.events[0] == "listen" and Staged.events.count("listen") == Staged.events.count("judge") == 1
+    first_seen = [label for labels in Staged.events[1:second] for label in labels]
+    then_seen = [label for labels in Staged.events[second + 1 :] for label in labels]
+    assert first_seen == [Forgery.RARV] * 8, "2 epochs of 4 real videos"
+    assert sorted(then_seen) == sorted([*Forgery] * 8), "2 epochs of 4 videos of each class"
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves["epoch"].tolist() == [1, 2, 3, 4] and curves["val_auc"].isna().tolist() == [True, True, False, False]
+    assert record["chosen_epoch"] == 1 + curves["val_auc"].idxmax(), "epochs are counted over all stages"
+
+
+def test_a_training_goes_on_exactly_from_any_step_of_any_stage(
+    staged: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "SAVE_SECONDS", -1.0)  # a state after every step
+    whole = staged(tmp_path / "whole")
+    steps = 2 * 2 + 2 * 4
+    for step in range(1, steps + 1):
+        folder = tmp_path / str(step)
+        with pytest.raises(KeyboardInterrupt):
+            staged(folder, step)
+        record = staged(folder)
+        assert len([event for event in Staged.events if isinstance(event, list)]) <= 2 * (steps - step + 1)
+        for name in ("weights.safetensors", "curves.csv"):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (step, name)
+        for key in ("chosen_epoch", "threshold", "validation_auc"):
+            assert record[key] == whole[key]
+
+
+class Constant(Detector):
+    """Has one weight, whose gradient is ten."""
+
+    def __init__(self, config: config.Config) -> None:
+        super().__init__(config)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, batch: ClipBatch) -> Output:
+        return Output(logits=self.weight * torch.ones(len(batch), 2), aux={"weight": self.weight})
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
+        return {"loss": 10 * output.aux["weight"].sum()}
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[torch.optim.Optimizer, None]:
+        return torch.optim.SGD(self.parameters(), lr=stage.lr), None
+
+
+@pytest.mark.parametrize(
+    ("clip_norm", "clip_scaled", "moved"),
+    [(1.0, False, 1.0), (1.0, True, 1 / 1024), (0.0, False, 10.0), (100.0, False, 10.0), (2048.0, True, 2.0)],
+)
+def test_gradients_are_bounded_after_unscaling_unless_the_published_way_is_asked_for(
+    tiny: Path, tmp_path: Path, clip_norm: float, clip_scaled: bool, moved: float
+) -> None:
+    stage = Stage(epochs=1, batch=16, micro_batch=16, lr=1.0, clip_norm=clip_norm, clip_scaled=clip_scaled)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    fabric = Fabric(accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+    fit(plan_of(tiny, tmp_path, "Constant", (stage,)), fabric, Loading(workers=0))
+    from safetensors.torch import load_file
+
+    assert -load_file(tmp_path / "weights.safetensors")["weight"].item() == pytest.approx(moved, rel=1e-3)
+
+
+def test_the_scale_of_the_loss_outlives_an_interruption(tiny: Path, tmp_path: Path) -> None:
+    plan = plan_of(tiny, tmp_path, "Constant", (Stage(epochs=3, batch=16, micro_batch=16, lr=1.0),))
+
+    def stop(epoch: int, values: dict[str, float]) -> None:
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    scales = []
+    for on_epoch in (stop, lambda epoch, values: None):
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
+        fabric = Fabric(accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+        with suppress(KeyboardInterrupt):
+            fit(plan, fabric, Loading(workers=0), on_epoch=on_epoch)
+        scales.append(scaler.get_scale())
+    assert scales == [1024 * 2**3, 1024 * 2**3], "doubled in each of three steps"
