@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from avbench import card as cards
+from avbench.checkpoint import load_state
 from avbench.cli import main
 
 Command = Callable[..., list[str]]
@@ -95,6 +96,36 @@ def test_kill_at_any_moment_continues_to_the_same_scores(
     assert states == ["running"], "the run was over before it could be killed"
     _, continued = small_run(tmp_path)
     assert (continued / "scores.parquet").read_bytes() == (done[2] / "scores.parquet").read_bytes()
+
+
+DIES_INSIDE_AN_EPOCH = """
+import os, signal, sys
+from avbench import checkpoint, train
+from avbench.cli import main
+
+train.SAVE_SECONDS = 0.0
+save = checkpoint.save_state
+
+def save_and_die(folder, number, detector, frozen, rest):
+    save(folder, number, detector, frozen, rest)
+    if (rest["epoch"], rest["step"]) == (4, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.save_state = save_and_die
+main(sys.argv[1:])
+"""
+
+
+def test_a_kill_inside_an_epoch_continues_to_the_same_scores(
+    small_command: Command, small_run: Run, tmp_path: Path, done: Done
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", DIES_INSIDE_AN_EPOCH, *small_command(tmp_path)], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    state = load_state(next((tmp_path / "trainings").iterdir()))
+    assert state is not None and (state["epoch"], state["step"]) == (4, 1)
+    _, continued = small_run(tmp_path)
+    for name in ("scores.parquet", "curves.csv"):
+        assert (continued / name).read_bytes() == (done[2] / name).read_bytes()
 
 
 def test_given_weights_are_judged_and_what_does_not_fit_is_refused(
