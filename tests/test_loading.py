@@ -12,12 +12,16 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from avbench import workers as processes
 from avbench.data import ClipRequest
+from avbench.evaluate import Loading, load
 from avbench.hookspecs import hookimpl
 from avbench.loading import AHEAD, LoadedBatch, load_batches
 from avbench.media import Clip
@@ -202,6 +206,30 @@ def test_setup_runs_in_every_worker_and_may_fail(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("worker*"))) == 2
     with pytest.raises(RuntimeError, match="no plugin here"):
         list(load_batches(batches(), SPEC, BOTH, workers=2, setup=fail))
+
+
+PLUGIN = """
+import numpy as np
+from avbench.hookspecs import hookimpl
+from avbench.media import Clip
+
+@hookimpl
+def avbench_decode(path, start, spec):
+    frames, sound = np.full((4, 16, 16, 3), int(path.stem.split("_")[-1]), np.uint8), np.zeros(100, np.float32)
+    return Clip(frames, sound, 4, 100, True, True, start, start + spec.seconds)
+"""
+
+
+def test_a_spawned_worker_knows_the_plugins_named_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "sys", SimpleNamespace(platform="not linux"))
+    path = tmp_path / "decodes.py"
+    path.write_text(PLUGIN, "utf-8")
+    detector: Any = SimpleNamespace(config=SimpleNamespace(clip=SPEC, requires=BOTH))
+    loaded = list(load(detector, batches(), Loading(workers=1, plugins=(str(path),))))
+    assert not any(one.failures for one in loaded), "there is no such file: only the plugin can decode it"
+    assert [[int(v) for v in one.batch.video[:, 0, 0, 0, 0]] for one in loaded if one.batch] == [
+        [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15],
+    ]  # fmt: skip
 
 
 SCRIPT = """

@@ -1,0 +1,51 @@
+"""Cards: published values stand beside whole, real databases only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avbench import card as cards
+from avbench.cell import Cell, resolve
+from avbench.hookspecs import hookimpl
+from avbench.plugins import Plugins, Source
+from avbench.prepare import prepare
+from avbench.protocol import Protocol
+from avbench.types import DetectorSpec
+
+PUBLISHED = {"example": {"binary": {"acc": 0.95, "auc": 0.99}}}
+PROTOCOL = Protocol("within_folder", 1, "folder", "folder", reported=PUBLISHED)
+
+
+class Example:
+    """A plugin whose detector is never built."""
+
+    @hookimpl
+    def avbench_detectors(self) -> list[DetectorSpec]:
+        return [DetectorSpec(name="example", load="no:where")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "demo", "beside"),
+    [
+        ({}, False, {"acc": 0.95, "auc": 0.99}),
+        ({"task": "four_class"}, False, {}),
+        ({"limit": 8}, False, {}),
+        ({}, True, {}),
+    ],
+)
+def test_published_values_stand_beside_whole_real_databases_only(
+    tiny: Path, changes: dict[str, Any], demo: bool, beside: dict[str, float]
+) -> None:
+    plugins = Plugins()
+    plugins.load_installed()
+    plugins._register(Example(), Source("example", "this test"))
+    cell = replace(Cell("example", PROTOCOL, "binary", roots={"folder": tiny}), **changes)
+    lists = prepare(PROTOCOL, plugins, cell.roots, limit=cell.limit)
+    lists = replace(lists, judged=replace(lists.judged, demo=demo))
+    card = cards.begin(cell, resolve(cell, plugins, lists), "", "")
+    assert card["reported"] == beside
+    assert ("demo data" in card["marks"]) == demo and ("limited to 8" in card["marks"]) == ("limit" in changes)
