@@ -22,6 +22,7 @@ from avbench.placement import labelled, sweep
 from avbench.plugins import Plugins
 from avbench.prepare import Say, prepare
 from avbench.progress import Progress, made_with, silent
+from avbench.ranks import leads
 from avbench.train import CURVES, WEIGHTS, build, fit
 from avbench.types import DetectorSpec, Sample
 
@@ -47,13 +48,14 @@ def run_cell(
     )
     resolved = resolve(cell, plugins, lists)
     folder = cell.results_folder / "runs" / resolved.id
-    if cell.fresh:
+    if cell.fresh and leads():
         _forget(folder, resolved)
-    if (folder / "card.json").is_file() and (card := cards.read(folder))["status"] == "finished":
+    if not cell.fresh and (folder / "card.json").is_file() and (card := cards.read(folder))["status"] == "finished":
         say(f"finished before: {folder} (--fresh starts anew)")
         return card, folder
 
     fabric = make_fabric(cell.device, resolved.config.stages[0].precision)
+    fabric.barrier()  # nobody goes on before the leader has forgotten
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, cell.detector)
     card = cards.begin(cell, resolved, str(source), describe(fabric))
@@ -72,8 +74,10 @@ def run_cell(
         raise
     if leader:
         finish(card, table, folder, plugins, curves=resolved.plan.folder / CURVES if resolved.plan else None)
+    fabric.barrier()  # the others have read the parts; they wait for the measured card
+    if leader:
         shutil.rmtree(folder / "parts", ignore_errors=True)
-    return card, folder
+    return card if leader else cards.read(folder), folder
 
 
 def _scores(

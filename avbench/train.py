@@ -104,6 +104,11 @@ class _Training:
 
     def _stage(self, number: int, stage: Stage, state: dict[str, Any] | None) -> None:
         samples = [s for s in self.plan.train if stage.samples == "all" or s.forgery == 0]
+        if min(stage.batch, len(samples)) < self.fabric.world_size:
+            raise UserError(
+                f"stage {stage.name}: batches of {min(stage.batch, len(samples))} clips cannot be shared by "
+                f"{self.fabric.world_size} processes; use fewer, or --set batch={self.fabric.world_size}"
+            )
         batches = len(samples) // stage.batch or 1
         steps = -(-batches // stage.accumulate)
         optimizer, schedule = self.detector.optimizer(stage, steps * stage.epochs)
@@ -227,6 +232,7 @@ class _Training:
 
     def _validate(self) -> tuple[Quality, float]:
         """Score the validation clips, the same ones in every epoch, shared among the ranks."""
+        self._share_buffers()
         requests = labelled(self.plan.validation, self.plan.config.clip, self.plan.seed, 0)
         keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
         mine = batches_of(keyed, self.plan.config.eval_batch)[self.fabric.global_rank :: self.fabric.world_size]
@@ -243,6 +249,12 @@ class _Training:
         scored = table[:, 0] > 0
         truth = np.array([int(learned_label(self.plan.config, np.int64(r.forgery))) for r in requests])
         return quality(truth[scored], table[scored, 1], table[scored, 2:], self.plan.config.task)
+
+    def _share_buffers(self) -> None:
+        """Give every rank the first one's running statistics, which are those that are saved."""
+        if self.fabric.world_size > 1:
+            for buffer in self.detector.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def _save_weights(self) -> None:
         if self.fabric.global_rank == 0:
@@ -291,7 +303,7 @@ class _Training:
             "validation_auc": self.best.get("auc"),
             "threshold": self.best.get("threshold"),
             "seconds": round(self.seconds, 2),
-            "clips_per_second": round(self.clips / max(self.seconds, 1e-9), 2),
+            "clips_per_second": round(self.clips * self.fabric.world_size / max(self.seconds, 1e-9), 2),
             "failed_files": {name: str(reason) for name, reason in sorted(self.faults.seen.items())},
             "parameters": sum(p.numel() for p in self.detector.parameters()),
             "trainable": sum(p.numel() for p in self.detector.parameters() if p.requires_grad),

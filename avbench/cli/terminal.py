@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from avbench.progress import Bar
+from avbench.ranks import leads
 
 
 def say(line: str) -> None:
-    """Print one line at once."""
-    print(line, flush=True)
+    """Print one line at once; of several processes that share a run, one speaks."""
+    if leads():
+        print(line, flush=True)
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def bar(title: str, total: int, done: int = 0) -> Iterator[Bar]:
     from tqdm import tqdm
 
     seconds = 0.2 if sys.stderr.isatty() else 15.0
-    with tqdm(total=total, initial=done, desc=title, unit="clip", mininterval=seconds, dynamic_ncols=True) as shown:
+    style: dict[str, Any] = {"unit": "clip", "mininterval": seconds, "dynamic_ncols": True, "disable": not leads()}
+    with tqdm(total=total, initial=done, desc=title, **style) as shown:
         yield _Tqdm(shown)
 
 
