@@ -62,9 +62,12 @@ def avbench_protocols() -> Iterable[Protocol]:
 
 @hookspec
 def avbench_perturbations() -> Iterable[PerturbationSpec]:
-    """Yield perturbations with five levels each.
+    """Yield perturbations with five levels each; see PerturbationSpec for what the function is given.
 
     Example::
+
+        def darken(picture, parameter, context):
+            return (picture * parameter).astype("uint8")
 
         @hookimpl
         def avbench_perturbations():

@@ -92,7 +92,7 @@ class Plugins:
             yield self.sources[implementation.plugin_name], implementation.function
 
     def collect(self, hook: str, kind: type[Spec]) -> dict[str, Spec]:
-        """Return what a hook's plugins declare, by name, validated."""
+        """Return what a hook's plugins declare, by name, validated, in the order in which they declare it."""
         if hook not in self._collected:
             found: dict[str, tuple[Spec, Source]] = {}
             for source, function in self.each(hook):
@@ -110,7 +110,7 @@ class Plugins:
                         other = found[spec.name][1]
                         raise UserError(f"{source} and {other} both give {spec.name!r} ({hook}); rename or remove one")
                     found[spec.name] = (spec, source)
-            self._collected[hook] = {name: found[name] for name in sorted(found)}
+            self._collected[hook] = found
         return {name: spec for name, (spec, _) in self._collected[hook].items()}
 
     def source_of(self, hook: str, kind: type[Spec], name: str) -> Source:

@@ -57,7 +57,7 @@ def read_sound(
     begin, end = (first - reach) // step_out, ceil((first + count + reach) / step_out)
     sound, ended = _lay_out(chain([head], frames), zero, source_rate, begin * step_in, (end - begin) * step_in)
     if source_rate != rate:
-        sound = _resample(sound, source_rate, rate)
+        sound = resample(sound, source_rate, rate)
     skip = first - begin * step_out
     valid = ended * rate // source_rate - first
     return np.clip(sound[skip : skip + count], -1.0, 1.0), min(max(valid, 0), count)
@@ -83,7 +83,7 @@ def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int
     return track, first + (position or 0)
 
 
-def _resample(source: Sound, source_rate: int, rate: int) -> Sound:
+def resample(source: Sound, source_rate: int, rate: int) -> Sound:
     frame = av.AudioFrame.from_ndarray(source[None], format="flt", layout="mono")
     frame.sample_rate = source_rate
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)

@@ -309,7 +309,15 @@ class MetricSpec:
 
 @dataclass(frozen=True, slots=True)
 class PerturbationSpec:
-    """A perturbation: `load` is the "module:function", `levels` its parameter at levels 1 to 5."""
+    """A perturbation: `levels` are its parameter at levels 1 to 5, in `unit`; level 0 is the video as it is.
+
+    `load` is the "module:function" (data, parameter, context) -> data; context is an avbench.perturb.Context. What data
+    are depends on `stream`: "video" gives one picture (H,W,3) uint8 RGB, whole, before any crop, or with `whole_stream`
+    an iterator of all av.VideoFrames, of which each must come back with its time; "audio" gives the whole sound (S,)
+    float32, mono, at the file's own rate. Of "both", `load` is for pictures and `load_sound` for sound.
+    `sets` are names that choose several at once. `encoders` are codecs without which it cannot be computed. `voices` of
+    other test videos are in the context. `source` says whose levels these are; empty: avbench's own.
+    """
 
     name: str
     title: str
@@ -317,3 +325,9 @@ class PerturbationSpec:
     stream: Literal["video", "audio", "both"]
     levels: tuple[float, float, float, float, float]
     whole_stream: bool = False
+    unit: str = ""
+    source: str = ""
+    sets: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()
+    voices: int = 0
+    load_sound: str = ""
