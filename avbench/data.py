@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from avbench.media import Clip, MediaError, place, probe, read_clip
+from avbench.perturb import Condition
 from avbench.plugins import installed
 from avbench.types import ClipBatch, ClipSpec, Forgery, Placement, Reason, Sample, Stream
+from avbench.variants import read_variants, variants_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class ClipRequest:
     """One clip to load: whose it is, its own label, how it was placed and where, and the seed of its augmentation.
 
     Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `place`.
+    `condition` perturbs the video; None leaves it as it is.
     """
 
     sample: Sample
@@ -28,6 +31,12 @@ class ClipRequest:
     fraction: float | None = None
     centre: float | None = None
     seed: int = 0
+    condition: Condition | None = None
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Return what two requests have in common that ask for the same clip under different conditions."""
+        return self.sample, self.placement, self.start, self.fraction, self.centre
 
 
 def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream], hook: Any = None) -> Clip:
@@ -38,23 +47,40 @@ def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream],
 
     Raises MediaError: what `read_clip` raises, and `no_video` or `no_audio` where a required stream is missing.
     """
-    hook = installed().manager.hook if hook is None else hook
-    clip = _ask_plugins(request, spec, hook)
-    if clip is None:
-        track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
-        clip = read_clip(
-            request.sample.path,
-            spec,
-            start=request.start,
-            fraction=request.fraction,
-            centre=request.centre,
-            track=track,
-        )
-    if "video" in requires and not clip.seen:
-        raise MediaError(Reason.NO_VIDEO, f"{request.sample.path}: no pictures in the clip")
-    if "audio" in requires and not clip.heard:
-        raise MediaError(Reason.NO_AUDIO, f"{request.sample.path}: no sound in the clip")
+    (clip,) = load_clips([request], spec, requires, hook)
+    if isinstance(clip, MediaError):
+        raise clip
     return clip
+
+
+def load_clips(
+    requests: Sequence[ClipRequest], spec: ClipSpec, requires: frozenset[Stream], hook: Any = None
+) -> list[Clip | MediaError]:
+    """Load the one clip that all requests ask for under the condition of each, decoding the video once.
+
+    Raises MediaError where `load_clip` would for all of them; what fails one condition stands in its place.
+    """
+    hook = installed().manager.hook if hook is None else hook
+    first, conditions = requests[0], [request.condition for request in requests]
+    path, start, fraction, centre = first.sample.path, first.start, first.fraction, first.centre
+    clip = _ask_plugins(first, spec, hook)
+    track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
+    clips: list[Clip | MediaError]
+    if clip is None and not any(conditions):
+        plain = read_clip(path, spec, start=start, fraction=fraction, centre=centre, track=track)
+        clips = [plain] * len(requests)
+    elif clip is None:
+        clips = read_variants(
+            path, spec, conditions, video=first.sample.id, start=start, fraction=fraction, centre=centre, track=track
+        )
+    else:
+        clips = variants_of(clip, spec, conditions, video=first.sample.id)
+    for loaded in clips:
+        if isinstance(loaded, Clip) and "video" in requires and not loaded.seen:
+            raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
+        if isinstance(loaded, Clip) and "audio" in requires and not loaded.heard:
+            raise MediaError(Reason.NO_AUDIO, f"{path}: no sound in the clip")
+    return clips
 
 
 def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -39,6 +40,15 @@ def start_of(stream: Stream) -> float:
     return float((stream.start_time or 0) * (stream.time_base or 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame, its number in the video, and at how many of the wanted times it is on the screen."""
+
+    frame: av.VideoFrame
+    index: int
+    count: int
+
+
 def read_frames(
     container: InputContainer, stream: VideoStream, times: NDArray[np.float64], finish: Callable[[Picture], Picture]
 ) -> list[Picture]:
@@ -48,18 +58,35 @@ def read_frames(
     ends, or cannot be decoded any further; a frame shown at several times is the same array. Pictures are (H,W,3)
     uint8 RGB, turned upright by the display matrix.
     """
-    zero = start_of(stream)
+    upright = Upright()
     pictures: list[Picture] = []
-    convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
-    for frame, follower in pairwise(chain(_decode(container, stream, zero + times[0]), [None])):
+    for shown in shown_at(times, frames_from(container, stream, times[0]), stream):
+        pictures += [finish(upright(shown.frame))] * shown.count
+    return pictures
+
+
+def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[Shown]:
+    """Yield those of a stream's `frames` that are on the screen at one of the ascending `times`, until all are found.
+
+    A frame's number is that of a video whose frames are evenly spaced.
+    """
+    zero, rate = start_of(stream), float(stream.average_rate or 25)
+    found = 0
+    for frame, follower in pairwise(chain(frames, [None])):
+        assert frame is not None
         # A frame stays on the screen until the next one comes, the last one for its own duration.
         end = (follower.time if follower else frame.time + _shown_for(frame, stream)) - zero
-        count = int(np.searchsorted(times + LATE, end)) - len(pictures)
+        count = int(np.searchsorted(times + LATE, end)) - found
         if count > 0:
-            pictures += [finish(_upright(frame, convert))] * count
-        if len(pictures) == len(times):
+            found += count
+            yield Shown(frame, round((frame.time - zero) * rate), count)
+        if found == len(times):
             break
-    return pictures
+
+
+def frames_from(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
+    """Yield the frames from the last key frame at or before `start` (seconds after the first frame) on."""
+    return _decode(container, stream, start_of(stream) + start)
 
 
 def _decode(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
@@ -106,9 +133,17 @@ def _shown_for(frame: av.VideoFrame, stream: VideoStream) -> float:
     return float(1 / (stream.average_rate or 25))
 
 
-def _upright(frame: av.VideoFrame, convert: VideoReformatter) -> Picture:
-    rgb = convert.reformat(frame, format="rgb24", threads=1)
-    return np.rot90(rgb.to_ndarray(), frame.rotation // 90)
+class Upright:
+    """Turns frames into (H,W,3) uint8 RGB pictures, by the display matrix of each or, where given, by `rotation`."""
+
+    def __init__(self, rotation: int | None = None) -> None:
+        self._convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
+        self._rotation = rotation
+
+    def __call__(self, frame: av.VideoFrame) -> Picture:
+        """Return the picture of a frame."""
+        rgb = self._convert.reformat(frame, format="rgb24", threads=1)
+        return np.rot90(rgb.to_ndarray(), (frame.rotation if self._rotation is None else self._rotation) // 90)
 
 
 def cut_region(picture: Picture, region: Region, size: int) -> Picture:

@@ -11,17 +11,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import cycle
+from itertools import cycle, groupby
 from typing import TypeAlias
 
-from avbench.data import ClipRequest, collate, load_clip
-from avbench.media import Clip, MediaError
+from avbench.data import ClipRequest, collate, load_clips
+from avbench.media import Change, Clip, MediaError
 from avbench.types import ClipBatch, ClipSpec, Reason, Stream
 from avbench.workers import Fault, Setup, Worker
 
 log = logging.getLogger(__name__)
 Requests: TypeAlias = tuple[ClipRequest, ...]
-LoadClip: TypeAlias = Callable[[ClipRequest], Clip]
+LoadClips: TypeAlias = Callable[[Requests], list[Clip | MediaError]]
 
 # Batches that each worker has been asked for, the one it is loading included.
 AHEAD = 2
@@ -41,6 +41,8 @@ class LoadedBatch:
     """The clips of a batch that could be loaded, in the given order, and those that could not.
 
     `starts` and `ends` are where the loaded clips lie, in seconds; `batch` is None where nothing could be loaded.
+    `changes` says how strongly each was perturbed. `same_video` and `same_audio` are, for each clip, the first of the
+    batch that holds the same frames or the same sound: a perturbation leaves one of them alone.
     """
 
     requests: Requests
@@ -48,6 +50,9 @@ class LoadedBatch:
     starts: tuple[float, ...]
     ends: tuple[float, ...]
     failures: tuple[Failure, ...]
+    changes: tuple[Change | None, ...] = ()
+    same_video: tuple[int, ...] = ()
+    same_audio: tuple[int, ...] = ()
 
 
 def load_batches(
@@ -69,7 +74,7 @@ def load_batches(
 
     Raises RuntimeError if `setup` fails in a worker.
     """
-    load = partial(load_clip, spec=spec, requires=requires)
+    load = partial(load_clips, spec=spec, requires=requires)
     if workers == 0:
         yield from (_load(tuple(requests), load) for requests in batches)
         return
@@ -88,41 +93,51 @@ def load_batches(
             worker.stop()
 
 
-def _answer(worker: Worker, load: LoadClip) -> LoadedBatch:
+def _answer(worker: Worker, load: LoadClips) -> LoadedBatch:
     """Return the batch that a worker owes, by loading its samples one at a time if the worker fails over it."""
     try:
         return _own_small_tensors(worker.answer())
     except Fault as fault:
         requests: Requests = worker.restart()
         log.warning("%s; its %d clips are loaded one at a time", fault, len(requests))
-        return _assemble(requests, [_load_apart(request, load, worker) for request in requests])
+        return _assemble(requests, [o for group in _groups(requests) for o in _load_apart(group, load, worker)])
 
 
-def _load_apart(request: ClipRequest, load: LoadClip, worker: Worker) -> Clip | Failure:
-    """Load one clip in a process of its own."""
-    apart = worker.fresh(partial(_load_one, load=load))
-    apart.ask(request)
+def _groups(requests: Requests) -> list[Requests]:
+    """Return neighbouring requests for the same clip together: they differ in their condition alone."""
+    return [tuple(group) for _, group in groupby(requests, key=lambda request: request.place)]
+
+
+def _load_apart(requests: Requests, load: LoadClips, worker: Worker) -> list[Clip | Failure]:
+    """Load the clips of one place in a process of their own."""
+    apart = worker.fresh(partial(_load_group, load=load))
+    apart.ask(requests)
     try:
-        outcome: Clip | Failure = apart.answer()
-        return outcome
+        outcomes: list[Clip | Failure] = apart.answer()
+        return outcomes
     except Fault as fault:
-        return Failure(request, fault.reason, f"{request.sample.path}: {fault}")
+        return [Failure(request, fault.reason, f"{request.sample.path}: {fault}") for request in requests]
     finally:
         apart.stop()
 
 
-def _load(requests: Requests, load: LoadClip) -> LoadedBatch:
-    return _assemble(requests, [_load_one(request, load) for request in requests])
+def _load(requests: Requests, load: LoadClips) -> LoadedBatch:
+    return _assemble(requests, [outcome for group in _groups(requests) for outcome in _load_group(group, load)])
 
 
-def _load_one(request: ClipRequest, load: LoadClip) -> Clip | Failure:
+def _load_group(requests: Requests, load: LoadClips) -> list[Clip | Failure]:
     try:
-        return load(request)
+        clips = load(requests)
     except MediaError as error:
-        return Failure(request, error.reason, str(error))
+        clips = [error] * len(requests)
     except Exception as error:  # of a plugin, or of a library over a broken file: it costs this clip only
-        log.debug("%s", request.sample.path, exc_info=True)
-        return Failure(request, Reason.UNREADABLE, f"{request.sample.path}: {type(error).__name__}: {error}")
+        log.debug("%s", requests[0].sample.path, exc_info=True)
+        message = f"{requests[0].sample.path}: {type(error).__name__}: {error}"
+        clips = [MediaError(Reason.UNREADABLE, message)] * len(requests)
+    return [
+        Failure(request, clip.reason, str(clip)) if isinstance(clip, MediaError) else clip
+        for request, clip in zip(requests, clips, strict=True)
+    ]
 
 
 def _assemble(requests: Requests, outcomes: Sequence[Clip | Failure]) -> LoadedBatch:
@@ -134,7 +149,15 @@ def _assemble(requests: Requests, outcomes: Sequence[Clip | Failure]) -> LoadedB
         starts=tuple(clip.start for _, clip in loaded),
         ends=tuple(clip.end for _, clip in loaded),
         failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
+        changes=tuple(clip.change for _, clip in loaded),
+        same_video=_first_alike([id(clip.frames) for _, clip in loaded]),
+        same_audio=_first_alike([id(clip.sound) for _, clip in loaded]),
     )
+
+
+def _first_alike(values: Sequence[int]) -> tuple[int, ...]:
+    first: dict[int, int] = {}
+    return tuple(first.setdefault(value, row) for row, value in enumerate(values))
 
 
 def _own_small_tensors(loaded: LoadedBatch) -> LoadedBatch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -52,12 +53,24 @@ class MediaInfo:
     has_audio: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How strongly a clip was perturbed: PSNR of its whole pictures and SNR of its sound in dB, bitrate in kbit/s.
+
+    nan where that says nothing, inf where nothing changed. The SNR does not count a change of loudness alone.
+    """
+
+    psnr: float = nan
+    snr: float = nan
+    kbps: float = nan
+
+
 @dataclass(slots=True)
 class Clip:
     """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
 
     `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
-    `end` are seconds.
+    `end` are seconds. `change` is there if the video was perturbed.
     """
 
     frames: Picture
@@ -68,6 +81,7 @@ class Clip:
     heard: bool
     start: float
     end: float
+    change: Change | None = None
 
 
 def probe(path: Path) -> MediaInfo:
@@ -75,8 +89,8 @@ def probe(path: Path) -> MediaInfo:
 
     Raises MediaError: `missing_file`, `unreadable`.
     """
-    with _open(path) as container:
-        return _info(container)
+    with open_file(path) as container:
+        return read_info(container)
 
 
 def read_clip(
@@ -99,11 +113,11 @@ def read_clip(
     Raises MediaError: `missing_file`; `unreadable`, also where a video has pictures and none of the clip's can be
     decoded; `too_short` for fewer than `spec.least_frames` frames; `no_face` where `track` found none.
     """
-    with _open(path) as container:
-        info = _info(container)
+    with open_file(path) as container:
+        info = read_info(container)
         begin = place(info.duration, spec.seconds, start=start, fraction=fraction, centre=centre)
         if spec.whole:
-            begin, spec = 0.0, _as_long_as(info, spec)
+            begin, spec = 0.0, as_long_as(info, spec)
         vision = picture_stream(container) if video and spec.frames else None
         hearing = sound_stream(container) if audio and spec.samples else None
         pictures: list[Picture] = []
@@ -117,15 +131,22 @@ def read_clip(
                 pictures = _read_pictures(container, vision, path, spec, begin, track)
         except av.FFmpegError as error:
             raise MediaError(Reason.UNREADABLE, f"{path}: {error}") from error
-    if vision and not pictures:
+    return finished(path, spec, begin, pictures, sound, valid_samples, looked=vision is not None)
+
+
+def finished(
+    path: Path, spec: ClipSpec, begin: float, pictures: list[Picture], sound: Sound, valid_samples: int, *, looked: bool
+) -> Clip:
+    """Return a clip of what was read; `looked` says that pictures were expected.
+
+    Raises MediaError: `unreadable` where none of them came, `too_short`.
+    """
+    if looked and not pictures:
         raise MediaError(Reason.UNREADABLE, f"{path}: no picture can be decoded from {begin:.3f} s on")
-    if vision and len(pictures) < spec.least_frames:
+    if looked and len(pictures) < spec.least_frames:
         raise MediaError(Reason.TOO_SHORT, f"{path}: {len(pictures)} frames, {spec.least_frames} are needed")
-    frames = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
-    for k, picture in enumerate(pictures):
-        frames[k] = picture
     return Clip(
-        frames=frames,
+        frames=stacked(pictures, spec),
         sound=sound,
         valid_frames=len(pictures),
         valid_samples=valid_samples,
@@ -134,6 +155,14 @@ def read_clip(
         start=begin,
         end=begin + spec.seconds,
     )
+
+
+def stacked(pictures: list[Picture], spec: ClipSpec) -> Picture:
+    """Return pictures as (T,H,W,3), zeros behind the last."""
+    frames = np.zeros((spec.frames, spec.size, spec.size, 3), np.uint8)
+    for k, picture in enumerate(pictures):
+        frames[k] = picture
+    return frames
 
 
 def place(
@@ -160,14 +189,15 @@ def place(
     return min(max(centre - seconds / 2, 0.0), room)
 
 
-def _as_long_as(info: MediaInfo, spec: ClipSpec) -> ClipSpec:
+def as_long_as(info: MediaInfo, spec: ClipSpec) -> ClipSpec:
     """Return the spec of one clip that is the whole video, or as much of it as `spec` allows."""
     frames = min(spec.frames, max(1, round(info.duration * spec.fps)))
     seconds = frames / spec.fps if frames else info.duration
     return replace(spec, frames=frames, sound_samples=min(spec.samples, round(seconds * spec.sound_rate)))
 
 
-def _open(path: Path) -> InputContainer:
+def open_file(path: Path) -> InputContainer:
+    """Open a file; MediaError `missing_file` or `unreadable` where that fails."""
     try:
         container: InputContainer = av.open(str(path))
         return container
@@ -177,7 +207,8 @@ def _open(path: Path) -> InputContainer:
         raise MediaError(Reason.UNREADABLE, f"{path}: {error.strerror}") from error
 
 
-def _info(container: InputContainer) -> MediaInfo:
+def read_info(container: InputContainer) -> MediaInfo:
+    """Return what the header says; MediaError `unreadable` where it names nothing that can be decoded."""
     video, audio = picture_stream(container), sound_stream(container)
     main = video or audio
     if main is None:
@@ -194,14 +225,32 @@ def _info(container: InputContainer) -> MediaInfo:
 def _read_pictures(
     container: InputContainer, stream: VideoStream, path: Path, spec: ClipSpec, begin: float, track: Track | None
 ) -> list[Picture]:
-    times = begin + (np.arange(spec.frames, dtype=np.float64) + 0.5) / spec.fps
+    times = moments(spec, begin)
     if track is None or spec.region == "frame":
         return read_frames(container, stream, times, lambda picture: cut_region(picture, spec.region, spec.size))
     pictures = read_frames(container, stream, times, lambda picture: picture)
-    boxes = track(path=path, frames=np.stack(pictures), times=times[: len(pictures)]) if pictures else None
+    cut = cutter(pictures, times, path, spec, track)
+    return [cut(k, picture) for k, picture in enumerate(pictures)]
+
+
+def moments(spec: ClipSpec, begin: float) -> NDArray[np.float64]:
+    """Return the times (T,) in seconds at which the frames of a clip are on the screen."""
+    return begin + (np.arange(spec.frames, dtype=np.float64) + 0.5) / spec.fps
+
+
+def cutter(
+    pictures: list[Picture], times: NDArray[np.float64], path: Path, spec: ClipSpec, track: Track | None
+) -> Callable[[int, Picture], Picture]:
+    """Return what cuts the region out of the k-th of a clip's pictures, having tracked the face in them.
+
+    Raises MediaError `no_face`.
+    """
+    boxes = None
+    if track is not None and spec.region != "frame" and pictures:
+        boxes = track(path=path, frames=np.stack(pictures), times=times[: len(pictures)])
     if boxes is None:
-        return [cut_region(picture, spec.region, spec.size) for picture in pictures]
-    boxes = fill_gaps(boxes)
-    if boxes is None:
-        raise MediaError(Reason.NO_FACE, f"{path}: no face from {begin:.3f} s on")
-    return [cut_tracked(picture, box, spec.region, spec.size) for picture, box in zip(pictures, boxes, strict=True)]
+        return lambda k, picture: cut_region(picture, spec.region, spec.size)
+    filled = fill_gaps(boxes)
+    if filled is None:
+        raise MediaError(Reason.NO_FACE, f"{path}: no face from {times[0] - 0.5 / spec.fps:.3f} s on")
+    return lambda k, picture: cut_tracked(picture, filled[k], spec.region, spec.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import ceil, gcd
 from typing import TYPE_CHECKING, TypeAlias
@@ -63,24 +63,59 @@ def read_sound(
     return np.clip(sound[skip : skip + count], -1.0, 1.0), min(max(valid, 0), count)
 
 
+def read_whole_sound(container: InputContainer, stream: AudioStream, zero: float) -> tuple[Sound, int]:
+    """Return all mono samples from `zero` (seconds, presentation time) on at the file's own rate, and that rate."""
+    frames = decodable(container, stream)
+    head = next(frames, None)
+    if head is None:
+        return np.zeros(0, np.float32), int(stream.rate or 0)
+    pieces = list(_placed(chain([head], frames), zero, head.sample_rate))
+    track = np.zeros(max((position + len(mono) for position, mono in pieces), default=0), np.float32)
+    for position, mono in pieces:
+        _put(track, position, mono)
+    return track, head.sample_rate
+
+
+def cut_sound(track: Sound, source_rate: int, first: int, count: int, rate: int) -> Sound:
+    """Return `count` samples from sample `first` on of a whole track brought to `rate`, silence behind its end."""
+    track = track if source_rate == rate or not len(track) else resample(track, source_rate, rate)
+    cut = np.zeros(count, np.float32)
+    _put(cut, -first, track)
+    return np.clip(cut, -1.0, 1.0)
+
+
 def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int, count: int) -> tuple[Sound, int]:
     """Return `count` mono samples from `first` on at the source's own rate, and the sample that reading came to."""
     track = np.zeros(count, np.float32)
+    came_to = first
+    for position, mono in _placed(frames, zero, rate):
+        if position - first >= count:
+            came_to = position
+            break
+        _put(track, position - first, mono)
+        came_to = position + len(mono)
+    return track, came_to
+
+
+def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int) -> Iterator[tuple[int, Sound]]:
+    """Yield pieces of mono sound with the sample, after `zero`, at which each begins."""
     planar = av.AudioResampler(format="fltp")
     position: int | None = None
     for frame in frames:
-        stamp = round((frame.time - zero) * rate) - first
+        stamp = round((frame.time - zero) * rate)
         if position is None or abs(stamp - position) > JITTER * rate:
             position = stamp
-        if position >= count:
-            break
         for piece in planar.resample(frame):
             mono = piece.to_ndarray().mean(axis=0)
-            begin, end = max(position, 0), min(position + len(mono), count)
-            if begin < end:
-                track[begin:end] = mono[begin - position : end - position]
+            yield position, mono
             position += len(mono)
-    return track, first + (position or 0)
+
+
+def _put(track: Sound, position: int, mono: Sound) -> None:
+    """Copy into the track what lies within it of a sound that begins at `position`."""
+    begin, end = max(position, 0), min(position + len(mono), len(track))
+    if begin < end:
+        track[begin:end] = mono[begin - position : end - position]
 
 
 def resample(source: Sound, source_rate: int, rate: int) -> Sound:
