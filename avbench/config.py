@@ -12,6 +12,7 @@ from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, Stream
 
 _STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"})
 _CLIP_KEYS = tuple(f.name for f in fields(ClipSpec))
+_REGIONS = ("frame", "face", "mouth")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -79,6 +80,7 @@ def resolve(
         for key, value in brought.items() if config.settings[switch] else ():
             config = _set(config, key, value)
     _validate(config.stages, config.eval_batch)
+    _validate_clip(config.clip)
     return config
 
 
@@ -163,3 +165,17 @@ def _validate(stages: Sequence[Stage], eval_batch: int) -> None:
                 raise UserError(f"--set {name}={value}: must be at least 1")
     if len(precisions := {stage.precision for stage in stages}) > 1:
         raise UserError(f"stages compute in {' and '.join(sorted(precisions))}; use one, with --set precision=32-true")
+
+
+def _validate_clip(clip: ClipSpec) -> None:
+    least = {"frames": 0, "sound_samples": 0, "size": 1, "hop": 1, "sound_rate": 1, "least_frames": 0}
+    for name, lowest in least.items():
+        value = getattr(clip, name)
+        if value is not None and value < lowest:
+            raise UserError(f"--set clip.{name}={value}: must be at least {lowest}")
+    if not clip.fps > 0:
+        raise UserError(f"--set clip.fps={clip.fps:g}: must be above 0")
+    if not clip.frames and not clip.samples:
+        raise UserError("a clip without frames and without sound: set clip.frames or clip.sound_samples")
+    if clip.region not in _REGIONS:
+        raise unknown("value of clip.region", clip.region, _REGIONS)

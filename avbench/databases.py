@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.errors import UserError
+from avbench.errors import UserError, unknown
 from avbench.places import cache_folder
 from avbench.plugins import load_object
 from avbench.types import DatasetSpec, Sample
@@ -51,7 +51,7 @@ def read_roots(given: Iterable[str]) -> dict[str, Path]:
             raise UserError(f"--data names {'two roots' if not key else key + ' twice'}: {roots[key]} and {value}")
         roots[key] = Path(value).expanduser()
         if not roots[key].exists():
-            raise UserError(f"--data {text}: {roots[key]} does not exist")
+            raise UserError(f"--data {text}: {roots[key]} does not exist; name the folder that holds the databases")
     return roots
 
 
@@ -64,7 +64,7 @@ def locate(
     """
     for name in roots:
         if name and name not in datasets:
-            raise UserError(f"--data {name}=...: no dataset called {name!r}; known: {', '.join(datasets)}")
+            raise unknown("dataset", name, datasets)
     if spec.name in roots:
         return Database(spec, roots[spec.name])
     if "" in roots:

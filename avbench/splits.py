@@ -127,7 +127,8 @@ def cross(
     everything = (*judged.train, *judged.validation, *judged.test)
     test = everything if test_on == "all" else judged.test
     notes = [*(f"training: {note}" for note in learnt.notes), *(f"test: {note}" for note in judged.notes)]
-    return _judged(learnt.train, learnt.validation, test, strict_identity, judged.fold, notes)
+    fold = learnt.fold if judged.fold is None else judged.fold
+    return _judged(learnt.train, learnt.validation, test, strict_identity, fold, notes)
 
 
 def balance(samples: Sequence[Sample], seed: int) -> list[Sample]:

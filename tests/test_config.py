@@ -72,6 +72,10 @@ def test_settings_for_a_dataset_yield_to_the_command_line() -> None:
         ("epochs", "key=value"),
         ("epochs=0", "at least 1"),
         ("name=x", "no setting"),
+        ("clip.size=0", "at least 1"),
+        ("clip.frames=-3", "at least 0"),
+        ("clip.fps=0", "above 0"),
+        ("clip.region=mouht", "did you mean 'mouth'"),
         ("second.precision=16-mixed", "16-mixed and 32-true; use one"),
     ],
 )

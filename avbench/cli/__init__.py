@@ -50,6 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"avbench: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that cannot be written, a file that is gone
+        if arguments.traceback:
+            raise
+        where = error.filename or "a file"
+        print(
+            f"avbench: error: {where}: {error.strerror or error}; make room or choose another folder, and repeat the "
+            "command: it continues (--traceback shows where this came from)",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("avbench: interrupted; the same command continues", file=sys.stderr)
         return 130
