@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,17 @@ _KEPT = 2
 def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> None:
     """Write all weights with a note on where they come from."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in detector.state_dict().items()}
-    with written_whole(path) as temporary:
+    with written_whole(path) as temporary, _as_os_error():
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True)})
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Tell what torch and safetensors raise over a full disk for what it is."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        raise OSError(errno.EIO, f"cannot be written ({str(error).splitlines()[0]})") from error
 
 
 def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
@@ -74,7 +85,7 @@ def save_state(
     """
     left_out = dict(frozen.items() & frozen_digests(detector).items())
     model = {name: value for name, value in detector.state_dict().items() if name not in left_out}
-    with written_whole(folder / f"state-{number:08d}.pt") as temporary:
+    with written_whole(folder / f"state-{number:08d}.pt") as temporary, _as_os_error():
         torch.save({"model": model, "frozen": left_out, **rest}, temporary)
     for old in sorted(folder.glob("state-*.pt"))[:-_KEPT]:
         old.unlink()
@@ -92,7 +103,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def restore_model(detector: Detector, frozen: Mapping[str, str], state: Mapping[str, Any]) -> None:
-    """Load a training state's weights into a detector whose frozen weights, with these digests, are in place already."""
+    """Load a state's weights into a detector whose frozen weights, with these digests, are in place already."""
     if not state["frozen"].items() <= frozen.items():
         raise UserError("the frozen weights differ from those this training began with; repeat with --fresh")
     detector.load_state_dict({**detector.state_dict(), **state["model"]}, strict=True)
