@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from avbench import card as cards
 from avbench import scores
+from avbench.errors import UserError
 from avbench.places import results_folder
 from avbench.plugins import Plugins
 from avbench.prepare import Say, prepare
 from avbench.protocol import Protocol
 from avbench.run import finish
 from avbench.weights import sha256
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def judge(
@@ -32,6 +36,8 @@ def judge(
 
     Raises UserError for scores that do not fit the list.
     """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name {name!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
     lists = prepare(protocol, plugins, roots, limit=limit, seed=seed, say=say)
     table = scores.read_external(path, lists.split.test)
     task = "four_class" if table["p_rarv"].notna().any() else "binary"

@@ -128,6 +128,19 @@ def test_check_tells_what_is_missing_and_what_is_vague(tmp_path: Path) -> None:
     assert next(iter(check(tmp_path / "nowhere"))).level == "error"
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.mp4,0,p1,train\nb.mp4,1,p2,\n", "'b.mp4' has no split"),
+        ("a.mp4,0,p1,train\nb.mp4,1,p1,test\n", "1 identities are in training and in test"),
+        ("a.mp4,0,p1,train\nb.mp4,1,p2,test\n", "no validation samples"),
+    ],
+)
+def test_check_tells_what_would_stop_a_run(tmp_path: Path, rows: str, message: str) -> None:
+    root = touch(table(tmp_path, "path,label,identity,split\n" + rows), "a.mp4", "b.mp4")
+    assert [message in finding.what for finding in check(root) if finding.level == "warning"][-1]
+
+
 def test_the_demo_reads_both_databases_with_one_split(real_root: Path) -> None:
     samples = scan_demo(real_root)  # the miniatures have the folders that the demo data have
     assert len(samples) == 138 + 97 and all(s.path == real_root / s.id for s in samples)

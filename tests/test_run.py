@@ -159,6 +159,8 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     assert main(judge) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
     assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and "external" in card["marks"]
+    assert main([*judge, "--name", "my/net"]) == 2 and "cannot name a folder" in capsys.readouterr().err
+    assert main([*judge, "--fold", "all"]) == 2 and "of one fold" in capsys.readouterr().err
     rows[["id", "score"]].iloc[1:].to_csv(tmp_path / "scores.csv", index=False)
     capsys.readouterr()
     assert main(judge) == 2 and "missing" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avbench.cli import selecting
 from avbench.cli.terminal import say
+from avbench.errors import UserError
 
 EXAMPLES = """examples:
   avbench export-list cross_lavdf_to_fakeav --out test.csv
@@ -35,6 +36,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.plugins import installed
 
     plugins = installed()
+    if arguments.fold == "all":
+        raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
     protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
     card, folder = judge(
         arguments.scores,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avbench.cli import selecting
 from avbench.cli.terminal import say
+from avbench.errors import UserError
 from avbench.places import written_whole
 
 EXAMPLES = """examples:
@@ -34,6 +35,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.prepare import prepare
 
     plugins = installed()
+    if arguments.fold == "all":
+        raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
     protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
     lists = prepare(protocol, plugins, read_roots(arguments.data), limit=arguments.limit, seed=arguments.seed)
     samples = getattr(lists.split, arguments.part)

@@ -46,7 +46,7 @@ def check(root: Path) -> Iterator[Finding]:
 def _files(root: Path, rows: list[Row]) -> Iterator[Finding]:
     find = folder_finder(root)
     listed = {find(row.folder) / row.file for row in rows}
-    present = {Path(folder, name) for folder, _, names in os.walk(find(())) for name in names}
+    present = {Path(folder, name) for folder, _, names in os.walk(find(()), followlinks=True) for name in names}
     unlisted = {path for path in present - listed if path.suffix == ".mp4"}
     empty = {path for path in present & listed if path.stat().st_size == 0}
     where = str(root)

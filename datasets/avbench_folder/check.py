@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from avbench.errors import UserError
+from avbench.splits import split
 from avbench.types import Finding, Forgery, Sample
 from avbench_folder.reader import VAGUE, read_table, scan, table_of
 
@@ -37,6 +38,10 @@ def check(root: Path) -> Iterator[Finding]:
         what = "fakes do not say which stream is forged: only their binary label can be trusted"
         yield Finding("warning", where, f"{vague} {what}")
     yield Finding("note", where, f"{len({sample.identity for sample in samples})} identities")
+    try:
+        split(samples).check_trainable()
+    except UserError as error:
+        yield Finding("warning", where, f"nothing can be trained on these files: {error}")
 
 
 def _vague(root: Path, samples: list[Sample]) -> int:

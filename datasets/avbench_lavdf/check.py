@@ -34,7 +34,7 @@ def check(root: Path) -> Iterator[Finding]:
 
 def _files(root: Path, listed: set[str]) -> Iterator[Finding]:
     present, empty = set(), []
-    for folder, _, names in os.walk(root):
+    for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             path = Path(folder, name)
             found = path.relative_to(root).as_posix()
