@@ -9,6 +9,7 @@ from pathlib import Path
 from avbench import config, weights
 from avbench.config import Config
 from avbench.evaluate import Loading
+from avbench.perturb import Condition, choose
 from avbench.places import results_folder
 from avbench.plugins import Plugins
 from avbench.prepare import Lists
@@ -20,7 +21,10 @@ from avbench.types import DetectorSpec, Placement, Task
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One detector under one protocol in one task with one seed, and how to compute it."""
+    """One detector under one protocol in one task with one seed, and how to compute it.
+
+    `limit` bounds the training, validation and test lists, `limit_test` the test list alone.
+    """
 
     detector: str
     protocol: Protocol
@@ -36,6 +40,7 @@ class Cell:
     checkpoint: Path | None = None
     loading: Loading = Loading()
     group: str = ""
+    limit_test: int | None = None
 
     @property
     def results_folder(self) -> Path:
@@ -45,12 +50,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A cell with its data: the detector, its configuration, the training it needs (None for given weights), its id."""
+    """A cell with its data: the detector, its configuration, the training it needs (None for given weights), its id.
+
+    `conditions` are those under which each test clip is judged: None, the clip as it is, and perturbations.
+    """
 
     spec: DetectorSpec
     config: Config
     lists: Lists
     placements: tuple[Placement, ...]
+    conditions: tuple[Condition | None, ...]
     plan: Plan | None
     id: str
 
@@ -69,6 +78,8 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     settings = replace(settings, weights=weights.choose(spec, settings.settings))
     local: tuple[Placement, ...] = ("labelled", "sweep") if lists.judged.spec.locally_forged else ("labelled",)
     placements = cell.protocol.placements or local
+    protocol = cell.protocol
+    conditions = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
     plan = _plan(cell, spec, settings, lists)
     shaping = {
         "training": plan.id if plan is not None else weights.sha256(cell.checkpoint) if cell.checkpoint else "",
@@ -78,8 +89,10 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         "placements": list(placements),
         "demo": lists.demo,
     }
+    if any(conditions):
+        shaping["conditions"] = [(c.name, c.level, c.parameter) for c in conditions if c]
     name = f"{cell.detector}-{cell.protocol.name}-{cell.task}-s{cell.seed}-{digest_of(shaping)[:8]}"
-    return Resolved(spec, settings, lists, placements, plan, name)
+    return Resolved(spec, settings, lists, placements, conditions, plan, name)
 
 
 def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Plan | None:

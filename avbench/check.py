@@ -103,6 +103,17 @@ def _ignores_batch_mates(spec: DetectorSpec, config: Config, detector: Detector,
     return "" if worst <= TOLERANCE else f"a clip's score changes by {worst:.2g} with the clips beside it"
 
 
+def _judges_in_two_steps(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:
+    if not detector.in_two_steps:
+        return ""
+    batch = random_batch(config.clip, 3)
+    whole = _scores(detector, batch)
+    with torch.inference_mode():
+        features = {**detector.encode(batch, "video"), **detector.encode(batch, "audio")}
+        worst = float((probabilities(detector.judge(features))[0] - whole).abs().max())
+    return "" if worst <= 1e-5 else f"judge(encode(...)) differs from forward by {worst:.2g}"
+
+
 def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:
     stage = config.stages[-1]
     detector.begin_stage(stage)
@@ -158,6 +169,7 @@ _PROMISES: dict[str, Callable[[DetectorSpec, Config, Detector, Task], str]] = {
     "gives one score in [0, 1] a clip": _gives_scores,
     "evaluates the same twice": _repeats,
     "ignores batch mates": _ignores_batch_mates,
+    "judges features as it does clips": _judges_in_two_steps,
     "draws randomness from seeds alone": _draws_from_seeds,
     "learns from its loss": _trains,
     "saves and loads": _saves_and_loads,

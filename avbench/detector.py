@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from avbench.config import Config, learned_label
-from avbench.types import CLASSES, ClipBatch, Output, Stage
+from avbench.types import CLASSES, ClipBatch, Output, Stage, Stream
 
 
 class Detector(nn.Module):
@@ -31,6 +31,23 @@ class Detector(nn.Module):
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K) or a score (B,) for a batch of clips."""
         raise AssertionError(f"{type(self).__name__} has no forward(batch)")
+
+    def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
+        """Return features by name, (B,...) each, of one stream of a batch in evaluation; empty if it is not used.
+
+        Optional, together with `judge`: then forward(batch) must equal judge of what both streams give, and a
+        perturbation of one stream encodes the other once.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no encode(batch, stream)")
+
+    def judge(self, features: Mapping[str, Tensor]) -> Output:
+        """Return what forward returns, from the features of both streams."""
+        raise NotImplementedError(f"{type(self).__name__} has no judge(features)")
+
+    @property
+    def in_two_steps(self) -> bool:
+        """Whether this detector has `encode` and `judge` of its own."""
+        return type(self).encode is not Detector.encode
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return the label (B,) int64 this detector learns: of the clip, or of the one stream that it requires."""

@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,15 +18,18 @@ from lightning_fabric import Fabric
 from avbench import scores
 from avbench.data import ClipRequest
 from avbench.detector import Detector, probabilities
+from avbench.effects import Effects
 from avbench.errors import UserError
 from avbench.loading import LoadedBatch, load_batches
 from avbench.places import written_whole
 from avbench.plugins import register_named
 from avbench.progress import Progress, silent
+from avbench.sharing import outputs
 from avbench.types import Reason
 
 log = logging.getLogger(__name__)
 BATCHES_PER_PART = 16
+MOST_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
 FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
 Rows = list[dict[str, Any]]
 Item = TypeVar("Item")
@@ -48,6 +52,14 @@ class Loading:
 def batches_of(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     """Cut a list into batches by position."""
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def in_batches(requests: Sequence[ClipRequest], size: int) -> list[Sequence[ClipRequest]]:
+    """Cut requests into batches: by position, or where there are conditions, one place a batch."""
+    if not any(request.condition for request in requests):
+        return batches_of(requests, size)
+    places = (list(group) for _, group in groupby(requests, key=lambda request: request.place))
+    return [batch for group in places for batch in batches_of(group, MOST_OF_A_PLACE)]
 
 
 def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading) -> Iterator[LoadedBatch]:
@@ -80,11 +92,13 @@ def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows
     if loaded.batch is None:
         return rows
     detector.eval()
-    output = detector(loaded.batch.to(device))
+    output = outputs(detector, loaded, device)
     p_fake, p_classes = probabilities(output)
     for i, request in enumerate(loaded.requests):
         row = _row(request, (loaded.starts[i], loaded.ends[i]), "")
         row["score"] = float(p_fake[i])
+        if (change := loaded.changes[i]) is not None:
+            row |= {"psnr": change.psnr, "snr": change.snr, "kbps": change.kbps}
         if p_classes is not None:
             row |= dict(zip(("p_rarv", "p_rafv", "p_farv", "p_fafv"), map(float, p_classes[i]), strict=True))
         for name, branch in (("p_video", output.p_video), ("p_audio", output.p_audio)):
@@ -104,6 +118,8 @@ def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) ->
         "forgery": int(sample.forgery),
         "clip_forgery": int(request.forgery),
         "placement": request.placement,
+        "perturbation": request.condition.name if request.condition else "",
+        "level": request.condition.level if request.condition else 0,
         "start": start,
         "end": end,
         "score": None,
@@ -151,15 +167,18 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score every requested clip and return the table; parts already in `folder`/parts are kept.
 
-    Batches are fixed by position, so the table does not depend on kills, workers or ranks.
+    Batches are fixed by position, so the table does not depend on kills, workers or ranks. Requests for one clip under
+    several conditions are neighbours; they make a batch of their own, so that the video is decoded once.
     """
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    batches = batches_of(requests, detector.config.eval_batch)
-    groups = batches_of(batches, BATCHES_PER_PART)
+    size = detector.config.eval_batch
+    batches = in_batches(requests, size)
+    groups = batches_of(batches, max(1, BATCHES_PER_PART * size // max(map(len, batches), default=size)))
     mine = range(fabric.global_rank, len(groups), fabric.world_size)
     todo = [k for k in mine if _finished(parts, k) is None]
     faults = Faults(len({r.sample.id for r in requests}), loading)
+    effects = Effects()
     done = sum(len(b) for k in mine if k not in todo for b in groups[k])
     loaded = load(detector, (b for k in todo for b in groups[k]), loading)
     with progress("evaluate", done + sum(len(b) for k in todo for b in groups[k]), done) as bar:
@@ -168,6 +187,7 @@ def evaluate(
             for _ in groups[k]:
                 item = next(loaded)
                 faults.note(item)
+                effects.note(item)
                 rows += score(detector, item, fabric.device)
                 bar.advance(len(item.requests) + len(item.failures))
             _write_part(parts, k, rows)

@@ -199,11 +199,21 @@ def _band(rows: pd.DataFrame, curve: metrics.Metric) -> tuple[NDArray[np.float64
 
 
 @contextmanager
-def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: int = 1) -> Iterator[Any]:
-    """Yield empty axes in the house style, and save them as PNG and SVG; what is drawn from demo data says so."""
+def saved_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
+    """Yield an empty figure in the house style, and save it as PNG and SVG."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=160, facecolor=PAPER)
         FigureCanvasAgg(figure)
+        yield figure
+        everything = figure.get_tightbbox().padded(0.15)  # no title, however long, is cut
+        figure.savefig(path.with_suffix(".png"), bbox_inches=everything, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".svg"), bbox_inches=everything, metadata={"Date": None, "Creator": None})
+
+
+@contextmanager
+def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: int = 1) -> Iterator[Any]:
+    """Yield empty axes in the house style, and save them as PNG and SVG; what is drawn from demo data says so."""
+    with saved_figure(path, size) as figure:
         axes = figure.subplots(rows, 1, sharex=True)
         yield axes
         top: Axes = np.atleast_1d(axes)[0]
@@ -217,9 +227,6 @@ def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: 
             fontsize=8.5,
             color="#5f6d79",
         )
-        everything = figure.get_tightbbox().padded(0.15)  # no title, however long, is cut
-        figure.savefig(path.with_suffix(".png"), bbox_inches=everything, metadata={"Software": None})
-        figure.savefig(path.with_suffix(".svg"), bbox_inches=everything, metadata={"Date": None, "Creator": None})
 
 
 def _both(path: Path) -> list[Path]:

@@ -50,9 +50,9 @@ class LoadedBatch:
     starts: tuple[float, ...]
     ends: tuple[float, ...]
     failures: tuple[Failure, ...]
-    changes: tuple[Change | None, ...] = ()
-    same_video: tuple[int, ...] = ()
-    same_audio: tuple[int, ...] = ()
+    changes: tuple[Change | None, ...]
+    same_video: tuple[int, ...]
+    same_audio: tuple[int, ...]
 
 
 def load_batches(

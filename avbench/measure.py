@@ -55,7 +55,7 @@ def measure(
         for level, rows in _levels(clips, videos, threshold).items():
             _require_probabilities(rows, task)
             intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
-            found = {name: _entry(interval, rows) for name, interval in intervals.items() if interval.n or rows.empty}
+            found = {name: entry(interval, rows) for name, interval in intervals.items() if interval.n or rows.empty}
             card["metrics"].setdefault(placement, {})[level] = found
             card["confusion"].setdefault(placement, {})[level] = _confusion(rows, task)
             if len(requires) == 1:
@@ -98,7 +98,8 @@ def _require_probabilities(rows: pd.DataFrame, task: Task) -> None:
         raise UserError(f"these scores hold {held}, which is not what the task {task} is; choose the other --task")
 
 
-def _entry(interval: Interval, rows: pd.DataFrame) -> Part:
+def entry(interval: Interval, rows: pd.DataFrame) -> Part:
+    """Return what a card says of a measured value; `rows` tell which classes there are."""
     entry: Part = {
         "value": _number(interval.value),
         "ci95": None if math.isnan(interval.low) else [interval.low, interval.high],

@@ -7,7 +7,7 @@ frame index), so that to perturb the frames of a clip is to perturb the whole vi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,18 @@ import numpy as np
 
 from avbench.errors import UserError, unknown
 from avbench.plugins import load_object, pick
-from avbench.splits import draw
-from avbench.types import PerturbationSpec, Stream
+from avbench.splits import draw, identity_of
+from avbench.types import LEVELS, PerturbationSpec, Sample, Stream
 
 if TYPE_CHECKING:
     import av
 
+    from avbench.data import ClipRequest
     from avbench.frames import Picture
     from avbench.sound import Sound
 
-LEVELS = (0, 1, 2, 3, 4, 5)
 PAPER = "paper"
+VOICE_DRAWS = 8  # tries for each voice that is wanted, before fewer will do
 # Sets of types beside those that the types themselves name.
 BY_STREAM: Mapping[str, Stream] = {"pictures": "video", "sound": "audio"}
 
@@ -85,6 +86,32 @@ def choose(
     for spec in chosen:
         _require_encoders(spec)
     return (None, *(Condition(spec, level) for spec in chosen for level in wanted if level))
+
+
+def voices_for(condition: Condition, sample: Sample, speakers: Sequence[Sample]) -> Condition:
+    """Return the condition with the files of other people that it mixes in, drawn by video and type alone.
+
+    `speakers` are the test samples whose sound is real: forged voices would bring their own artefacts along. Every
+    level draws the same.
+    """
+    chosen: dict[str, Path] = {}
+    for number in range(VOICE_DRAWS * condition.spec.voices if speakers else 0):
+        other = speakers[draw(sample.id, condition.name, "voice", number) % len(speakers)]
+        if identity_of(other) != identity_of(sample) and len(chosen) < condition.spec.voices:
+            chosen.setdefault(other.id, other.path)
+    return replace(condition, voices=tuple(chosen.values()))
+
+
+def under(
+    requests: Sequence[ClipRequest], conditions: Sequence[Condition | None], samples: Sequence[Sample]
+) -> list[ClipRequest]:
+    """Return each clip's request under each condition, those of one clip together; `samples` are the test list."""
+    speakers = [sample for sample in samples if not sample.forgery.audio_fake]
+
+    def given(condition: Condition | None, sample: Sample) -> Condition | None:
+        return voices_for(condition, sample, speakers) if condition and condition.spec.voices else condition
+
+    return [replace(request, condition=given(c, request.sample)) for request in requests for c in conditions]
 
 
 def sets_of(known: Mapping[str, PerturbationSpec]) -> dict[str, list[PerturbationSpec]]:

@@ -55,6 +55,7 @@ def prepare(
     roots: Mapping[str, Path],
     *,
     limit: int | None = None,
+    limit_test: int | None = None,
     seed: int = 0,
     train: bool = True,
     say: Say = lambda line: None,
@@ -89,6 +90,8 @@ def prepare(
             validation=_limited(split.validation, limit, seed),
             test=_limited(split.test, limit, seed),
         )
+    if limit_test is not None:
+        split = replace(split, test=_limited(split.test, limit_test, seed))
     if protocol.select_on == "test":
         split = replace(split, validation=split.test)
     lists = Lists(learnt_base if train else None, judged_base, split)

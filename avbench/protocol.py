@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from avbench.errors import UserError
 from avbench.places import shipped
-from avbench.types import DatasetSpec, Placement
+from avbench.types import LEVELS, DatasetSpec, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Protocol:
     `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
     (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of
     databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
-    judges every sample of the test database. `reported` holds published values, by detector, task and metric.
+    judges every sample of the test database. `perturbations` (names or sets of them) and `levels` perturb the test
+    videos; see `perturbed`. `reported` holds published values, by detector, task and metric.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Protocol:
     strict_identity: bool = False
     test_on: Literal["test", "all"] = "test"
     test_distribution: Literal["natural", "balanced"] = "natural"
+    perturbations: tuple[str, ...] = ()
+    levels: tuple[int, ...] = ()
     reported: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -45,7 +48,27 @@ class Protocol:
     def digest(self) -> str:
         """Return a hash of everything that shapes the result (not titles, not published values)."""
         shaping = {k: v for k, v in asdict(self).items() if k not in {"title", "reported"}}
+        for name in ("perturbations", "levels"):  # protocols that have none keep the hash they had before these were
+            if not shaping[name]:
+                del shaping[name]
         return digest_of(shaping)
+
+
+def perturbed(protocol: Protocol, types: Sequence[str] = ("paper",), levels: Sequence[int] = LEVELS) -> Protocol:
+    """Return the protocol with its test videos perturbed: the same training, one clip placement, every condition.
+
+    What is within a database is called `perturb_<database>`, anything else `perturb_<protocol>`.
+    """
+    own = protocol.name.removeprefix("within_") if protocol.name == f"within_{protocol.test}" else protocol.name
+    return replace(
+        protocol,
+        name=protocol.name if protocol.perturbations else f"perturb_{own}",
+        title=f"{protocol.title or protocol.name}, test videos perturbed",
+        placements=protocol.placements[:1] or ("labelled",),
+        perturbations=tuple(types),
+        levels=tuple(sorted({0, *levels})),
+        reported={},
+    )
 
 
 def digest_of(value: Any) -> str:
@@ -54,10 +77,13 @@ def digest_of(value: Any) -> str:
 
 
 def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()) -> dict[str, Protocol]:
-    """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's family."""
+    """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's families."""
     found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
     for protocol in [*_shipped(), *declared]:
         found[protocol.name] = protocol
+    for name in datasets:
+        family = perturbed(found[f"within_{name}"])
+        found.setdefault(family.name, family)
     return dict(sorted(found.items()))
 
 
@@ -80,7 +106,8 @@ def read(path: Path) -> Protocol:
 
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
-        values["placements"] = tuple(values.get("placements", ()))
+        for name in ("placements", "perturbations", "levels"):
+            values[name] = tuple(values.get(name, ()))
         return Protocol(**values)
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a protocol: {error}") from error

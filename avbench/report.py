@@ -164,11 +164,21 @@ def terminal(card: Card) -> str:
     if not card.get("metrics"):
         return f"{title(card)}\n{card.get('error') or card['status']}: nothing measured yet ({card['id']})"
     headline = [*HEADLINE, *(f"collapsed_{name}" for name in ("acc", "auc"))]
-    blocks = [_text(metric_table(card, headline)), *(_text(table) for table in confusion_tables(card))]
+    tables = [metric_table(card, headline), *confusion_tables(card), *perturbation_tables(card)]
+    blocks = [text(table) for table in tables]
     return "\n\n".join([*blocks, "\n".join([*count_lines(card), *origin_lines(card)])])
 
 
-def _text(table: Table) -> str:
+def perturbation_tables(card: Card) -> Iterator[Table]:
+    """Yield what became of the figures under perturbations, where there were any."""
+    from avbench.robustness_tables import robustness_tables
+
+    if card.get("perturbations"):
+        yield from robustness_tables(card)
+
+
+def text(table: Table) -> str:
+    """Return a table as text for the terminal."""
     body = tabulate(
         table.rows,
         headers=table.head,
@@ -272,20 +282,22 @@ def _finished(cards: Sequence[Card]) -> list[Card]:
 def summary(cards: Sequence[Card]) -> str:
     """Return several runs as text: one row each, then the spread of those that differ in seed or fold alone."""
     tables = [summary_table(cards), spread_table(cards)]
-    return "\n\n".join(_text(table) for table in tables if table.rows)
+    return "\n\n".join(text(table) for table in tables if table.rows)
 
 
 def markdown(cards: Sequence[Card]) -> str:
     """Return runs as GitHub Markdown: the summary, then every metric and confusion matrix of each run."""
     blocks = [_markdown(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
     for card in _finished(cards):
-        blocks += [_markdown(table) for table in (metric_table(card), *confusion_tables(card))]
+        blocks += [
+            _markdown(table) for table in (metric_table(card), *confusion_tables(card), *perturbation_tables(card))
+        ]
         blocks.append("\n".join(f"- {line}" for line in [*count_lines(card), *origin_lines(card)]))
     return "\n\n".join(blocks) + "\n"
 
 
 def _markdown(table: Table) -> str:
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in table.rows]
+    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
     body = tabulate(escaped, headers=table.head, tablefmt="github", disable_numparse=True)
     return "\n\n".join([f"## {table.title}", body, *table.notes])
 

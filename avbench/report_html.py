@@ -16,6 +16,7 @@ from avbench.report import (
     is_demo,
     metric_table,
     origin_lines,
+    perturbation_tables,
     spread_table,
     summary_table,
     title,
@@ -84,7 +85,8 @@ def html(cards: Sequence[Card], folder: Path) -> Path:
 def _run(card: Card, figures: Sequence[Path]) -> str:
     marks = "".join(f'<span class="mark">{escape(mark)}</span>' for mark in card.get("marks", []))
     lines = "<br>".join(escape(line) for line in [*count_lines(card), *origin_lines(card)])
-    tables = _table(metric_table(card), heading=False) + "".join(_table(table) for table in confusion_tables(card))
+    further = [*confusion_tables(card), *perturbation_tables(card)]
+    tables = _table(metric_table(card), heading=False) + "".join(_table(table) for table in further)
     drawn = "".join(f'<img alt="{escape(path.stem)}" src="{_inline(path)}">' for path in figures)
     head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
     return f'{head}<p class="soft">{lines}</p>{tables}<div class="figures">{drawn}</div></section>'
@@ -92,7 +94,8 @@ def _run(card: Card, figures: Sequence[Path]) -> str:
 
 def _table(table: Table, *, heading: bool = True) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    shown = [[escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
+    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in shown)
     notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     name = f"<h3>{escape(table.title)}</h3>" if heading else ""
     return f'{name}<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{notes}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,22 @@ from avbench.cell import Cell, Resolved, resolve
 from avbench.data import ClipRequest
 from avbench.detector import Detector
 from avbench.devices import describe, make_fabric
+from avbench.effects import require_effects
 from avbench.evaluate import evaluate
 from avbench.measure import measure
+from avbench.perturb import Condition, choose, under
 from avbench.placement import labelled, sweep
 from avbench.plugins import Plugins
 from avbench.prepare import Say, prepare
 from avbench.progress import Progress, made_with, silent
 from avbench.ranks import leads
+from avbench.robustness import robustness
+from avbench.robustness_figure import draw_robustness
 from avbench.train import CURVES, WEIGHTS, build, fit
 from avbench.types import DetectorSpec, Sample
+
+# So many conditions of one clip may take one time limit of a batch.
+CONDITIONS_A_TIME_LIMIT = 8
 
 
 def run_cell(
@@ -34,13 +42,15 @@ def run_cell(
 
     A repeated call continues an interrupted one: training from its last state, evaluation from its last part.
     """
-    plugins.detector(cell.detector)  # a typo is told before the data are read
+    plugins.detector(cell.detector)  # a typo is told before the data are read, a missing encoder too
+    choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
     started = time.monotonic()
     lists = prepare(
         cell.protocol,
         plugins,
         cell.roots,
         limit=cell.limit,
+        limit_test=cell.limit_test,
         seed=cell.seed,
         train=cell.checkpoint is None,
         say=say,
@@ -73,7 +83,8 @@ def run_cell(
             cards.write(card, folder)
         raise
     if leader:
-        finish(card, table, folder, plugins, curves=resolved.plan.folder / CURVES if resolved.plan else None)
+        curves = resolved.plan.folder / CURVES if resolved.plan else None
+        finish(card, table, folder, plugins, curves=curves, conditions=resolved.conditions)
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader:
         shutil.rmtree(folder / "parts", ignore_errors=True)
@@ -107,7 +118,10 @@ def _scores(
         card["training"] |= {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(cell.checkpoint)}
     started = time.monotonic()
     fabric.to_device(detector)
-    table = evaluate(detector, _clips(resolved, cell.seed), folder, fabric, cell.loading, progress=progress)
+    requests = under(_clips(resolved, cell.seed), resolved.conditions, resolved.lists.split.test)
+    time_limit = cell.loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
+    loading = replace(cell.loading, time_limit=time_limit)
+    table = evaluate(detector, requests, folder, fabric, loading, progress=progress)
     seconds = time.monotonic() - started
     card["seconds"] |= {"train": card["training"].get("seconds"), "evaluate": round(seconds, 2)}
     card["clips_per_second"] = {
@@ -118,14 +132,24 @@ def _scores(
 
 
 def finish(
-    card: dict[str, Any], table: pd.DataFrame, folder: Path, plugins: Plugins, *, curves: Path | None = None
+    card: dict[str, Any],
+    table: pd.DataFrame,
+    folder: Path,
+    plugins: Plugins,
+    *,
+    curves: Path | None = None,
+    conditions: Sequence[Condition | None] = (None,),
 ) -> None:
-    """Measure a scores table, write scores.parquet, figures and the finished card, tell observers."""
+    """Measure a scores table, write scores.parquet, figures and the finished card, tell observers.
+
+    What every card holds is measured on the videos as they are; `conditions` add what becomes of it.
+    """
     started = time.monotonic()
     threshold = card["training"].get("threshold")
     scores.write(table, folder / "scores.parquet", {"run": card["id"], "task": card["task"], "threshold": threshold})
+    clean = table[table["level"] == 0] if "level" in table else table
     card |= measure(
-        table,
+        clean,
         card["task"],
         plugins.metrics(),
         pooling=card["detector"]["pooling"],
@@ -137,7 +161,17 @@ def finish(
     card["marks"] = sorted({*card["marks"], *card.pop("measured_marks")})
     if curves is not None and curves.is_file():
         shutil.copyfile(curves, folder / CURVES)
-    figures.draw_run(card, table, folder / "figures", curves=folder / CURVES)
+    figures.draw_run(card, clean, folder / "figures", curves=folder / CURVES)
+    if any(conditions):
+        require_effects(table)
+        card["perturbations"] = robustness(
+            table,
+            conditions,
+            placement=card["protocol"]["placements"][0],
+            pooling=card["detector"]["pooling"],
+            seed=card["seed"],
+        )
+        draw_robustness([card], folder / "figures" / "robustness")
     card["status"] = "finished"
     card["seconds"]["measure"] = round(time.monotonic() - started, 2)
     cards.write(card, folder)

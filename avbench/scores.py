@@ -18,11 +18,12 @@ from avbench.types import Placement, Reason, Sample
 
 PROBABILITIES = ("p_rarv", "p_rafv", "p_farv", "p_fafv")
 _BOUNDED = ("score", *PROBABILITIES, "p_video", "p_audio")
-_NUMBERS = ("start", "end", *_BOUNDED)
+_STRENGTHS = ("psnr", "snr", "kbps")
+_NUMBERS = ("start", "end", *_STRENGTHS, *_BOUNDED)
 _LABELS = ("forgery", "clip_forgery")
-_TEXTS = ("id", "identity", "cluster", "method", "placement", "reason")
+_TEXTS = ("id", "identity", "cluster", "method", "placement", "perturbation", "reason")
 _REQUIRED = ("id", "forgery", "placement", "start", "end", "score")
-_KEY = ["placement", "id", "start"]
+_KEY = ["placement", "id", "start", "perturbation", "level"]
 _PLACEMENTS = ("labelled", "sweep")
 
 COLUMNS: Mapping[str, pa.DataType] = {
@@ -33,6 +34,8 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "forgery": pa.int8(),  # the video's class
     "clip_forgery": pa.int8(),  # the clip's own class
     "placement": pa.string(),
+    "perturbation": pa.string(),  # "" where the video is as it is
+    "level": pa.int8(),  # 0 there, else 1 to 5
     "start": pa.float64(),  # seconds
     "end": pa.float64(),
     "score": pa.float64(),  # P(fake); null where the sample has no score
@@ -42,6 +45,9 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "p_fafv": pa.float64(),
     "p_video": pa.float64(),  # null without branches
     "p_audio": pa.float64(),
+    "psnr": pa.float64(),  # dB, of perturbed pictures; inf where nothing changed, null where that says nothing
+    "snr": pa.float64(),  # dB, of perturbed sound
+    "kbps": pa.float64(),  # of what was coded
     "reason": pa.string(),  # "" or a Reason
 }
 _SCHEMA = pa.schema(list(COLUMNS.items()))
@@ -70,11 +76,12 @@ def coerce(table: pd.DataFrame) -> pd.DataFrame:
         if not columns[name].isin((0, 1, 2, 3)).all():
             raise UserError(f"column {name} of the scores table must hold 0 RARV, 1 RAFV, 2 FARV or 3 FAFV in each row")
         columns[name] = columns[name].astype(np.int8)
+    columns["level"] = columns["level"].fillna(0).astype(np.int8)
     return ordered(pd.DataFrame(columns))
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows sorted by placement, id and start, whatever order they were made in."""
+    """Return the rows sorted by placement, id, start and condition, whatever order they were made in."""
     return table.sort_values([*_KEY, "reason"], kind="stable", ignore_index=True)
 
 

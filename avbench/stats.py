@@ -68,7 +68,7 @@ def bootstrap(
     for name, metric in metrics.items():
         if isinstance(metric, Metric):
             value = metric.of_counts(counts[metric.counting].total())[0]
-            found[name] = _interval(value, drawn[name], *used[metric.counting], level)
+            found[name] = interval(value, drawn[name], *used[metric.counting], level)
         else:
             found[name] = _bootstrap_rows(table, name, metric, cluster, clusters, resamples, seed, level)
     return found
@@ -95,7 +95,7 @@ def compare(
     for name, metric in metrics.items():
         value = [metric.of_counts(count[metric.counting].total())[0] for count in counts]
         n, used = _used(counts[0][metric.counting], cluster)
-        found[name] = _interval(value[0] - value[1], drawn[0][name] - drawn[1][name], n, used, level)
+        found[name] = interval(value[0] - value[1], drawn[0][name] - drawn[1][name], n, used, level)
     return found
 
 
@@ -166,10 +166,11 @@ def _bootstrap_rows(
     except Exception:
         log.warning("metric %s failed and is left out", name, exc_info=True)
         value, values = np.nan, []
-    return _interval(value, np.array(values, np.float64), len(table), clusters, level)
+    return interval(value, np.array(values, np.float64), len(table), clusters, level)
 
 
-def _interval(value: float, drawn: Floats, n: int, clusters: int, level: float) -> Interval:
+def interval(value: float, drawn: Floats, n: int, clusters: int, level: float = 0.95) -> Interval:
+    """Return a value with the percentile interval of what was drawn of it."""
     defined = drawn[~np.isnan(drawn)]
     skipped = len(drawn) - len(defined)
     low = high = np.nan

@@ -137,12 +137,39 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
                 for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)
             ]
             client.log_table(run, pd.DataFrame(rows), f"confusion/{placement}_{level}.json")
+    if card.get("perturbations"):
+        _log_conditions(client, run, card)
     for name in ("card.json", "scores.parquet", "curves.csv"):
         if (folder / name).is_file():
             client.log_artifact(run, str(folder / name))
     if (folder / "figures").is_dir():
         client.log_artifacts(run, str(folder / "figures"), "figures")
     client.set_terminated(run)
+
+
+def _log_conditions(client: MlflowClient, run: str, card: dict[str, Any]) -> None:
+    """Log each type as a curve over levels, and each condition as a child of the run with its values and strength."""
+    from mlflow.entities import Param
+
+    found = card["perturbations"]
+    experiment = client.get_run(run).info.experiment_id
+    for name, one in found["types"].items():
+        for metric, entry in found["clean"].items():
+            _log_metrics(client, run, {f"perturbed.{metric}.{name}": entry["value"]}, 0)
+            _log_metrics(client, run, {f"mean.{metric}.{name}": one["mean"][metric]["value"]}, 0)
+        for level, condition in one["levels"].items():
+            measured: dict[str, float | None] = dict(condition["strength"])
+            for metric in found["clean"]:
+                low, high = condition[metric]["ci95"] or (None, None)
+                values = {metric: condition[metric]["value"], f"{metric}.low": low, f"{metric}.high": high}
+                measured |= {**values, f"drop.{metric}": condition["drop"][metric]["value"]}
+                _log_metrics(client, run, {f"perturbed.{metric}.{name}": condition[metric]["value"]}, int(level))
+            tags = {"mlflow.runName": f"{name} {level}", "mlflow.parentRunId": run, "avbench.run": card["id"]}
+            child = str(client.create_run(experiment, tags=tags).info.run_id)
+            about = {"perturbation": name, "level": level, "parameter": condition["parameter"], "unit": one["unit"]}
+            client.log_batch(child, params=[Param(key, str(value)) for key, value in about.items()])
+            _log_metrics(client, child, measured, 0)
+            client.set_terminated(child)
 
 
 def _log_metrics(client: MlflowClient, run: str, values: Mapping[str, float | None], step: int) -> None:

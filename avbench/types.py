@@ -6,7 +6,7 @@ L features, K classes. Score up = fake; 1 = fake. Nothing here imports torch, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ Setting = str | int | float | bool | None
 
 TASKS: tuple[Task, ...] = ("binary", "four_class")
 CLASSES: Mapping[Task, int] = {"binary": 2, "four_class": 4}
+LEVELS = (0, 1, 2, 3, 4, 5)  # of a perturbation: the video as it is, then ever stronger
 
 
 class Forgery(IntEnum):
@@ -163,6 +164,13 @@ class ClipBatch:
         """Return clips first..last-1, as a view."""
         cut = {f.name: getattr(self, f.name)[first:last] for f in fields(self)[:9]}
         return replace(self, **cut, targets={k: v[first:last] for k, v in self.targets.items()})
+
+    def take(self, rows: Sequence[int]) -> ClipBatch:
+        """Return the clips of these rows, in this order, as a copy."""
+        chosen = list(rows)
+        taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self)[:8]}
+        targets = {k: v[chosen] for k, v in self.targets.items()}
+        return replace(self, **taken, ids=tuple(self.ids[row] for row in chosen), targets=targets)
 
 
 @dataclass(slots=True)

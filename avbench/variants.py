@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Variant: TypeAlias = Clip | MediaError
 # Decoded videos beyond this many bytes are decoded again for each condition that needs all of their frames.
 HELD = 1 << 30
+LOUDNESS_ALONE = 200.0  # dB, where nothing but the loudness of a sound changed
 
 
 def read_variants(
@@ -230,7 +231,9 @@ def _snr(sound: Sound, changed: Sound) -> float:
     kept = x * (x @ y / (x @ x)) if x @ x else x
     rest = float(np.sum((y - kept) ** 2))
     own = float(np.sum(kept**2))
-    return 10 * log10(own / rest) if own and rest else -inf if rest else nan
+    if not rest:
+        return LOUDNESS_ALONE
+    return 10 * log10(own / rest) if own else -inf
 
 
 def _whole_sound(path: Path, zero: float) -> tuple[Sound, int]:

@@ -13,6 +13,7 @@ from avbench.errors import UserError
 
 COMMANDS = {
     "run": "train a detector and judge it under a protocol",
+    "perturb": "sweep perturbations of the test videos over levels 0 to 5",
     "ls": "list detectors, datasets, protocols, metrics and perturbations",
     "check": "check that a plugin keeps its contract",
     "report": "show finished runs again: terminal, Markdown, HTML, MLflow",
@@ -25,6 +26,7 @@ COMMANDS = {
 EXAMPLES = """examples:
   avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav
   avbench run --detector fauforensics --protocol within_fakeav --data /databases --seed 0 1 2
+  avbench perturb
   avbench ls detectors
   avbench new detector mine && avbench check --plugin mine.py mine
 """

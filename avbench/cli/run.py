@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbench.cli import selecting
@@ -39,28 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
     selecting.add_protocol(parser)
-    parser.add_argument("--preset", metavar="NAME", help="default: demo on demo data, official on real data")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a setting of the detector or its recipe; repeatable",
-    )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
-    parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
-    parser.add_argument(
-        "--max-errors",
-        type=float,
-        default=0.01,
-        metavar="SHARE",
-        help="share of files that may fail, never fewer than three files (default: 0.01)",
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier such command left")
-    parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+    selecting.add_computing(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -89,7 +67,6 @@ def execute(arguments: argparse.Namespace) -> int:
 def _cells(arguments: argparse.Namespace) -> list[Cell]:
     from avbench.cell import Cell
     from avbench.databases import read_roots
-    from avbench.evaluate import Loading
     from avbench.plugins import installed
     from avbench.prepare import fold_count
 
@@ -104,8 +81,6 @@ def _cells(arguments: argparse.Namespace) -> list[Cell]:
         raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
     roots = read_roots(arguments.data)
     folds = range(1, fold_count(protocol, plugins, roots) + 1) if arguments.fold == "all" else [protocol.fold]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
     tasks = list(dict.fromkeys(arguments.task or spec.tasks))
     cells = [
         Cell(
@@ -121,7 +96,7 @@ def _cells(arguments: argparse.Namespace) -> list[Cell]:
             arguments.out,
             arguments.fresh,
             arguments.checkpoint,
-            Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named)),
+            selecting.loading_of(arguments, plugins),
         )
         for task in tasks
         for fold in folds

@@ -1,14 +1,17 @@
-"""Arguments that several commands share: which protocol, in which variant, on which data."""
+"""Arguments that several commands share: which protocol, in which variant, on which data, and how it is computed."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.errors import UserError
 
 if TYPE_CHECKING:
+    from avbench.evaluate import Loading
     from avbench.plugins import Plugins
     from avbench.protocol import Protocol
 
@@ -42,6 +45,41 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="test: choose the checkpoint on the test set, to reproduce published numbers; marks the card",
     )
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that configure a detector and say how and where it is computed."""
+    parser.add_argument("--preset", metavar="NAME", help="default: demo on demo data, official on real data")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting of the detector or its recipe; repeatable",
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
+    parser.add_argument(
+        "--max-errors",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of files that may fail, never fewer than three files (default: 0.01)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+    parser.add_argument("--fresh", action="store_true", help="forget what an earlier such command left")
+    parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+
+
+def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
+    """Return how clips are loaded, by default with a process for each of at most eight cores."""
+    from avbench.evaluate import Loading
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
+    return Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named))
 
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:

@@ -44,26 +44,37 @@ def prepare(batch: ClipBatch, recipe: Recipe, *, training: bool) -> tuple[Tensor
 
     Source: the published code's data loader, in its order. Frames and sound that a short clip lacks are zero.
     """
+    if not training:
+        return prepare_video(batch, recipe), prepare_audio(batch, recipe)
     scale = batch.video.shape[-1] / CROP_REFERENCE
     crop = round(recipe.crop * scale)
-    mel = LOG_MELS[recipe.mel](batch.audio)
-    if training:
-        dice = augment.dice(batch.seed)
-        video = augment.crop_centre(batch.video, round(recipe.crop_from * scale))
-        video = augment.flip_randomly(augment.crop_randomly(video, crop, dice), dice)
-        video = augment.grayscale_randomly(augment.resize(video, recipe.input_size), dice, recipe.grayscale)
-        video = augment.normalise(video)
-        video = augment.erase_randomly(video, dice) if recipe.masking else video
-    else:
-        video = augment.normalise(augment.resize(augment.crop_centre(batch.video, crop), recipe.input_size))
+    dice = augment.dice(batch.seed)
+    video = augment.crop_centre(batch.video, round(recipe.crop_from * scale))
+    video = augment.flip_randomly(augment.crop_randomly(video, crop, dice), dice)
+    video = augment.grayscale_randomly(augment.resize(video, recipe.input_size), dice, recipe.grayscale)
+    video = augment.normalise(video)
+    video = augment.erase_randomly(video, dice) if recipe.masking else video
     video = augment.mask_spans(video, _padding(batch.frames, video.shape[1]), dim=1)
-    mel = augment.mask_spans(mel, _padding(batch.samples // HOP, mel.shape[2]), dim=2)
-    if training and recipe.masking:
+    mel = prepare_audio(batch, recipe)
+    if recipe.masking:
         bands = augment.draw_spans(dice, mel.shape[1], LONGEST_FREQUENCY_MASK)
         frames = augment.draw_spans(dice, video.shape[1], LONGEST_TIME_MASK)
         video = augment.mask_spans(video, frames, dim=1)
         mel = augment.mask_spans(augment.mask_spans(mel, bands, dim=1), MEL_PER_FRAME * frames, dim=2)
     return video.transpose(1, 2), mel
+
+
+def prepare_video(batch: ClipBatch, recipe: Recipe) -> Tensor:
+    """Return pixels (B,3,T,H,W) float32 for evaluation."""
+    crop = round(recipe.crop * batch.video.shape[-1] / CROP_REFERENCE)
+    video = augment.normalise(augment.resize(augment.crop_centre(batch.video, crop), recipe.input_size))
+    return augment.mask_spans(video, _padding(batch.frames, video.shape[1]), dim=1).transpose(1, 2)
+
+
+def prepare_audio(batch: ClipBatch, recipe: Recipe) -> Tensor:
+    """Return log-mel (B,80,4T) float32, without masks."""
+    mel = LOG_MELS[recipe.mel](batch.audio)
+    return augment.mask_spans(mel, _padding(batch.samples // HOP, mel.shape[2]), dim=2)
 
 
 def _padding(valid: Tensor, length: int) -> Tensor:

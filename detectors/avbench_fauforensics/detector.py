@@ -16,12 +16,12 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from avbench.config import Config
 from avbench.detector import Detector
 from avbench.errors import UserError, unknown
-from avbench.types import CLASSES, ClipBatch, Output, Stage
+from avbench.types import CLASSES, ClipBatch, Output, Stage, Stream
 from avbench_backbones import checkpoints
 from avbench_backbones.adamp import AdamP, poly_factor
 from avbench_backbones.mel import HOP, SAMPLE_RATE
 from avbench_backbones.whisper import WhisperSize
-from avbench_fauforensics.augment import LOG_MELS, MEL_PER_FRAME, Recipe, prepare
+from avbench_fauforensics.augment import LOG_MELS, MEL_PER_FRAME, Recipe, prepare, prepare_audio, prepare_video
 from avbench_fauforensics.model import Architecture, Network
 from avbench_fauforensics.start import EncoderHeads, sharpen
 
@@ -58,11 +58,25 @@ class FauForensics(Detector):
         """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
         pixels, mel = prepare(batch, self.recipe, training=self.training)
         z = self.network.encode(pixels, mel)
-        logits = self.network.judge(self.network.align(z))
+        output = self.judge(z)
+        if self.training and self.encoder_heads is not None:
+            output.aux |= {f"encoders_{name}": scores for name, scores in self.encoder_heads(z).items()}
+        return output
+
+    def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
+        """Return Z_v or Z_a (B,T,L), in evaluation; nothing where no encoder of that stream is switched on."""
+        a = self.network.architecture
+        if stream == "video" and (a.video or a.fau):
+            return {"video": self.network.encode_video(prepare_video(batch, self.recipe))}
+        if stream == "audio" and a.audio:
+            return {"audio": self.network.encode_audio(prepare_audio(batch, self.recipe))}
+        return {}
+
+    def judge(self, features: Mapping[str, Tensor]) -> Output:
+        """Return what `forward` returns, from Z_v and Z_a."""
+        logits = self.network.judge(self.network.align(dict(features)))
         branches = {name: scores for name, scores in logits.items() if name != "joint"}
         p_fake = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in branches.items()}
-        if self.training and self.encoder_heads is not None:
-            branches |= {f"encoders_{name}": scores for name, scores in self.encoder_heads(z).items()}
         return Output(logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches)
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:

@@ -1,0 +1,204 @@
+"""`avbench perturb`: how figures fall as test videos are perturbed; or the perturbed videos themselves."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avbench.cli import selecting
+from avbench.cli.terminal import bar, say
+from avbench.errors import UserError
+from avbench.places import results_folder
+from avbench.types import LEVELS
+
+if TYPE_CHECKING:
+    from avbench.cell import Cell
+    from avbench.plugins import Plugins
+    from avbench.protocol import Protocol
+
+EXAMPLES = """examples:
+  avbench perturb
+  avbench perturb --run fauforensics-within_fakeav-binary-s0-1a2b3c4d --types paper sound
+  avbench perturb --detector fauforensics mine --plugin mine.py --protocol within_fakeav --data /databases
+  avbench perturb --types gaussian_noise jpeg --levels 1 3 5 --limit 50
+  avbench perturb --export video.mp4 --types paper --levels 1 3 5 --out perturbed/
+
+Without --run and --detector, the newest run of FauForensics is swept, or the demo trained first. Types: see avbench ls
+perturbations; sets of them: paper (the six of Figure 6), pictures, sound, all. Repeating a command continues it.
+"""
+DETECTOR, DATABASE = "fauforensics", "fakeav"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--types", nargs="+", default=["paper"], metavar="TYPE|SET", help="default: paper")
+    parser.add_argument("--levels", nargs="+", type=int, default=list(LEVELS), metavar="K", help="default: 0 to 5")
+    parser.add_argument("--run", metavar="RUN", help="sweep a finished run: its id, the beginning of it, or its folder")
+    parser.add_argument("--detector", nargs="+", metavar="NAME", help="train and sweep these instead")
+    parser.add_argument("--protocol", metavar="NAME", help=f"with --detector (default: perturb_{DATABASE})")
+    parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: binary")
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
+    selecting.add_protocol(parser)
+    selecting.add_computing(parser)
+    parser.add_argument("--export", type=Path, metavar="VIDEO", help="write this video perturbed, and a contact sheet")
+    parser.add_argument(
+        "--voices", type=Path, nargs="+", default=[], metavar="FILE", help="with --export: whose speech babble mixes in"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Sweep each cell, print its tables, and draw all of them into one figure."""
+    if arguments.no_mlflow:
+        os.environ["AVBENCH_MLFLOW"] = "off"
+    from avbench.perturb import choose
+    from avbench.plugins import installed
+
+    plugins = installed()
+    conditions = choose(arguments.types, arguments.levels, plugins.perturbations())
+    if arguments.export:
+        return _export(arguments, conditions)
+    if not any(conditions):
+        raise UserError("--levels 0 alone perturbs nothing; name at least one level from 1 to 5")
+    from avbench import report
+    from avbench.run import run_cell
+
+    finished: list[dict[str, Any]] = []
+    cells = _cells(arguments, plugins)
+    for number, cell in enumerate(cells, 1):
+        if len(cells) > 1:
+            say(f"--- {number} of {len(cells)}: {cell.detector}, {cell.task}, seed {cell.seed}")
+        card, folder = run_cell(cell, plugins, progress=bar, say=say)
+        finished.append(card)
+        say("\n" + report.terminal(card))
+        say(f"figure: {folder / 'figures' / 'robustness.png'}\neverything of this run: {folder}\n")
+    if len(finished) > 1:
+        from avbench.robustness_figure import draw_robustness
+        from avbench.robustness_tables import compared
+
+        say(report.text(compared(finished)))
+        say(f"figure of all: {draw_robustness(finished, cells[0].results_folder / 'figures' / cells[0].group)[0]}")
+    return 0
+
+
+def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
+    if arguments.detector:
+        return _of_detectors(arguments, plugins)
+    if arguments.protocol:
+        raise UserError(f"--protocol {arguments.protocol}: with which --detector? or name a finished run with --run")
+    runs = (arguments.out or results_folder()) / "runs"
+    card = _named(arguments.run, runs) if arguments.run else _newest(runs)
+    if card is None:
+        say(f"no finished run of {DETECTOR} in {runs}: the demo is trained first")
+        arguments.detector = [DETECTOR]
+        return _of_detectors(arguments, plugins)
+    say(f"sweeping {card['id']}")
+    return [_of_run(card, arguments, plugins)]
+
+
+def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
+    """Return a cell for each detector, task and seed asked for."""
+    from avbench.cell import Cell
+    from avbench.databases import read_roots
+
+    found = selecting.find_protocol(arguments.protocol or f"perturb_{DATABASE}", plugins)
+    if arguments.fold == "all":
+        raise UserError("--fold all: sweep one fold at a time, or use avbench run --protocol perturb_... --fold all")
+    protocol = _perturbed(selecting.vary(found, arguments), arguments)
+    cells = [
+        Cell(
+            name,
+            protocol,
+            task,
+            seed,
+            read_roots(arguments.data),
+            arguments.preset,
+            tuple(arguments.overrides),
+            arguments.limit,
+            arguments.device,
+            arguments.out,
+            arguments.fresh,
+            arguments.checkpoint,
+            selecting.loading_of(arguments, plugins),
+        )
+        for name in dict.fromkeys(arguments.detector)
+        for task in dict.fromkeys(arguments.task or plugins.detector(name).tasks[:1])
+        for seed in dict.fromkeys(arguments.seed)
+    ]
+    group = f"{'-'.join(dict.fromkeys(c.detector for c in cells))}-{protocol.name}" if len(cells) > 1 else ""
+    return [replace(cell, group=group) for cell in cells]
+
+
+def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugins) -> Cell:
+    """Return the cell of a finished run with its test videos perturbed; its training is used again."""
+    from avbench.cell import Cell
+    from avbench.databases import read_roots
+    from avbench.protocol import Protocol
+
+    asked = card.get("asked")
+    if asked is None:
+        raise UserError(f"{card['id']} does not say how it was made; run it again, or use --detector and --protocol")
+    known = {f.name for f in fields(Protocol)}
+    values = {name: value for name, value in card["protocol"].items() if name in known}
+    for name in ("placements", "perturbations", "levels"):
+        values[name] = tuple(values.get(name, ()))
+    roots = {name: Path(root) for name, root in asked["data"].items()} | read_roots(arguments.data)
+    return Cell(
+        card["detector"]["name"],
+        _perturbed(Protocol(**values), arguments),
+        card["task"],
+        card["seed"],
+        roots,
+        asked["preset"],
+        tuple(asked["overrides"]),
+        asked["limit"],
+        arguments.device,
+        arguments.out,
+        arguments.fresh,
+        Path(asked["checkpoint"]) if asked["checkpoint"] else None,
+        selecting.loading_of(arguments, plugins),
+        limit_test=arguments.limit,  # the training stays as it was
+    )
+
+
+def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
+    from avbench.protocol import perturbed
+
+    if arguments.placement:
+        protocol = replace(protocol, placements=tuple(arguments.placement))
+    return perturbed(protocol, arguments.types, arguments.levels)
+
+
+def _named(name: str, runs: Path) -> dict[str, Any]:
+    """Return the card of a run that is named; UserError where there is none, several, or an unfinished one."""
+    from avbench import card as cards
+
+    folder = Path(name)
+    matching = [folder] if (folder / "card.json").is_file() else sorted(runs.glob(f"{name}*"))
+    if len(matching) != 1:
+        found = ", ".join(path.name for path in matching) or "none"
+        raise UserError(f"--run {name}: one run in {runs} must begin like that, found: {found}; see avbench report")
+    card = cards.read(matching[0])
+    if card["status"] != "finished":
+        raise UserError(f"--run {name}: this run is {card['status']}; repeat its command to finish it first")
+    return card
+
+
+def _newest(runs: Path) -> dict[str, Any] | None:
+    """Return the card of the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
+    from avbench import card as cards
+
+    paths = sorted(runs.glob(f"{DETECTOR}-*/card.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = [card for card in map(cards.read, paths) if card["status"] == "finished" and card.get("asked")]
+    return next((card for card in found if card["task"] == "binary"), found[0] if found else None)
+
+
+def _export(arguments: argparse.Namespace, conditions: Any) -> int:
+    from avbench.export import export
+
+    folder = arguments.out or Path("perturbed")
+    for path in export(arguments.export, conditions, folder, voices=tuple(arguments.voices), progress=bar):
+        say(str(path))
+    return 0
