@@ -30,7 +30,7 @@ def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, floa
     """Log the values of an epoch."""
     if card["id"] in _running:
         client, run = _running[card["id"]]
-        _log_metrics(client, run, values, epoch)
+        _log_curves(client, run, values, epoch)
 
 
 @hookimpl
@@ -121,14 +121,15 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
 
     if curves and (folder / "curves.csv").is_file():
         for row in pd.read_csv(folder / "curves.csv").to_dict("records"):
-            _log_metrics(client, run, {str(k): v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
+            _log_curves(client, run, {str(k): v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
     measured: dict[str, float | None] = {}
     for placement, levels in card["metrics"].items():
         for level, metrics in levels.items():
             for name, entry in metrics.items():
                 low, high = entry.get("ci95") or (None, None)
-                key = f"{placement}.{level}.{name}"
-                measured |= {key: entry["value"], f"{key}.low": low, f"{key}.high": high}
+                section, bounds = f"{placement}/{level}", f"{placement}/{level}_interval"
+                measured |= {f"{section}/{name}": entry["value"]}
+                measured |= {f"{bounds}/{name}.low": low, f"{bounds}/{name}.high": high}
     _log_metrics(client, run, measured, 0)
     for placement, levels in card["confusion"].items():
         for level, confusion in levels.items():
@@ -155,15 +156,15 @@ def _log_conditions(client: MlflowClient, run: str, card: dict[str, Any]) -> Non
     experiment = client.get_run(run).info.experiment_id
     for name, one in found["types"].items():
         for metric, entry in found["clean"].items():
-            _log_metrics(client, run, {f"perturbed.{metric}.{name}": entry["value"]}, 0)
-            _log_metrics(client, run, {f"mean.{metric}.{name}": one["mean"][metric]["value"]}, 0)
+            _log_metrics(client, run, {f"perturbed/{metric}/{name}": entry["value"]}, 0)
+            _log_metrics(client, run, {f"perturbed_mean/{metric}/{name}": one["mean"][metric]["value"]}, 0)
         for level, condition in one["levels"].items():
             measured: dict[str, float | None] = dict(condition["strength"])
             for metric in found["clean"]:
                 low, high = condition[metric]["ci95"] or (None, None)
                 values = {metric: condition[metric]["value"], f"{metric}.low": low, f"{metric}.high": high}
                 measured |= {**values, f"drop.{metric}": condition["drop"][metric]["value"]}
-                _log_metrics(client, run, {f"perturbed.{metric}.{name}": condition[metric]["value"]}, int(level))
+                _log_metrics(client, run, {f"perturbed/{metric}/{name}": condition[metric]["value"]}, int(level))
             tags = {"mlflow.runName": f"{name} {level}", "mlflow.parentRunId": run, "avbench.run": card["id"]}
             child = str(client.create_run(experiment, tags=tags).info.run_id)
             about = {"perturbation": name, "level": level, "parameter": condition["parameter"], "unit": one["unit"]}
@@ -172,8 +173,12 @@ def _log_conditions(client: MlflowClient, run: str, card: dict[str, Any]) -> Non
             client.set_terminated(child)
 
 
+def _log_curves(client: MlflowClient, run: str, values: Mapping[str, float | None], epoch: int) -> None:
+    _log_metrics(client, run, {f"curves/{name}": value for name, value in values.items()}, epoch)
+
+
 def _log_metrics(client: MlflowClient, run: str, values: Mapping[str, float | None], step: int) -> None:
-    """Log the values that there are in one write."""
+    """Log the values that there are in one write; up to its last slash a name is a section of MLflow's page."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
