@@ -28,22 +28,24 @@ _STYLE = """
 :root { --ink: #22303c; --soft: #5f6d79; --line: #e1e7ec; --back: #f5f8fa; --accent: #2c7a9c; --warn: #c8405a; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 64px; }
+main { max-width: 1240px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 26px; margin: 0 0 20px; } h2 { font-size: 19px; margin: 0 0 4px; }
-h3 { font-size: 15px; margin: 24px 0 6px; }
+h3 { font-size: 15px; margin: 24px 0 6px; } section > :first-child h3, .tables h3 { margin-top: 0; }
 section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 22px 24px;
   margin-bottom: 24px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { padding: 6px 14px 6px 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
-td:not(:first-child), th:not(:first-child) { text-align: right; padding-left: 14px; }
+th, td { padding: 6px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { padding-left: 0; } .number { text-align: right; }
+th, td:not(:last-child), .number { white-space: nowrap; } td:last-child { min-width: 110px; }
 th { color: var(--soft); font-weight: 600; cursor: pointer; } th:hover { color: var(--accent); }
 th[data-order="1"]::after { content: " \\25B2"; } th[data-order="-1"]::after { content: " \\25BC"; }
 .mark { display: inline-block; border: 1px solid var(--warn); color: var(--warn); border-radius: 99px; padding: 0 10px;
   font-size: 12.5px; margin: 4px 6px 4px 0; }
 .soft { color: var(--soft); font-size: 13.5px; margin: 6px 0; }
-.figures { display: flex; flex-wrap: wrap; gap: 20px; margin-top: 20px; }
-.figures img { max-width: 100%; height: auto; }
+.tables, .figures { display: flex; flex-wrap: wrap; gap: 20px 56px; margin-top: 20px; }
+.tables > div { max-width: 100%; }
+.figures img { max-width: 100%; height: auto; align-self: flex-start; }
 nav a { color: var(--accent); text-decoration: none; display: block; padding: 2px 0; }
 """
 _SCRIPT = """
@@ -84,21 +86,31 @@ def html(cards: Sequence[Card], folder: Path) -> Path:
 
 def _run(card: Card, figures: Sequence[Path]) -> str:
     marks = "".join(f'<span class="mark">{escape(mark)}</span>' for mark in card.get("marks", []))
-    lines = "<br>".join(escape(line) for line in [*count_lines(card), *origin_lines(card)])
+    said = [line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("marks: ")]
+    lines = "<br>".join(escape(line) for line in said)
     further = [*confusion_tables(card), *perturbation_tables(card)]
     tables = _table(metric_table(card), heading=False) + "".join(_table(table) for table in further)
     drawn = "".join(f'<img alt="{escape(path.stem)}" src="{_inline(path)}">' for path in figures)
     head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
-    return f'{head}<p class="soft">{lines}</p>{tables}<div class="figures">{drawn}</div></section>'
+    shown = f'<div class="tables">{tables}</div><div class="figures">{drawn}</div>'
+    return f'{head}<p class="soft">{lines}</p>{shown}</section>'
 
 
 def _table(table: Table, *, heading: bool = True) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
+    kinds = [' class="number"' if all(map(_is_number, column)) else "" for column in zip(*table.rows, strict=True)]
+    head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
     shown = [[escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in shown)
+    cells = ["".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in shown]
+    rows = "".join(f"<tr>{row}</tr>" for row in cells)
     notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     name = f"<h3>{escape(table.title)}</h3>" if heading else ""
-    return f'{name}<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{notes}'
+    drawn = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f"<div>{name}{drawn}{notes}</div>"
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell shows a measurement, a count or that there is none; such columns are set flush right."""
+    return cell == "" or cell[0] in "0123456789-−+–"
 
 
 def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
