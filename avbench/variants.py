@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -218,9 +219,13 @@ def _with_sound(clip: Clip, sound: Sound, context: perturb.Context) -> Clip:
 
 
 def _psnr(pictures: Sequence[Picture], changed: Sequence[Picture]) -> float:
-    errors = [np.mean(np.square(a.astype(np.int32) - b)) for a, b in zip(pictures, changed, strict=True)]
-    error = float(np.mean(errors))
+    error = float(np.mean([_squared_error(*pair) for pair in zip(pictures, changed, strict=True)]))
     return 10 * log10(255**2 / error) if error else inf
+
+
+def _squared_error(picture: Picture, changed: Picture) -> float:
+    left, right = np.ascontiguousarray(picture), np.ascontiguousarray(changed)
+    return float(cv2.norm(left, right, cv2.NORM_L2SQR)) / picture.size
 
 
 def _snr(sound: Sound, changed: Sound) -> float:

@@ -56,6 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.perturb import choose
     from avbench.plugins import installed
 
+    selecting.check_computing(arguments)
     plugins = installed()
     conditions = choose(arguments.types, arguments.levels, plugins.perturbations())
     if arguments.export:

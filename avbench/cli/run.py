@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
-from avbench.errors import UserError
 
 if TYPE_CHECKING:
     from avbench.cell import Cell
@@ -73,12 +72,7 @@ def _cells(arguments: argparse.Namespace) -> list[Cell]:
     plugins = installed()
     spec = plugins.detector(arguments.detector)
     protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
-    if arguments.checkpoint is not None and not arguments.checkpoint.is_file():
-        raise UserError(f"--checkpoint {arguments.checkpoint}: no such file; trainings leave weights.safetensors")
-    if min(arguments.seed) < 0:
-        raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
-    if arguments.workers is not None and arguments.workers < 0:
-        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
+    selecting.check_computing(arguments)
     roots = read_roots(arguments.data)
     folds = range(1, fold_count(protocol, plugins, roots) + 1) if arguments.fold == "all" else [protocol.fold]
     tasks = list(dict.fromkeys(arguments.task or spec.tasks))

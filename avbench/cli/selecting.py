@@ -73,6 +73,16 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
 
 
+def check_computing(arguments: argparse.Namespace) -> None:
+    """Raise UserError for values that nothing can be computed with."""
+    if arguments.checkpoint is not None and not arguments.checkpoint.is_file():
+        raise UserError(f"--checkpoint {arguments.checkpoint}: no such file; trainings leave weights.safetensors")
+    if min(arguments.seed) < 0:
+        raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
+
+
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
     """Return how clips are loaded, by default with a process for each of at most eight cores."""
     from avbench.evaluate import Loading

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 import av
 from av.video.frame import PictureType
@@ -21,35 +20,45 @@ def h264(frames: Iterator[av.VideoFrame], crf: float, context: Context) -> Itera
     """Encode by libx264 at a constant rate factor, preset medium, and decode; times and count are kept.
 
     Source: DeeperForensics-1.0 runs ffmpeg with its default settings. One thread and no choice of code by processor,
-    so that the result is the same on every machine. Notes `kbps`, the bitrate of the pictures so far.
+    so that the result is the same on every machine. Notes `kbps`, the bitrate of what was sent so far.
     """
-    encoder, decoder = None, _decoder()
-    size = shown = 0
+    coder: _Coder | None = None
     for frame in frames:
-        if encoder is None:
-            encoder, first, time_base = _encoder(frame, crf), frame.time, frame.time_base
-        shown += 1
-        for packet in encoder.encode(_plain(frame, encoder.pix_fmt)):
-            size += packet.size
-            yield from _decoded(decoder, packet, time_base)
-        if shown > 1:  # so many frames last as long as so many steps between them
-            context.note("kbps", size * 8e-3 / ((frame.time - first) * shown / (shown - 1)))
-    if encoder is None:
-        return
-    for packet in encoder.encode(None):
-        size += packet.size
-        yield from _decoded(decoder, packet, time_base)
-    if shown > 1:
-        context.note("kbps", size * 8e-3 / ((frame.time - first) * shown / (shown - 1)))
-    yield from _decoded(decoder, None, time_base)
+        coder = coder or _Coder(frame, crf, context)
+        yield from coder.shown(frame)
+    if coder is not None:
+        yield from coder.shown(None)
 
 
-def _decoded(
-    decoder: av.VideoCodecContext, packet: av.Packet | None, time_base: Fraction | None
-) -> Iterator[av.VideoFrame]:
-    for frame in decoder.decode(packet):
-        frame.time_base = time_base
-        yield frame
+class _Coder:
+    """An encoder and a decoder, one behind the other."""
+
+    def __init__(self, first: av.VideoFrame, crf: float, context: Context) -> None:
+        self._encoder, self._decoder, self._context = _encoder(first, crf), _decoder(), context
+        self._time_base = first.time_base
+        self._start = self._last = first.time
+        self._frames = self._packets = self._bytes = 0
+
+    def shown(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        """Yield the frames that come out as this one goes in; None ends the stream."""
+        if frame is not None:
+            self._frames, self._last = self._frames + 1, frame.time
+        for packet in self._encoder.encode(frame and _plain(frame, self._encoder.pix_fmt)):
+            self._note(packet)
+            yield from self._decoded(packet)
+        if frame is None:
+            yield from self._decoded(None)
+
+    def _note(self, packet: av.Packet) -> None:
+        self._packets, self._bytes = self._packets + 1, self._bytes + packet.size
+        if self._frames > 1:
+            seconds = self._packets * (self._last - self._start) / (self._frames - 1)
+            self._context.note("kbps", self._bytes * 8e-3 / seconds)
+
+    def _decoded(self, packet: av.Packet | None) -> Iterator[av.VideoFrame]:
+        for frame in self._decoder.decode(packet):
+            frame.time_base = self._time_base
+            yield frame
 
 
 def _encoder(frame: av.VideoFrame, crf: float) -> av.VideoCodecContext:
