@@ -17,6 +17,8 @@ from avbench.places import written_whole
 
 if TYPE_CHECKING:
     from avbench.cell import Cell, Resolved
+    from avbench.prepare import Lists
+    from avbench.protocol import Protocol
 
 FORMAT = 1
 _PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "mlflow")
@@ -25,16 +27,10 @@ _PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scik
 def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str, Any]:
     """Return the card of a run that starts: all that is known before anything is measured."""
     spec, settings, protocol = resolved.spec, resolved.config, cell.protocol
-    marks = {
-        "demo data": resolved.lists.demo,
-        "selected on test": protocol.select_on == "test",
-        "every sample of the test database": protocol.test_on == "all",
-        "balanced test list": protocol.test_distribution == "balanced",
-        f"limited to {cell.limit}": cell.limit is not None,
-        f"test list limited to {cell.limit_test}": cell.limit_test is not None,
-        "published bugs reproduced": bool(settings.settings.get("reproduce_bugs")),
-    }
-    comparable = not resolved.lists.demo and cell.limit is None  # published values stand beside whole databases only
+    marks = marks_of(protocol, resolved.lists, cell.limit, cell.limit_test)
+    marks += ["published bugs reproduced"] * bool(settings.settings.get("reproduce_bugs"))
+    # Published values stand beside whole databases only.
+    comparable = not resolved.lists.demo and cell.limit is None and cell.limit_test is None
     reported = protocol.reported.get(spec.name, {}).get(cell.task, {}) if comparable else {}
     return {
         "format": FORMAT,
@@ -67,11 +63,24 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
             "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
         },
         "reported": dict(reported),
-        "marks": [mark for mark, holds in marks.items() if holds],
+        "marks": marks,
         "seconds": {},
         "device": device,
         "environment": environment(),
     }
+
+
+def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: int | None = None) -> list[str]:
+    """Return what sets a number apart from one on whole, real databases under the plain protocol."""
+    marks = {
+        "demo data": lists.demo,
+        "selected on test": protocol.select_on == "test",
+        "every sample of the test database": protocol.test_on == "all",
+        "balanced test list": protocol.test_distribution == "balanced",
+        f"limited to {limit}": limit is not None,
+        f"test list limited to {limit_test}": limit_test is not None,
+    }
+    return [mark for mark, holds in marks.items() if holds]
 
 
 def environment() -> dict[str, Any]:

@@ -63,7 +63,7 @@ def judge(
         "data": lists.describe(),
         "training": {"trained_on": "unknown"},
         "reported": {},
-        "marks": ["external", *(["demo data"] if lists.demo else [])],
+        "marks": ["external", *cards.marks_of(protocol, lists, limit)],
         "seconds": {},
         "device": "",
         "environment": cards.environment(),

@@ -79,6 +79,8 @@ class Plugins:
         try:
             self.manager.register(plugin, name=key)
             self.manager.check_pending()
+            if not self.manager.get_hookcallers(plugin):
+                raise ValueError("it implements no hook; mark its functions with @hookimpl")
         except Exception:
             if self.manager.has_plugin(key):
                 self.manager.unregister(name=key)

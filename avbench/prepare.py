@@ -10,6 +10,7 @@ from typing import Any
 
 from avbench import databases, splits
 from avbench.databases import Database
+from avbench.errors import UserError
 from avbench.plugins import Plugins, load_object
 from avbench.protocol import Protocol
 from avbench.types import Forgery, Sample
@@ -79,6 +80,8 @@ def prepare(
         split = judged
     else:
         split = splits.cross(learnt, judged, test_on=protocol.test_on, strict_identity=protocol.strict_identity)
+    if protocol.fold != 1 and split.fold is None:
+        raise UserError(f"fold {protocol.fold}: {judged_base.title} has its own split and no folds; leave --fold out")
     if train:
         split.check_trainable()
     if protocol.test_distribution == "balanced":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -81,6 +82,28 @@ def test_new_detector_keeps_the_contract_and_the_docs_show_it(
     shown = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "add-a-detector.md").read_text("utf-8"), re.S)
     assert shown and shown[1].strip() == written.split('"""', 2)[2].strip()
     assert main(["new", "detector", "mine"]) == 2
+
+
+def installed(folder: Path, name: str, version: str, module: str) -> None:
+    """Leave what pip leaves of a distribution that gives one plugin."""
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+    (about / "entry_points.txt").write_text(f"[avbench]\n{name} = {module}\n", "utf-8")
+
+
+def test_an_installed_detector_works_and_a_broken_one_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    assert main(["new", "detector", "mine", "--out", str(tmp_path / "mine.py")]) == 0
+    installed(tmp_path, "mine", "1.5", "mine")
+    installed(tmp_path, "sorry", "2.0", "no_such_module_of_sorry")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for words, shown in ((["ls", "detectors"], "mine 1.5"), (["check", "mine"], "all promises kept")):
+        done = subprocess.run(
+            [sys.executable, "-m", "avbench", *words], capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+        assert done.returncode == 0 and shown in done.stdout
+        (warning,) = done.stderr.strip().splitlines()
+        assert "sorry 2.0" in warning and "no_such_module_of_sorry" in warning
 
 
 def test_check_finds_a_broken_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,7 @@ def test_named_file_is_registered_and_its_class_can_be_loaded(tmp_path: Path) ->
             "nonsense",
         ),
         ("def broken(:", "SyntaxError"),
+        ("def avbench_detectors():\n    yield 1\n", "mark its functions with @hookimpl"),
     ],
 )
 def test_broken_named_plugin_is_an_error_and_leaves_nothing_behind(tmp_path: Path, text: str, message: str) -> None:

@@ -158,7 +158,8 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     judge += ["--name", "mine", "--out", str(tmp_path)]
     assert main(judge) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
-    assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and "external" in card["marks"]
+    assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and card["marks"] == ["external", "few clusters"]
+    assert main([*judge, "--limit", "4"]) == 2 and "not in the test list" in capsys.readouterr().err
     assert main([*judge, "--name", "my/net"]) == 2 and "cannot name a folder" in capsys.readouterr().err
     assert main([*judge, "--fold", "all"]) == 2 and "of one fold" in capsys.readouterr().err
     rows[["id", "score"]].iloc[1:].to_csv(tmp_path / "scores.csv", index=False)
