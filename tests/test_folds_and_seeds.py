@@ -54,3 +54,10 @@ def test_all_folds_and_two_seeds_are_runs_of_their_own_with_mean_and_spread(
         shown = f"{mean(values):.1f} ± {stdev(values):.1f} ({min(values):.1f} to {max(values):.1f})"
         assert shown in summary, summary
     assert re.search(r"within_folder v1 +binary +labelled +8 ", summary)
+
+
+def test_a_fold_of_a_database_with_its_own_split_is_refused(
+    small_command: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(small_command(tmp_path, "--fold", "2")) == 2
+    assert "has its own split and no folds" in capsys.readouterr().err

@@ -239,6 +239,7 @@ def test_a_cross_test_uses_the_test_split_of_within() -> None:
     everything = cross(learnt, judged, test_on="all")
     assert {s.id for s in everything.test} == {s.id for s in other}
     assert (everything.train, everything.fold) == (learnt.train, judged.fold)
+    assert cross(learnt, replace(judged, fold=None)).fold == learnt.fold, "the fold that was learnt, where one was"
 
 
 def test_a_cross_test_on_what_was_learnt_is_refused() -> None:
