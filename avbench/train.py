@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,18 @@ import torch
 from lightning_fabric import Fabric
 
 from avbench import checkpoint
-from avbench.config import Config, learned_label
+from avbench.config import Config
 from avbench.data import ClipRequest
 from avbench.detector import Detector
 from avbench.errors import UserError
-from avbench.evaluate import Faults, Loading, batches_of, load, score
+from avbench.evaluate import Faults, Loading, batches_of, load
 from avbench.placement import labelled
 from avbench.places import written_whole
 from avbench.plugins import load_object
 from avbench.progress import Progress, silent
-from avbench.selection import Quality, quality
+from avbench.selection import Quality
 from avbench.types import DetectorSpec, Sample, Stage
+from avbench.validation import validate
 
 SAVE_SECONDS = 180.0
 WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
@@ -216,7 +217,9 @@ class _Training:
         values["lr"] = float(optimizer.param_groups[0]["lr"])
         last_stage = number == len(self.plan.config.stages) - 1
         if last_stage and self.plan.validation:
-            measured, threshold = self._validate()
+            measured, threshold = validate(
+                self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.faults
+            )
             values |= {"val_auc": measured.auc, "val_nll": measured.nll}
             if not self.best or measured.better_than(Quality(self.best["auc"], self.best["nll"])):
                 self.best = {"epoch": count, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
@@ -229,32 +232,6 @@ class _Training:
             with written_whole(self.plan.folder / CURVES) as temporary:
                 pd.DataFrame(self.curves).to_csv(temporary, index=False)
             self.on_epoch(count, values)
-
-    def _validate(self) -> tuple[Quality, float]:
-        """Score the validation clips, the same ones in every epoch, shared among the ranks."""
-        self._share_buffers()
-        requests = labelled(self.plan.validation, self.plan.config.clip, self.plan.seed, 0)
-        keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
-        mine = batches_of(keyed, self.plan.config.eval_batch)[self.fabric.global_rank :: self.fabric.world_size]
-        place = {r.sample.id: i for i, r in enumerate(requests)}
-        table_RP = torch.zeros(len(requests), 6, dtype=torch.float64, device=self.fabric.device)
-        for loaded in load(self.detector, mine, self.loading):
-            self.faults.note(loaded)
-            for row in score(self.detector, loaded, self.fabric.device):
-                if row["score"] is not None:
-                    classes = [row[p] or 0.0 for p in ("p_rarv", "p_rafv", "p_farv", "p_fafv")]
-                    table_RP[place[row["id"]]] = torch.tensor([1.0, row["score"], *classes], dtype=torch.float64)
-        table_RP = self.fabric.all_reduce(table_RP, reduce_op="sum") if self.fabric.world_size > 1 else table_RP
-        table = table_RP.cpu().numpy()
-        scored = table[:, 0] > 0
-        truth = np.array([int(learned_label(self.plan.config, np.int64(r.forgery))) for r in requests])
-        return quality(truth[scored], table[scored, 1], table[scored, 2:], self.plan.config.task)
-
-    def _share_buffers(self) -> None:
-        """Give every rank the first one's running statistics, which are those that are saved."""
-        if self.fabric.world_size > 1:
-            for buffer in self.detector.buffers():
-                torch.distributed.broadcast(buffer, src=0)
 
     def _save_weights(self) -> None:
         if self.fabric.global_rank == 0:
