@@ -73,6 +73,7 @@ def _open(card: dict[str, Any], folder: Path) -> tuple[MlflowClient, str]:
     results = folder.parents[1]
     client = _client(results)
     experiment = _experiment(client, results)
+    _close_interrupted(client, experiment, card["id"])
     tags = {"mlflow.runName": card["id"], "avbench.run": card["id"], "avbench.marks": ", ".join(card["marks"])}
     if card.get("group"):
         tags["mlflow.parentRunId"] = _parent(client, experiment, card["group"])
@@ -81,6 +82,12 @@ def _open(card: dict[str, Any], folder: Path) -> tuple[MlflowClient, str]:
 
     client.log_batch(run, params=[Param(name, str(value)[:500]) for name, value in _parameters(card).items()])
     return client, run
+
+
+def _close_interrupted(client: MlflowClient, experiment: str, name: str) -> None:
+    """Close the runs that an earlier, killed process left open; this one goes on in a run of its own."""
+    for run in client.search_runs([experiment], f"tags.`avbench.run` = '{name}' and attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _parent(client: MlflowClient, experiment: str, group: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avbench import card as cards
+from avbench import tracking
 from avbench.cli import main
 
 Command = Callable[..., list[str]]
@@ -42,6 +44,32 @@ def test_runs_are_logged_live_and_afterwards(
     before = len(client.search_runs([experiment.experiment_id]))
     assert main(["report", next(iter(runs)), "--out", str(out), "--to-mlflow"]) == 0
     assert len(client.search_runs([experiment.experiment_id])) == before + 1
+
+
+def test_what_a_killed_process_left_open_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    protocol = {"name": "within_folder", "version": 1}
+    card: dict[str, Any] = {
+        "id": "small-1",
+        "marks": [],
+        "protocol": protocol,
+        "task": "binary",
+        "seed": 0,
+        "device": "",
+    }
+    card |= {"detector": {"name": "small", "version": "1", "preset": "default"}, "training": {}}
+    card |= {"data": {"fold": None, "test": {"title": "Own files", "n": 4, "digest": "0"}}}
+    folder = tmp_path / "runs" / "small-1"
+    folder.mkdir(parents=True)
+    for _ in range(2):
+        tracking.avbench_run_started(card, folder)  # as after a kill: nobody told that the first run was over
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("avbench")
+    states = [run.info.status for run in client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])]
+    assert states == ["KILLED", "RUNNING"]
 
 
 def test_mlflow_being_down_costs_nothing(
