@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ _running: dict[str, tuple[MlflowClient, str]] = {}
 def avbench_run_started(card: dict[str, Any], folder: Path) -> None:
     """Open an MLflow run and log the parameters."""
     if os.environ.get("AVBENCH_MLFLOW", "on") != "off":
-        _running[card["id"]] = _open(card, folder)
+        with _given_up_at_once(card):
+            _running[card["id"]] = _open(card, folder)
 
 
 @hookimpl
@@ -30,15 +32,29 @@ def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, floa
     """Log the values of an epoch."""
     if card["id"] in _running:
         client, run = _running[card["id"]]
-        _log_curves(client, run, values, epoch)
+        with _given_up_at_once(card):
+            _log_curves(client, run, values, epoch)
 
 
 @hookimpl
 def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
     """Log metrics, tables, figures and files, and close the run."""
     if card["id"] in _running:
-        client, run = _running.pop(card["id"])
-        _complete(client, run, card, folder, curves=bool(card["training"].get("reused")))
+        client, run = _running[card["id"]]
+        with _given_up_at_once(card):
+            _complete(client, run, card, folder, curves=bool(card["training"].get("reused")))
+        del _running[card["id"]]
+
+
+@contextmanager
+def _given_up_at_once(card: dict[str, Any]) -> Iterator[None]:
+    """Try a server that is gone once, not in every epoch; say how to log the run later."""
+    try:
+        yield
+    except Exception as error:
+        _running.pop(card["id"], None)
+        later = f"avbench report {card['id']} --to-mlflow"
+        raise RuntimeError(f"this run is not logged, {later} does it later ({str(error).splitlines()[0]})") from error
 
 
 def log_run(card: dict[str, Any], folder: Path) -> str:
@@ -52,10 +68,13 @@ def _client(results: Path) -> MlflowClient:
     """Return a client of MLFLOW_TRACKING_URI, else of a sqlite store in the results folder."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own 7 are four minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
 
     for chatty in ("mlflow", "alembic"):  # they would tell of every table they make
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # and this one of every attempt
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results.resolve() / 'mlflow.db'}"
     return MlflowClient(tracking_uri=uri)
 

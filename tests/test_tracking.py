@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,30 +47,46 @@ def test_runs_are_logged_live_and_afterwards(
     assert len(client.search_runs([experiment.experiment_id])) == before + 1
 
 
-def test_what_a_killed_process_left_open_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlflow import MlflowClient
-
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Path]:
+    """Return the card and the folder of a run that starts, with MLflow on."""
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    protocol = {"name": "within_folder", "version": 1}
-    card: dict[str, Any] = {
-        "id": "small-1",
-        "marks": [],
-        "protocol": protocol,
-        "task": "binary",
-        "seed": 0,
-        "device": "",
-    }
-    card |= {"detector": {"name": "small", "version": "1", "preset": "default"}, "training": {}}
+    card: dict[str, Any] = {"id": "small-1", "marks": [], "task": "binary", "seed": 0, "device": "", "training": {}}
+    card |= {"protocol": {"name": "within_folder", "version": 1}}
+    card |= {"detector": {"name": "small", "version": "1", "preset": "default"}}
     card |= {"data": {"fold": None, "test": {"title": "Own files", "n": 4, "digest": "0"}}}
     folder = tmp_path / "runs" / "small-1"
     folder.mkdir(parents=True)
+    return card, folder
+
+
+def test_what_a_killed_process_left_open_is_closed(started: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     for _ in range(2):
-        tracking.avbench_run_started(card, folder)  # as after a kill: nobody told that the first run was over
+        tracking.avbench_run_started(*started)  # as after a kill: nobody told that the first run was over
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("avbench")
     states = [run.info.status for run in client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])]
     assert states == ["KILLED", "RUNNING"]
+
+
+def test_a_server_that_is_gone_is_tried_once_and_briefly(
+    started: tuple[dict[str, Any], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, folder = started
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="avbench report small-1 --to-mlflow does it later"):
+        tracking.avbench_run_started(card, folder)
+    assert time.monotonic() - began < 30
+    tracking._running[card["id"]] = tracking._client(folder.parents[1]), "gone"  # as if it went while training
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RuntimeError, match="does it later"):
+        tracking.avbench_epoch_ended(card, 1, {"loss": 1.0})
+    tracking.avbench_epoch_ended(card, 2, {"loss": 1.0})  # not tried again
+    tracking.avbench_run_finished(card, folder)
 
 
 def test_mlflow_being_down_costs_nothing(
