@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from avbench.errors import UserError
+from avbench.ranks import leads
 
 
 def make_fabric(device: str, precision: str = "32-true") -> Fabric:
@@ -36,6 +37,11 @@ def make_fabric(device: str, precision: str = "32-true") -> Fabric:
         precision=precision if kind == "cuda" else "32-true",
     )
     fabric.launch()
+    if fabric.world_size == 1 and not leads():
+        raise UserError(
+            "this is one of several processes, yet none knows of the others: start them with torchrun, or one process "
+            "with --device cuda:0,1"
+        )
     return fabric
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from avbench import card as cards
 from avbench.cli.terminal import say
+from avbench.devices import make_fabric
+from avbench.errors import UserError
 from avbench.ranks import leads
 
 
@@ -36,6 +38,12 @@ def test_the_first_process_speaks(
         monkeypatch.setenv(name, value)
     say("heard")
     assert leads() == first == (capsys.readouterr().out == "heard\n")
+
+
+def test_processes_that_do_not_share_a_run_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")  # without this, each would write the same files
+    with pytest.raises(UserError, match="start them with torchrun"):
+        make_fabric("cpu")
 
 
 @pytest.mark.slow
