@@ -55,10 +55,10 @@ def batches_of(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 
 def in_batches(requests: Sequence[ClipRequest], size: int) -> list[Sequence[ClipRequest]]:
-    """Cut requests into batches: by position, or where there are conditions, one place a batch."""
-    if not any(request.condition for request in requests):
+    """Cut requests into batches: by position, or one place a batch where several ask for the same clip."""
+    places = [list(group) for _, group in groupby(requests, key=lambda request: request.place)]
+    if len(places) == len(requests):
         return batches_of(requests, size)
-    places = (list(group) for _, group in groupby(requests, key=lambda request: request.place))
     return [batch for group in places for batch in batches_of(group, MOST_OF_A_PLACE)]
 
 
