@@ -308,3 +308,41 @@ def test_evaluation_of_a_sweep_leaves_parts_of_a_bounded_size(tiny: Path, tmp_pa
     assert len(table) == 12 * 6 and len(list((tmp_path / "parts").iterdir())) == 6  # two videos each
     with pytest.raises(UserError, match="level 9"):
         choose(["saturation"], [9], installed().perturbations())
+
+
+MINE = """
+from avbench.hookspecs import hookimpl
+from avbench.types import PerturbationSpec
+
+
+def darken(picture, parameter, context):
+    return (picture * parameter).astype("uint8")
+
+
+def quieten(sound, parameter, context):
+    noise = context.random.standard_normal(len(sound)) * 0.01
+    return (sound * parameter + noise).astype("float32")
+
+
+@hookimpl
+def avbench_perturbations():
+    levels = (0.9, 0.8, 0.7, 0.6, 0.5)
+    yield PerturbationSpec(name="darken", title="Darkening", load=f"{__name__}:darken", stream="video", levels=levels)
+    quieten = f"{__name__}:quieten"
+    yield PerturbationSpec("both_at_once", "Both", f"{__name__}:darken", "both", levels, load_sound=quieten)
+"""
+
+
+def test_a_plugin_file_brings_perturbations_of_one_stream_and_of_both(tiny: Path, tmp_path: Path) -> None:
+    """As the hook's docstring and the documentation show it."""
+    from avbench import hookspecs
+
+    example = str(hookspecs.avbench_perturbations.__doc__)
+    assert 'return (picture * parameter).astype("uint8")' in example and 'load=f"{__name__}:darken"' in example
+    plugin = tmp_path / "mine_too.py"
+    plugin.write_text(MINE, "utf-8")
+    chosen = ["--types", "darken", "both_at_once", "--levels", "1", "5", "--plugin", str(plugin)]
+    assert main(["perturb", *words(tiny, tmp_path, *chosen, "--protocol", "within_folder")]) == 0
+    found = cards.read(next((tmp_path / "runs").iterdir()))["perturbations"]["types"]
+    assert set(found["darken"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr"}
+    assert set(found["both_at_once"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr", "snr"}

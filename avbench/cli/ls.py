@@ -76,8 +76,9 @@ def _metrics(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
 
 
 def _perturbations(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
-    return ["name", "title", "stream", "levels 1-5"], [
-        [p.name, p.title, p.stream, " ".join(map(str, p.levels))] for p in plugins.perturbations().values()
+    return ["name", "title", "stream", "levels 1-5", "unit", "sets", "levels from"], [
+        [p.name, p.title, p.stream, " ".join(f"{level:g}" for level in p.levels), p.unit, " ".join(p.sets), p.source]
+        for p in plugins.perturbations().values()
     ]
 
 
