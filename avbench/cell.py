@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avbench import config, weights
 from avbench.config import Config
+from avbench.errors import UserError
 from avbench.evaluate import Loading
 from avbench.perturb import Condition, choose
 from avbench.places import results_folder
@@ -23,7 +24,8 @@ from avbench.types import DetectorSpec, Placement, Task
 class Cell:
     """One detector under one protocol in one task with one seed, and how to compute it.
 
-    `limit` bounds the training, validation and test lists, `limit_test` the test list alone.
+    `limit` bounds the training, validation and test lists, `limit_test` the test list alone. `training`, where it is
+    given, is the id of the only training that will do.
     """
 
     detector: str
@@ -41,6 +43,7 @@ class Cell:
     loading: Loading = Loading()
     group: str = ""
     limit_test: int | None = None
+    training: str = ""
 
     @property
     def results_folder(self) -> Path:
@@ -81,6 +84,11 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     protocol = cell.protocol
     conditions = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
     plan = _plan(cell, spec, settings, lists)
+    if cell.training and plan is not None and plan.id != cell.training:
+        raise UserError(
+            f"training {cell.training} belongs to other data or to another version: here it would be {plan.id}; train "
+            "again with avbench run, or judge its weights with --detector, --protocol and --checkpoint"
+        )
     shaping = {
         "training": plan.id if plan is not None else weights.sha256(cell.checkpoint) if cell.checkpoint else "",
         "config": settings.as_dict(),

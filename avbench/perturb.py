@@ -116,11 +116,12 @@ def under(
 
 def sets_of(known: Mapping[str, PerturbationSpec]) -> dict[str, list[PerturbationSpec]]:
     """Return the named sets of types: each type's own, those of a stream, and all."""
-    sets = {name: [s for s in known.values() if s.stream == stream] for name, stream in BY_STREAM.items()}
+    general = [spec for spec in known.values() if not spec.by_name_alone]
+    sets = {name: [spec for spec in general if spec.stream == stream] for name, stream in BY_STREAM.items()}
     for spec in known.values():
         for name in spec.sets:
             sets.setdefault(name, []).append(spec)
-    return {**sets, "all": list(known.values())}
+    return {**sets, "all": general}
 
 
 def _of_name(name: str, known: Mapping[str, PerturbationSpec]) -> Sequence[PerturbationSpec]:

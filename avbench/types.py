@@ -323,8 +323,9 @@ class PerturbationSpec:
     are depends on `stream`: "video" gives one picture (H,W,3) uint8 RGB, whole, before any crop, or with `whole_stream`
     an iterator of all av.VideoFrames, of which each must come back with its time; "audio" gives the whole sound (S,)
     float32, mono, at the file's own rate. Of "both", `load` is for pictures and `load_sound` for sound.
-    `sets` are names that choose several at once. `encoders` are codecs without which it cannot be computed. `voices` of
-    other test videos are in the context. `source` says whose levels these are; empty: avbench's own.
+    `sets` are names that choose several at once; `by_name_alone` keeps it out of those that hold all of a stream, or all
+    there are. `encoders` are codecs without which it cannot be computed. `voices` of other test videos are in the
+    context. `source` says whose levels these are; empty: avbench's own.
     """
 
     name: str
@@ -339,3 +340,4 @@ class PerturbationSpec:
     encoders: tuple[str, ...] = ()
     voices: int = 0
     load_sound: str = ""
+    by_name_alone: bool = False

@@ -147,6 +147,10 @@ def test_repeating_prints_and_sweeping_a_run_uses_its_training(
     )
     assert main([*words_, "--run", "nothing-like-that"]) == 2
     assert "one run in" in capsys.readouterr().err
+    card = {**swept[1], "training": {**swept[1]["training"], "id": "small-folder-binary-s0-00000000"}}
+    cards.write(card, tmp_path / "runs" / "older")
+    assert main([*words_, "--run", str(tmp_path / "runs" / "older")]) == 2
+    assert "small-folder-binary-s0-00000000 belongs to other data or to another version" in capsys.readouterr().err
 
 
 def test_a_kill_continues_to_the_same_bytes(swept: Swept, tiny: Path, tmp_path: Path) -> None:

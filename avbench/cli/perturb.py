@@ -161,6 +161,7 @@ def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugin
         Path(asked["checkpoint"]) if asked["checkpoint"] else None,
         selecting.loading_of(arguments, plugins),
         limit_test=arguments.limit,  # the training stays as it was
+        training=card["training"].get("id", ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from avbench.hookspecs import hookimpl
 from avbench.types import PerturbationSpec
@@ -40,7 +41,10 @@ def avbench_perturbations() -> Iterable[PerturbationSpec]:
     )
 
     blocks = (16, 32, 48, 64, 80)
-    yield _of_pictures("blockwise", "Block-wise, as published", "detail:blockwise", blocks, "blocks", sets=())
+    yield replace(  # which leaves pictures under 256 px as they are, and would end a sweep over all types there
+        _of_pictures("blockwise", "Block-wise, as published", "detail:blockwise", blocks, "blocks", sets=()),
+        by_name_alone=True,
+    )
     yield _of_pictures(
         "blockwise_adapted",
         "Block-wise, adapted",
