@@ -323,7 +323,7 @@ class PerturbationSpec:
     are depends on `stream`: "video" gives one picture (H,W,3) uint8 RGB, whole, before any crop, or with `whole_stream`
     an iterator of all av.VideoFrames, of which each must come back with its time; "audio" gives the whole sound (S,)
     float32, mono, at the file's own rate. Of "both", `load` is for pictures and `load_sound` for sound.
-    `sets` are names that choose several at once; `by_name_alone` keeps it out of those that hold all of a stream, or all
+    `sets` are names that choose several at once; `by_name_alone` keeps it out of the sets of a whole stream and of all
     there are. `encoders` are codecs without which it cannot be computed. `voices` of other test videos are in the
     context. `source` says whose levels these are; empty: avbench's own.
     """
