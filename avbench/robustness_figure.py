@@ -47,8 +47,10 @@ def draw_robustness(cards: Sequence[Card], path: Path, metric: str = "auc") -> l
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
             axes.grid(axis="y", color="#e7ecef", linewidth=0.8)
             axes.set_axisbelow(True)
-        for axes in panels[-1]:
-            axes.set_xlabel("level")
+        for column in panels.T:  # of which the last row may have fewer
+            lowest = [axes for axes in column if axes.get_visible()][-1]
+            lowest.tick_params(labelbottom=True)
+            lowest.set_xlabel("level")
         for axes in panels[:, 0]:
             axes.set_ylabel(f"{TITLES[metric]} (%)")
         top = 1 - 0.62 / figure.get_figheight()
@@ -56,8 +58,12 @@ def draw_robustness(cards: Sequence[Card], path: Path, metric: str = "auc") -> l
         figure.text(0.01, 1 - 0.1 / figure.get_figheight(), heading, fontweight="bold", va="top", color=INK)
         figure.text(0.01, 1 - 0.33 / figure.get_figheight(), below, fontsize=8.5, color="#5f6d79", va="top")
         if len(cards) > 1:
-            handles, labels = panels.flat[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="lower center", ncols=min(4, len(cards)))
+            lines = {
+                label: handle
+                for axes in panels.flat
+                for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+            }
+            figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=min(4, len(cards)))
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
