@@ -17,7 +17,7 @@ import numpy as np
 from avbench import media, perturb
 from avbench.contact_sheet import Row, draw_contact_sheet
 from avbench.errors import UserError
-from avbench.frames import Picture, Upright, frames_from, picture_stream, shown_at, start_of
+from avbench.frames import Picture, Upright, frames_from, number_of, picture_stream, start_of
 from avbench.media import MediaError
 from avbench.perturb import Condition
 from avbench.places import written_whole
@@ -80,8 +80,7 @@ class _Source:
             if vision is not None:
                 if not self.frames:
                     raise MediaError(Reason.UNREADABLE, f"{path}: no picture can be decoded")
-                ends = np.array([frame.time - self.zero + 1e-4 for frame in self.frames])
-                self.numbers = [shown.index for shown in shown_at(ends, self.frames, vision)]
+                self.numbers = [number_of(frame, vision) for frame in self.frames]
         self.middle = int(SHOWN_AT * len(self.frames))
         self.seen: dict[tuple[str, int], Picture | Sound] = {}
 

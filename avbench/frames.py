@@ -66,11 +66,8 @@ def read_frames(
 
 
 def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[Shown]:
-    """Yield those of a stream's `frames` that are on the screen at one of the ascending `times`, until all are found.
-
-    A frame's number is that of a video whose frames are evenly spaced.
-    """
-    zero, rate = start_of(stream), float(stream.average_rate or 25)
+    """Yield those of a stream's `frames` that are on the screen at one of the ascending `times`."""
+    zero = start_of(stream)
     found = 0
     for frame, follower in pairwise(chain(frames, [None])):
         assert frame is not None
@@ -79,9 +76,15 @@ def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream
         count = int(np.searchsorted(times + LATE, end)) - found
         if count > 0:
             found += count
-            yield Shown(frame, round((frame.time - zero) * rate), count)
+            yield Shown(frame, number_of(frame, stream), count)
         if found == len(times):
             break
+
+
+def number_of(frame: av.VideoFrame, stream: VideoStream) -> int:
+    """Return a frame's number in its video, from its time: that of a video whose frames are evenly spaced."""
+    seconds: float = frame.time - start_of(stream)
+    return round(seconds * float(stream.average_rate or 25))
 
 
 def frames_from(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
