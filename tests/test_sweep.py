@@ -350,3 +350,34 @@ def test_a_plugin_file_brings_perturbations_of_one_stream_and_of_both(tiny: Path
     found = cards.read(next((tmp_path / "runs").iterdir()))["perturbations"]["types"]
     assert set(found["darken"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr"}
     assert set(found["both_at_once"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr", "snr"}
+
+
+def test_without_a_word_the_newest_binary_run_is_swept_and_without_any_run_the_demo_is_trained(
+    swept: Swept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avbench.cli import _parser
+    from avbench.cli.perturb import _cells
+
+    plugins = installed()
+    arguments = _parser(["perturb", "--out", str(tmp_path)]).parse_args(["perturb", "--out", str(tmp_path)])
+    (cell,) = _cells(arguments, plugins)
+    assert (cell.detector, cell.protocol.name, cell.task) == ("fauforensics", "perturb_fakeav", "binary")
+    assert cell.limit is None and not cell.training and "the demo is trained first" in capsys.readouterr().out
+
+    arguments = _parser(["perturb", "--out", str(tmp_path)]).parse_args(["perturb", "--out", str(tmp_path)])
+    for number, (task, status) in enumerate([("binary", "finished"), ("four_class", "finished"), ("binary", "failed")]):
+        name = f"fauforensics-cross_lavdf_to_fakeav-{task}-s3-{number}"
+        protocol = {"name": "cross_lavdf_to_fakeav", "version": 1, "train": "lavdf", "test": "fakeav", "fold": 2}
+        asked = {"preset": "demo", "overrides": ["epochs=2"], "limit": 9, "data": {}, "checkpoint": None}
+        card = {"id": name, "status": status, "task": task, "seed": 3, "protocol": protocol, "asked": asked}
+        card |= {"detector": {"name": "fauforensics"}, "training": {"id": f"training-{number}"}}
+        cards.write(card, tmp_path / "runs" / name)
+    (cell,) = _cells(arguments, plugins)
+    assert "sweeping fauforensics-cross_lavdf_to_fakeav-binary-s3-0" in capsys.readouterr().out
+    assert (cell.protocol.name, cell.protocol.train, cell.protocol.fold) == (
+        "perturb_cross_lavdf_to_fakeav",
+        "lavdf",
+        2,
+    )
+    assert (cell.seed, cell.limit, cell.limit_test, cell.overrides) == (3, 9, None, ("epochs=2",))
+    assert cell.training == "training-0" and cell.protocol.perturbations == ("paper",)
