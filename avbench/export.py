@@ -29,7 +29,7 @@ from avbench.types import Reason
 IN_MP4 = {"aac", "mp3", "opus", "ac3", "eac3", "alac", "flac"}
 # Perturbed frames are written with hardly any loss, so that what is seen is the perturbation.
 PICTURES = {"crf": "8", "preset": "medium", "x264-params": "cpu-independent=1"}
-SHEET = "contact-sheet.png"
+SHEET = "-contact-sheet.png"
 SHOWN_AT = 0.4  # of the video's length: the moment that the contact sheet shows
 
 
@@ -58,7 +58,7 @@ def export(
                 bar.advance()
     except MediaError as error:
         raise UserError(f"--export: {error}; name a video that ffmpeg can play") from error
-    sheet = draw_contact_sheet(source.rows(asked), f"{path.name}, perturbed", folder / SHEET)
+    sheet = draw_contact_sheet(source.rows(asked), f"{path.name}, perturbed", folder / f"{path.stem}{SHEET}")
     return [*written, sheet]
 
 
@@ -73,7 +73,7 @@ class _Source:
             self.zero = start_of(vision or hearing) if vision or hearing else 0.0  # type: ignore[arg-type]
             self.sound, self.rate = np.zeros(0, np.float32), 0
             if hearing is not None:
-                self.sound_codec = hearing.codec_context.name
+                self.sound_codec = hearing.codec_context.codec.canonical_name
                 self.sound, self.rate = read_whole_sound(container, hearing, self.zero)
             self.frames = list(frames_from(container, vision, 0.0)) if vision is not None else []
             self.numbers: list[int] = []

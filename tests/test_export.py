@@ -37,7 +37,7 @@ def test_pictures_are_perturbed_and_sound_is_copied(video: Path, tmp_path: Path)
     conditions = choose(["gaussian_noise", "video_compression", "contrast"], [0, 4], installed().perturbations())
     written = export(video, conditions, tmp_path)
     names = [f"person0_RARV-{name}-4.mp4" for name in ("gaussian_noise", "video_compression", "contrast")]
-    assert [path.name for path in written] == [*names, "contact-sheet.png"]
+    assert [path.name for path in written] == [*names, "person0_RARV-contact-sheet.png"]
     source, _ = decoded(video)
     for path, condition in zip(written, conditions[1:], strict=False):
         assert condition is not None

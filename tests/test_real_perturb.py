@@ -34,5 +34,5 @@ def test_contact_sheet_of_a_real_face(real_root: Path, tmp_path: Path) -> None:
     video = sorted((real_root / "FakeAVCeleb_v1.2" / "RealVideo-RealAudio").rglob("*.mp4"))[0]
     assert main(["perturb", "--export", str(video), "--out", str(tmp_path)]) == 0
     assert len(list(tmp_path.glob("*.mp4"))) == 30
-    height, width = matplotlib.image.imread(tmp_path / "contact-sheet.png").shape[:2]
+    height, width = matplotlib.image.imread(tmp_path / f"{video.stem}-contact-sheet.png").shape[:2]
     assert 1000 < width < height
