@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
@@ -27,7 +27,7 @@ from avbench_fauforensics.start import EncoderHeads, sharpen
 
 log = logging.getLogger(__name__)
 
-POOLER = re.compile(r"attn_pool|queries|mlp_")
+ENCODERS = "encoders"  # a stage that teaches the encoders alone, for want of pre-trained ones
 CHOICES = {
     "fau_features": ("global", "nodes"),
     "fau_batch_norm": ("eval", "train"),
@@ -48,20 +48,28 @@ class FauForensics(Detector):
         self.recipe = recipe(config)
         self.encoder_heads: EncoderHeads | None = None
         if config.settings["sharp_start"]:
-            sharpen(self.network, self.recipe.input_size)
-        if config.settings["loss_weight_encoders"]:
+            sharpen(self.network)
+        if any(stage.name == ENCODERS for stage in config.stages):
             a = self.network.architecture
-            streams = (*(("video",) if a.video or a.fau else ()), *(("audio",) if a.audio else ()))
-            self.encoder_heads = EncoderHeads(a.width, streams, a.classes)
+            widths = {"video": self.network.VEncoder_cnn.out_channels} if a.video else {}
+            self.encoder_heads = EncoderHeads(widths | ({"audio": a.audio_size.state} if a.audio else {}))
+
+    def begin_stage(self, stage: Stage) -> None:
+        """Teach the encoders alone in a stage called "encoders"; one that follows it leaves them as they are."""
+        if stage.name != ENCODERS and self.encoder_heads is not None:
+            self.encoder_heads = None
+            self.network.freeze_encoders()
 
     def forward(self, batch: ClipBatch) -> Output:
-        """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
+        """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux.
+
+        While the encoders alone are taught, the logits of their heads are all there is, as aux.
+        """
         pixels, mel = prepare(batch, self.recipe, training=self.training)
-        z = self.network.encode(pixels, mel)
-        output = self.judge(z)
+        features = self.network.features(pixels, mel)
         if self.training and self.encoder_heads is not None:
-            output.aux |= {f"encoders_{name}": scores for name, scores in self.encoder_heads(z).items()}
-        return output
+            return Output(aux=self.encoder_heads(features))
+        return self.judge(self.network.streams(features))
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return Z_v or Z_a (B,T,L), in evaluation; nothing where no encoder of that stream is switched on."""
@@ -81,31 +89,18 @@ class FauForensics(Detector):
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Weigh the cross-entropies of clip, pictures and sound, each on its own label (eq. 10)."""
-        assert output.logits is not None
         labels = {"video": batch.forgery & 1, "audio": batch.forgery >> 1, "joint": self.labels(batch)}
-        losses = {
-            name: F.cross_entropy(scores.float(), labels[name.removeprefix("encoders_")])
-            for name, scores in {**output.aux, "joint": output.logits}.items()
-        }
-        weighed = [self._weight(name) * loss for name, loss in losses.items()]
-        return {"loss": sum(weighed[1:], weighed[0]), **{f"loss_{n}": loss for n, loss in losses.items()}}
-
-    def _weight(self, loss: str) -> float:
-        name = "encoders" if loss.startswith("encoders_") else loss
-        return float(self.config.settings[f"loss_weight_{name}"] or 0)
+        logits = output.aux if output.logits is None else {**output.aux, "joint": output.logits}
+        losses = {name: F.cross_entropy(scores.float(), labels[name]) for name, scores in logits.items()}
+        if output.logits is None:  # encoders alone are taught
+            return {"loss": _sum(losses.values()), **{f"loss_encoder_{n}": loss for n, loss in losses.items()}}
+        weighed = [float(self.config.settings[f"loss_weight_{name}"] or 0) * loss for name, loss in losses.items()]
+        return {"loss": _sum(weighed), **{f"loss_{n}": loss for n, loss in losses.items()}}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
-        """Return AdamP and the polynomial schedule that keeps a thousandth of the rate.
-
-        What aligns and pools learns `pooler_rate` times as fast as the encoders.
-        """
-        rates: dict[float, list[Tensor]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                factor = float(self.config.settings["pooler_rate"] or 0) if POOLER.search(name) else 1.0
-                rates.setdefault(factor, []).append(parameter)
-        groups = [{"params": some, "lr": stage.lr * factor} for factor, some in rates.items()]
-        adamp = AdamP(groups, lr=stage.lr, weight_decay=stage.weight_decay)
+        """Return AdamP and the polynomial schedule that keeps a thousandth of the rate."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
     def start(self, weights: Mapping[str, Path]) -> None:
@@ -137,6 +132,10 @@ class FauForensics(Detector):
         published = checkpoints.weights_of(state)
         own = ("network.", "encoder_heads.")
         return {name if name.startswith(own) else f"network.{name}": value for name, value in published.items()}
+
+
+def _sum(losses: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).sum()
 
 
 def architecture(config: Config) -> Architecture:

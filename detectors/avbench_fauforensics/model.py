@@ -170,11 +170,29 @@ class Network(nn.Module):
         if heard:
             self.mlp_a = _classifier(pooled, a.hidden, 2)
 
+    def encoders(self) -> dict[str, nn.Module]:
+        """Return the encoders that there are, by the stream or feature they give."""
+        a = self.architecture
+        there: dict[str, nn.Module] = {}
+        if a.video:
+            there["video"] = self.VEncoder_cnn
+        if a.fau:
+            there["fau"] = self.FAUEncoder_cnn
+        if a.audio:
+            there["audio"] = self.AEncoder
+        return there
+
+    def freeze_encoders(self) -> None:
+        """Keep every encoder as it is, running statistics included."""
+        for encoder in self.encoders().values():
+            encoder.requires_grad_(False)
+
     def train(self, mode: bool = True) -> Network:
-        """Switch to training, in which the frozen FAU encoder keeps evaluating unless it is to drift."""
+        """Switch to training, in which frozen encoders keep evaluating, unless that of action units is to drift."""
         super().train(mode)
-        if self.architecture.fau:
-            self.FAUEncoder_cnn.train(mode and self.architecture.fau_batch_norm_drifts)
+        for name, encoder in self.encoders().items():
+            frozen = not any(parameter.requires_grad for parameter in encoder.parameters())
+            encoder.train(mode and (not frozen or (name == "fau" and self.architecture.fau_batch_norm_drifts)))
         return self
 
     def forward(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
@@ -183,12 +201,7 @@ class Network(nn.Module):
 
     def encode(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
         """Encode the streams that there are: Z_v and Z_a, (B,T,L) each."""
-        z = {}
-        if self.architecture.fau or self.architecture.video:
-            z["video"] = self.encode_video(pixels_BCTHW)
-        if self.architecture.audio:
-            z["audio"] = self.encode_audio(mel_BMN)
-        return z
+        return self.streams(self.features(pixels_BCTHW, mel_BMN))
 
     def align(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
         """Ask each stream the shared queries: Z_vq and Z_aq, (B,T,L) each."""
@@ -197,22 +210,43 @@ class Network(nn.Module):
 
     def encode_video(self, pixels_BCTHW: Tensor) -> Tensor:
         """Encode what is seen, (B,3,T,H,W), as Z_v (B,T,L): video plus action-unit features (III-B)."""
-        z_BTL = []
-        if pixels_BCTHW.device.type == "cpu":  # which convolves this layout one and a half times as fast
-            pixels_BCTHW = pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        if self.architecture.video:
-            v_BTC = self.VEncoder_cnn(pixels_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
-            z_BTL.append(self.v_pool_norm(self.v_pool(v_BTC)))
-        if self.architecture.fau:
-            with torch.no_grad():
-                au_NL = self.FAUEncoder_cnn(pixels_BCTHW.transpose(1, 2).flatten(0, 1))
-            z_BTL.append(self.au_pool_norm(self.au_pool(au_NL.unflatten(0, (len(pixels_BCTHW), -1)))))
-        return torch.stack(z_BTL).sum(dim=0)
+        return self.streams(self._seen(pixels_BCTHW))["video"]
 
     def encode_audio(self, mel_BMN: Tensor) -> Tensor:
         """Encode what is heard, (B,M,4T), as Z_a (B,T,L)."""
-        z_BTL: Tensor = self.a_pool(self.AEncoder(mel_BMN))
-        return z_BTL
+        return self.streams(self._heard(mel_BMN))["audio"]
+
+    def features(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
+        """Return what each encoder that is there says: "video" (B,T,C), "fau" and "audio" (B,T,their width)."""
+        return self._seen(pixels_BCTHW) | self._heard(mel_BMN)
+
+    def _seen(self, pixels_BCTHW: Tensor) -> dict[str, Tensor]:
+        seen = {}
+        if pixels_BCTHW.device.type == "cpu":  # which convolves this layout one and a half times as fast
+            pixels_BCTHW = pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        if self.architecture.video:
+            seen["video"] = self.VEncoder_cnn(pixels_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
+        if self.architecture.fau:
+            with torch.no_grad():
+                au_NL = self.FAUEncoder_cnn(pixels_BCTHW.transpose(1, 2).flatten(0, 1))
+            seen["fau"] = au_NL.unflatten(0, (len(pixels_BCTHW), -1))
+        return seen
+
+    def _heard(self, mel_BMN: Tensor) -> dict[str, Tensor]:
+        return {"audio": self.AEncoder(mel_BMN)} if self.architecture.audio else {}
+
+    def streams(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring encoders' features to one width and add up those of the pictures: Z_v and Z_a, (B,T,L) each."""
+        z, seen = {}, []
+        if "video" in features:
+            seen.append(self.v_pool_norm(self.v_pool(features["video"])))
+        if "fau" in features:
+            seen.append(self.au_pool_norm(self.au_pool(features["fau"])))
+        if seen:
+            z["video"] = torch.stack(seen).sum(dim=0)
+        if "audio" in features:
+            z["audio"] = self.a_pool(features["audio"])
+        return z
 
     def align_video(self, z_BTL: Tensor) -> Tensor:
         """Ask the pictures the shared queries: Z_vq (B,T,L) (eq. 3)."""

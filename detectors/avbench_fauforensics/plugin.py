@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
@@ -37,7 +38,6 @@ OFFICIAL: dict[str, Setting] = {
     "loss_weight_joint": 0.8,
     "loss_weight_video": 0.1,
     "loss_weight_audio": 0.1,
-    "loss_weight_encoders": 0.0,  # of classifiers on the encoders alone
     # ablations, Tables IV and V
     "use_ffl": True,
     "use_ifa": True,
@@ -49,8 +49,7 @@ OFFICIAL: dict[str, Setting] = {
     "whisper_weights": "auto",
     "csn_weights": "auto",
     "fau_weights": "auto",
-    "sharp_start": False,  # spread the features of random encoders, see start.py
-    "pooler_rate": 1.0,  # times the learning rate, for alignment, pooler and heads
+    "sharp_start": False,  # random weights that learn sooner, see start.py
     "reproduce_bugs": False,
 }
 
@@ -77,9 +76,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "fau_width": 8,
     "input_size": 40,
     "masking": False,
-    "loss_weight_encoders": 0.5,
     "sharp_start": True,
-    "pooler_rate": 3.0,
     "whisper_weights": "random",
     "csn_weights": "random",
     "fau_weights": "random",
@@ -88,7 +85,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, sound_samples=16_000)
-DEMO_STAGE = Stage(epochs=28, batch=8, micro_batch=8, lr=3e-3, weight_decay=1e-2, clip_norm=1.0)
+DEMO_RECIPE = Stage(batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2, clip_norm=1.0)
+DEMO_STAGES = (replace(DEMO_RECIPE, name="encoders", epochs=9), replace(DEMO_RECIPE, epochs=6))
 
 ACCUMULATE_ON_LAVDF: dict[str, dict[str, Setting]] = {"lavdf": {"accumulate": 2}}
 # BatchNorm of the frozen encoder drifts, and loss-scaled gradients are bounded, as in the published code.
@@ -139,7 +137,7 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         presets=(
             Preset("official", CLIP, OFFICIAL, (STAGE,), ACCUMULATE_ON_LAVDF, BUGS),
             Preset("paper", CLIP, PAPER, (STAGE,), ACCUMULATE_ON_LAVDF, BUGS),
-            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=BUGS, eval_batch=16),
+            Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, switches=BUGS, eval_batch=16),
         ),
         weights=WEIGHTS,
         paper="https://arxiv.org/abs/2505.08294",
