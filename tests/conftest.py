@@ -35,6 +35,12 @@ def weights_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def specs_root() -> Path:
+    """Return the folder of specification sheets with published names and weights; skip where it is absent."""
+    return _beside("AVBENCH_SPECS", "specs")
+
+
+@pytest.fixture(scope="session")
 def demo_root() -> Path:
     """Return the demo data, made on first use."""
     from avbench.places import cache_folder

@@ -1,0 +1,1 @@
+"""LipForensics: forgeries betrayed by how mouths move; the README has every detail."""

@@ -1,0 +1,36 @@
+"""From a raw batch to grey, normalised mouths, as lip readers see them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from avbench.types import ClipBatch
+from avbench_backbones import augment
+
+PICTURE, CROP = 96, 88  # pixels; the crop is scaled to other sizes of picture
+MEAN, DEVIATION = 0.421, 0.165
+LUMA = (19595, 38470, 7471)  # of 65536: how Pillow turns RGB into its mode "L"
+
+
+def prepare(batch: ClipBatch, *, training: bool) -> Tensor:
+    """Return mouths (B,1,T,H,W) float32; in training each clip is cropped and mirrored by `batch.seed` alone.
+
+    Source: the published code's evaluation; its training augmentation is that of lip reading (crop, flip).
+    """
+    size = round(CROP * batch.video.shape[-1] / PICTURE)
+    video = grey(batch.video)
+    if training:
+        dice = augment.dice(batch.seed)
+        video = augment.flip_randomly(augment.crop_randomly(video, size, dice), dice)
+    else:
+        video = augment.crop_centre(video, size)
+    pixels_BTCHW = (video.float() / 255 - MEAN) / DEVIATION
+    behind = torch.stack([batch.frames, torch.full_like(batch.frames, pixels_BTCHW.shape[1])], dim=1)
+    return augment.mask_spans(pixels_BTCHW, behind, dim=1).transpose(1, 2)
+
+
+def grey(video: Tensor) -> Tensor:
+    """Map RGB (B,T,3,H,W) uint8 to its luma (B,T,1,H,W) uint8, as Pillow rounds it."""
+    red, green, blue = (video[:, :, channel].int() * weight for channel, weight in enumerate(LUMA))
+    return ((red + green + blue + 0x8000) >> 16).to(torch.uint8)[:, :, None]

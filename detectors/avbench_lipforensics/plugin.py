@@ -1,0 +1,66 @@
+"""Declares LipForensics: its presets, every setting, and the published weights it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+
+OFFICIAL: dict[str, Setting] = {
+    "width": 64,  # of the stem; the trunk ends eight times as wide
+    "tcn_width": 768,
+    "tcn_layers": 4,
+    "dropout": 0.2,
+    "freeze_front_end": "auto",  # frozen if pretrained; or "true", "false"
+    "real_share": 0.5,  # of the training clips; both labels then weigh alike
+    "optimizer": "adam",  # or "adamp"
+    "pretrained": "auto",
+    "sharp_start": False,  # a random stem that sees motion from the start
+}
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "width": 8,
+    "tcn_width": 48,
+    "tcn_layers": 2,
+    "optimizer": "adamp",
+    "pretrained": "random",
+    "sharp_start": True,
+}
+
+CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", sound_samples=0)
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", sound_samples=0)
+STAGE = Stage(epochs=20, batch=32, lr=2e-4, weight_decay=0.0, clip_norm=0.0)
+DEMO_STAGE = Stage(epochs=10, batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2)
+
+# 1,000 of FakeAVCeleb's 21,544 videos have real pictures; LAV-DF's are real and fake in equal parts.
+REAL_SHARES: dict[str, dict[str, Setting]] = {"fakeav": {"real_share": 0.0464}}
+
+WEIGHTS = (
+    WeightSpec(
+        name="lipforensics-ff",
+        setting="pretrained",
+        title="LipForensics, trained on FaceForensics++ (lipforensics_ff.pth)",
+        url="https://drive.google.com/file/d/1wfZnxZpyNd5ouJs0LjVls7zU0N_W73L7",
+        licence="MIT",
+    ),
+)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield LipForensics."""
+    yield DetectorSpec(
+        name="lipforensics",
+        load="avbench_lipforensics.detector:LipForensics",
+        title="LipForensics",
+        summary="how a mouth moves, read by a lip reader and judged by a temporal network",
+        tasks=("binary",),
+        requires=frozenset({"video"}),
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,), REAL_SHARES),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), eval_batch=16),
+        ),
+        pooling="mean_logit",
+        weights=WEIGHTS,
+        paper="https://arxiv.org/abs/2012.07657",
+    )
