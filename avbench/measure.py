@@ -1,4 +1,7 @@
-"""From a scores table to what a card says of it: metrics with intervals, confusion matrices, counts, ceilings."""
+"""From a scores table to what a card says of it: metrics with intervals, confusion matrices, counts, ceilings.
+
+Of a detector of one stream it also says what a perfect one would reach, and whether it tells apart what it cannot see.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from avbench.types import Forgery, MetricSpec, Placement, Stream, Task
 log = logging.getLogger(__name__)
 LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_class": tuple(f.name for f in Forgery)}
 Part = dict[str, Any]
+# The fakes whose stream of that name is real: to a detector of this stream they are like RARV.
+UNSEEN: Mapping[Stream, Forgery] = {"video": Forgery.FARV, "audio": Forgery.RAFV}
+BLIND = 0.6  # an AUC above it, with the whole interval above one half, is no accident
 
 
 def measure(
@@ -34,16 +40,17 @@ def measure(
     requires: Collection[Stream] = ("video", "audio"),
     resamples: int = 1000,
 ) -> Part:
-    """Return the measured parts of a card: metrics, confusion, counts, ceilings, and `measured_marks`.
+    """Return the measured parts of a card: metrics, confusion, counts, ceilings, blind, and `measured_marks`.
 
     The first two go by placement and level: "video", one pooled score each, and "clip", each clip by its own label,
     where that says something else. `placements` (default: all in the table) starts with the headline, which is
     what `counts` counts. `threshold` was fixed on validation data. `requires` of one stream alone adds the ceiling of
-    a perfect detector of that stream. Raises UserError for four classes without their probabilities.
+    a perfect detector of that stream, and the AUC on the fakes that it cannot see (`blind`; .5 is to be expected).
+    Raises UserError for four classes without their probabilities.
     """
     chosen = _load(metrics, task)
     shown = list(placements) or [p for p in ("labelled", "sweep") if (table["placement"] == p).any()] or ["labelled"]
-    card: Part = {"metrics": {}, "confusion": {}, "counts": {}, "ceilings": {}, "measured_marks": []}
+    card: Part = {"metrics": {}, "confusion": {}, "counts": {}, "ceilings": {}, "blind": {}, "measured_marks": []}
     for placement in shown:
         clips = table[table["placement"] == placement]
         videos = pool(clips, pooling)
@@ -59,9 +66,12 @@ def measure(
             card["metrics"].setdefault(placement, {})[level] = found
             card["confusion"].setdefault(placement, {})[level] = _confusion(rows, task)
             if len(requires) == 1:
-                ceiling = _ceiling(rows, next(iter(requires)))
+                stream = next(iter(requires))
+                ceiling, blind = _ceiling(rows, stream), _blind(found, stream)
                 card["ceilings"].setdefault(placement, {})[level] = ceiling
+                card["blind"].setdefault(placement, {})[level] = blind
                 _mark_above_ceiling(card, found, ceiling)
+                _mark_blind(card, blind)
             if rows["cluster"].nunique() < FEW and "few clusters" not in card["measured_marks"]:
                 card["measured_marks"].append("few clusters")
     return card
@@ -150,4 +160,20 @@ def _mark_above_ceiling(card: Part, found: Mapping[str, Part], ceiling: Part) ->
     interval = found.get("auc", {}).get("ci95")
     mark = f"AUC above the ceiling of {ceiling['stream']} alone"
     if interval and ceiling["auc"] is not None and interval[0] > ceiling["auc"] and mark not in card["measured_marks"]:
+        card["measured_marks"].append(mark)
+
+
+def _blind(found: Mapping[str, Part], stream: Stream) -> Part:
+    """Return how well RARV is told from fakes whose forged stream this detector never gets: .5 is to be expected."""
+    unseen = UNSEEN[stream]
+    value = found.get(f"auc_{unseen.name.lower()}", {"value": None, "ci95": None, "n": 0})
+    return {"stream": stream, "against": unseen.name, "auc": value["value"], "ci95": value["ci95"], "n": value["n"]}
+
+
+def _mark_blind(card: Part, blind: Part) -> None:
+    """Mark a detector that tells apart what its stream does not show: files give their class away by other means."""
+    mark = f"{blind['stream']} alone tells {blind['against']} from RARV"
+    if blind["auc"] is None or blind["ci95"] is None or mark in card["measured_marks"]:
+        return
+    if blind["auc"] > BLIND and blind["ci95"][0] > 0.5:
         card["measured_marks"].append(mark)

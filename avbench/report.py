@@ -119,6 +119,10 @@ def _notes(card: Card, shown: Sequence[str], settings: Iterable[Mapping[str, Any
             f"a perfect detector of {about['stream']} alone would reach "
             f"Acc {percent(about['acc'])}, AUC {percent(about['auc'])} here"
         )
+    for blind in list(card.get("blind", {}).values())[:1]:
+        about = next(iter(blind.values()))
+        value = with_interval({"value": about["auc"], "ci95": about["ci95"]})
+        yield f"{about['stream']} alone, RARV against {about['against']}, unseen by it: AUC {value}, 50 is expected"
 
 
 def confusion_tables(card: Card) -> Iterator[Table]:

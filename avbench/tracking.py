@@ -156,6 +156,9 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
                 section, bounds = f"{placement}/{level}", f"{placement}/{level}_interval"
                 measured |= {f"{section}/{name}": entry["value"]}
                 measured |= {f"{bounds}/{name}.low": low, f"{bounds}/{name}.high": high}
+        for name in ("ceilings", "blind"):
+            for level, one in card.get(name, {}).get(placement, {}).items():
+                measured |= {f"{placement}/{level}_{name}/{key}": one[key] for key in ("acc", "auc") if key in one}
     _log_metrics(client, run, measured, 0)
     for placement, levels in card["confusion"].items():
         for level, confusion in levels.items():

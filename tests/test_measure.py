@@ -12,7 +12,7 @@ from avbench import metrics, scores
 from avbench.builtin import avbench_metrics
 from avbench.errors import UserError
 from avbench.measure import measure
-from avbench.types import Forgery, MetricSpec
+from avbench.types import Forgery, MetricSpec, Stream
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
 NATURAL = {Forgery.RARV: 500, Forgery.FARV: 500, Forgery.RAFV: 9709, Forgery.FAFV: 10835}  # FakeAVCeleb as it is
@@ -102,8 +102,34 @@ def test_the_ceilings_of_one_stream_are_those_of_the_literature() -> None:
 def test_a_score_above_its_ceiling_is_marked() -> None:
     cheat = flat({forgery: 100 for forgery in Forgery}, 3)
     marks = measure(cheat, "binary", METRICS, requires=["audio"])["measured_marks"]
-    assert marks == ["AUC above the ceiling of audio alone"]
-    assert measure(cheat, "binary", METRICS)["ceilings"] == {}
+    assert marks == ["AUC above the ceiling of audio alone", "audio alone tells RAFV from RARV"]
+    both = measure(cheat, "binary", METRICS)
+    assert both["ceilings"] == both["blind"] == {} and both["measured_marks"] == []
+
+
+@pytest.mark.parametrize(("stream", "bit", "unseen"), [("video", 1, Forgery.FARV), ("audio", 2, Forgery.RAFV)])
+def test_the_blind_modality_control_is_marked_where_files_give_their_class_away(
+    stream: Stream, bit: int, unseen: Forgery
+) -> None:
+    honest = flat({forgery: 60 for forgery in Forgery}, bit)
+    card = measure(honest, "binary", METRICS, requires=[stream])
+    blind = card["blind"]["labelled"]["video"]
+    assert blind == {"stream": stream, "against": unseen.name, "auc": 0.5, "ci95": [0.5, 0.5], "n": 120}
+    assert card["measured_marks"] == []
+    # Two of five fakes that it cannot see are known nevertheless: AUC .7, though the whole stays below its ceiling.
+    leaky = honest.copy()
+    leaky.loc[leaky.index[leaky["forgery"] == unseen][:24], "score"] = 0.9
+    card = measure(leaky, "binary", METRICS, requires=[stream])
+    blind = card["blind"]["labelled"]["video"]
+    assert blind["auc"] == pytest.approx(0.7) and blind["ci95"][0] > 0.6
+    assert f"{stream} alone tells {unseen.name} from RARV" in card["measured_marks"]
+    # The same share of six videos is no evidence: the interval holds one half.
+    index = leaky.index
+    chosen = [*index[leaky["forgery"] == 0][:5], *index[leaky["forgery"] == unseen][22:27]]
+    few = leaky.loc[chosen]
+    card = measure(few.reset_index(drop=True), "binary", METRICS, requires=[stream])
+    assert card["blind"]["labelled"]["video"]["auc"] == pytest.approx(0.7)
+    assert [mark for mark in card["measured_marks"] if "alone" in mark] == []
 
 
 def test_undefined_values_say_why_and_few_clusters_are_marked() -> None:

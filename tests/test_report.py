@@ -212,3 +212,16 @@ def test_the_page_is_self_contained_and_trusts_nobody_s_title(tmp_path: Path) ->
 def test_the_page_of_one_run_finds_the_figures_beside_its_card(tmp_path: Path) -> None:
     put_figures(tmp_path / "figures")
     assert report.html([a_card()], tmp_path).read_text("utf-8").count("data:image/svg+xml") == 3
+
+
+def test_a_detector_of_one_stream_stands_beside_its_ceiling_and_its_blind_control(tmp_path: Path) -> None:
+    ceiling = {"stream": "audio", "acc": 0.549, "auc": 0.769}
+    blind = {"stream": "audio", "against": "RAFV", "auc": 0.712, "ci95": [0.65, 0.77], "n": 40}
+    card = a_card(ceilings={"labelled": {"video": ceiling}}, blind={"labelled": {"video": blind}})
+    lines = [
+        "a perfect detector of audio alone would reach Acc 54.9, AUC 76.9 here",
+        "audio alone, RARV against RAFV, unseen by it: AUC 71.2 [65.0, 77.0], 50 is expected",
+    ]
+    page = report.html([card], tmp_path).read_text("utf-8")
+    for line in lines:
+        assert line in report.terminal(card) and line in report.markdown([card]) and line in page
