@@ -12,8 +12,10 @@ import torch
 
 from avbench import media, splits
 from avbench.config import Config, resolve
+from avbench.data import facts
 from avbench.databases import Database
 from avbench.detector import Detector, probabilities
+from avbench.media import MediaInfo
 from avbench.train import build
 from avbench.types import CLASSES, ClipBatch, ClipSpec, DetectorSpec, Task
 
@@ -43,6 +45,7 @@ def random_batch(clip: ClipSpec, clips: int, seed: int = 0) -> ClipBatch:
         seen=torch.ones(clips, dtype=torch.bool),
         seed=torch.arange(clips) + 1000 * seed,
         ids=tuple(f"clip {i}" for i in range(clips)),
+        targets=facts([MediaInfo(4.0 + i, clip.fps, 100 + 25 * i, True, True, 200_000) for i in range(clips)]),
     )
 
 
@@ -118,7 +121,7 @@ def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) 
     stage = config.stages[-1]
     detector.begin_stage(stage)
     if not any(p.requires_grad for p in detector.parameters()):
-        return "" if stage.epochs == 0 else "nothing is trainable"
+        return "" if stage.epochs == 0 else _only_counts(config, detector)
     optimizer, _ = detector.optimizer(stage, 10)
     before = {name: p.detach().clone() for name, p in detector.named_parameters()}
     detector.train()
@@ -138,6 +141,19 @@ def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) 
         if not moved
         else "a frozen weight moved"
     )
+
+
+def _only_counts(config: Config, detector: Detector) -> str:
+    """Show a detector without a trainable weight a batch, as a training would; what it counts must change."""
+    before = {name: value.clone() for name, value in detector.named_buffers()}
+    detector.train()
+    batch = random_batch(config.clip, 4)
+    with torch.no_grad():
+        losses = detector.loss(detector(batch), batch)
+    if "loss" not in losses or not math.isfinite(float(losses["loss"])):
+        return 'loss(output, batch) must return {"loss": a finite scalar, ...}'
+    counted = any(not torch.equal(before[name], value) for name, value in detector.named_buffers())
+    return "" if counted else "nothing is trainable, and loss counts nothing in a buffer; a stage of epochs=0 says so"
 
 
 def _draws_from_seeds(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:

@@ -158,7 +158,9 @@ def _typed(key: str, default: Setting, value: Setting) -> Any:
 def _validate(stages: Sequence[Stage], eval_batch: int) -> None:
     positive = {"eval_batch": eval_batch}
     for stage in stages:
-        positive |= {"epochs": stage.epochs, "batch": stage.batch, "accumulate": stage.accumulate}
+        if stage.epochs < 0:
+            raise UserError(f"--set epochs={stage.epochs}: must be at least 0 (nothing is trained)")
+        positive |= {"batch": stage.batch, "accumulate": stage.accumulate}
         positive |= {"micro_batch": 1 if stage.micro_batch is None else stage.micro_batch}
         for name, value in positive.items():
             if value < 1:
@@ -175,7 +177,7 @@ def _validate_clip(clip: ClipSpec) -> None:
             raise UserError(f"--set clip.{name}={value}: must be at least {lowest}")
     if not clip.fps > 0:
         raise UserError(f"--set clip.fps={clip.fps:g}: must be above 0")
-    if not clip.frames and not clip.samples:
+    if not clip.frames and not clip.samples and not clip.whole:
         raise UserError("a clip without frames and without sound: set clip.frames or clip.sound_samples")
     if clip.region not in _REGIONS:
         raise unknown("value of clip.region", clip.region, _REGIONS)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
-from avbench.media import Clip, MediaError, place, probe, read_clip
+from avbench.media import Clip, MediaError, MediaInfo, place, probe, read_clip
 from avbench.perturb import Condition
 from avbench.plugins import installed
 from avbench.types import ClipBatch, ClipSpec, Forgery, Placement, Reason, Sample, Stream
@@ -100,6 +102,8 @@ def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None
         raise MediaError(
             Reason.UNREADABLE, f"{path}: a plugin decoded {clip.frames.shape} and {len(clip.sound)} samples"
         )
+    with suppress(MediaError):  # a plugin may read what nothing else does
+        clip = replace(clip, info=probe(path))
     return clip
 
 
@@ -123,4 +127,17 @@ def collate(loaded: Sequence[tuple[ClipRequest, Clip]]) -> ClipBatch:
         seen=torch.tensor([clip.seen for clip in clips]),
         seed=torch.tensor([request.seed for request, _ in loaded]),
         ids=tuple(request.sample.id for request, _ in loaded),
+        targets=facts([clip.info for clip in clips]),
     )
+
+
+def facts(infos: Sequence[MediaInfo | None]) -> dict[str, torch.Tensor]:
+    """Return what headers say of files, (B,) float32 by name; nan where none was read."""
+    names = ("file_seconds", "file_bytes", "file_kbps", "file_fps", "file_frames")
+    rows = [(nan,) * len(names) if info is None else _facts_of(info) for info in infos]
+    return dict(zip(names, torch.tensor(rows, dtype=torch.float32).reshape(-1, len(names)).unbind(dim=1), strict=True))
+
+
+def _facts_of(info: MediaInfo) -> tuple[float, ...]:
+    kbps = info.bytes / 125 / info.duration if info.duration else nan
+    return info.duration, info.bytes, kbps, info.fps, info.frames

@@ -43,7 +43,7 @@ class MediaError(Exception):
 class MediaInfo:
     """What the header of a file says: seconds of the video (of the sound where there is no video), frame rate, frames.
 
-    A header can claim more than can be decoded.
+    A header can claim more than can be decoded. `bytes` is the size of the file.
     """
 
     duration: float
@@ -51,6 +51,7 @@ class MediaInfo:
     frames: int
     has_video: bool
     has_audio: bool
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Clip:
     """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
 
     `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
-    `end` are seconds. `change` is there if the video was perturbed.
+    `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read.
     """
 
     frames: Picture
@@ -82,6 +83,7 @@ class Clip:
     start: float
     end: float
     change: Change | None = None
+    info: MediaInfo | None = None
 
 
 def probe(path: Path) -> MediaInfo:
@@ -131,11 +133,19 @@ def read_clip(
                 pictures = _read_pictures(container, vision, path, spec, begin, track)
         except av.FFmpegError as error:
             raise MediaError(Reason.UNREADABLE, f"{path}: {error}") from error
-    return finished(path, spec, begin, pictures, sound, valid_samples, looked=vision is not None)
+    return finished(path, spec, begin, pictures, sound, valid_samples, info, looked=vision is not None)
 
 
 def finished(
-    path: Path, spec: ClipSpec, begin: float, pictures: list[Picture], sound: Sound, valid_samples: int, *, looked: bool
+    path: Path,
+    spec: ClipSpec,
+    begin: float,
+    pictures: list[Picture],
+    sound: Sound,
+    valid_samples: int,
+    info: MediaInfo,
+    *,
+    looked: bool,
 ) -> Clip:
     """Return a clip of what was read; `looked` says that pictures were expected.
 
@@ -153,7 +163,8 @@ def finished(
         seen=bool(pictures),
         heard=valid_samples > 0,
         start=begin,
-        end=begin + spec.seconds,
+        end=begin + (spec.seconds or info.duration),
+        info=info,
     )
 
 
@@ -219,7 +230,7 @@ def read_info(container: InputContainer) -> MediaInfo:
         duration = (container.duration or 0) / av.time_base
     fps = float(video.average_rate or 0) if video else 0.0
     frames = (video.frames or round(duration * fps)) if video else 0
-    return MediaInfo(duration, fps, frames, video is not None, audio is not None)
+    return MediaInfo(duration, fps, frames, video is not None, audio is not None, container.size)
 
 
 def _read_pictures(

@@ -31,6 +31,7 @@ from avbench.validation import validate
 
 SAVE_SECONDS = 180.0
 WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
+VALIDATION = "validation.csv"  # scores of the chosen epoch
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
@@ -67,8 +68,8 @@ def fit(
 ) -> dict[str, Any]:
     """Train, or return the record of a training that is finished; an interrupted one goes on where it stopped.
 
-    The folder ends with weights.safetensors (the chosen epoch), curves.csv and training.json, whose content is
-    returned: chosen_epoch, selected_on, threshold, seconds, clips_per_second, failed files.
+    The folder ends with weights.safetensors and validation.csv (the chosen epoch), curves.csv and training.json, whose
+    content is returned: chosen_epoch, selected_on, threshold, seconds, clips_per_second, failed files.
     """
     record = plan.folder / RECORD
     if record.is_file():
@@ -110,15 +111,19 @@ class _Training:
                 f"stage {stage.name}: batches of {min(stage.batch, len(samples))} clips cannot be shared by "
                 f"{self.fabric.world_size} processes; use fewer, or --set batch={self.fabric.world_size}"
             )
-        batches = len(samples) // stage.batch or 1
+        learns = stage.epochs > 0 and any(p.requires_grad for p in self.detector.parameters())
+        # Gradients want batches of one size; a pass that only counts leaves nobody out.
+        batches = (len(samples) // stage.batch or 1) if learns else -(-len(samples) // stage.batch)
         steps = -(-batches // stage.accumulate)
-        optimizer, schedule = self.detector.optimizer(stage, steps * stage.epochs)
+        optimizer, schedule = self.detector.optimizer(stage, steps * stage.epochs) if learns else (None, None)
         if state is not None:
             self._restore(state, optimizer, schedule)
-        model, optimizer = self.fabric.setup(self.detector, optimizer)
+        model: Any = self.detector
+        if optimizer is not None:
+            model, optimizer = self.fabric.setup(self.detector, optimizer)
         first = (state["epoch"], state["step"]) if state is not None else (0, 0)
-        stream = load(self.detector, self._micro_batches(samples, stage, number, first), self.loading)
-        total = stage.epochs * batches * min(stage.batch, len(samples))
+        stream = load(self.detector, self._micro_batches(samples, stage, number, first, batches), self.loading)
+        total = min(stage.epochs * batches * stage.batch, stage.epochs * len(samples))
         done = (first[0] * batches + first[1] * stage.accumulate) * stage.batch
         saved = time.monotonic()
         with self.progress(stage.name, total, min(done, total)) as bar:
@@ -138,9 +143,11 @@ class _Training:
                 self._epoch_ended(number, epoch, optimizer)
                 self._save(number, epoch + 1, 0, optimizer, schedule)
                 saved = time.monotonic()
+        if stage.epochs == 0 and number == len(self.plan.config.stages) - 1:
+            self._epoch_ended(number, -1, None)  # it is judged as it starts
 
     def _micro_batches(
-        self, samples: Sequence[Sample], stage: Stage, number: int, first: tuple[int, int]
+        self, samples: Sequence[Sample], stage: Stage, number: int, first: tuple[int, int], count: int
     ) -> Iterator[Sequence[ClipRequest]]:
         """Yield this rank's micro-batches from (epoch, step) on; what a sample gets depends on (seed, epoch) alone."""
         rank, world = self.fabric.global_rank, self.fabric.world_size
@@ -149,10 +156,9 @@ class _Training:
             requests = labelled(samples, self.plan.config.clip, seed, epoch)
             order = np.random.default_rng((self.plan.seed, number, epoch)).permutation(len(requests))
             shuffled = [requests[i] for i in order]
-            batches = batches_of(shuffled, stage.batch)
-            whole = [b for b in batches if len(b) == stage.batch] or batches
+            batches = batches_of(shuffled, stage.batch)[:count]
             skip = first[1] * stage.accumulate if epoch == first[0] else 0
-            for batch in whole[skip:]:
+            for batch in batches[skip:]:
                 yield from batches_of(batch[rank::world], self._micro(stage))
 
     def _micro(self, stage: Stage) -> int:
@@ -172,12 +178,17 @@ class _Training:
         samples: int,
         stream: Iterator[Any],
     ) -> dict[str, float]:
-        """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step."""
+        """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step.
+
+        Without an optimiser the clips are seen and nothing else: what is learnt, `loss` keeps in buffers.
+        """
         rank, world = self.fabric.global_rank, self.fabric.world_size
         torch.manual_seed(hash((self.plan.seed, number, epoch, step, rank)) % 2**63)
         count = min(stage.accumulate, batches - step * stage.accumulate)
-        own = len(range(rank, min(stage.batch, samples), world))
-        micro = count * -(-own // self._micro(stage))
+        first, learns = step * stage.accumulate, optimizer is not None
+        sizes = [min(stage.batch, samples - stage.batch * number) for number in range(first, first + count)]
+        own = [len(range(rank, size, world)) for size in sizes]
+        micro = sum(-(-clips // self._micro(stage)) for clips in own)
         self.detector.train()
         total: dict[str, float] = {}
         for k in range(micro):
@@ -186,17 +197,20 @@ class _Training:
             if loaded.batch is None:
                 continue
             batch = loaded.batch.to(self.fabric.device)
-            share = len(batch) / (own * count)
-            with self.fabric.no_backward_sync(model, enabled=k + 1 < micro) if world > 1 else nullcontext():
+            share = len(batch) / sum(own)
+            apart = learns and world > 1 and k + 1 < micro
+            with torch.set_grad_enabled(learns), self.fabric.no_backward_sync(model) if apart else nullcontext():
                 output = model(batch)
                 losses = self.detector.loss(output, batch)
-                self.fabric.backward(losses["loss"] * share)
+                if learns:
+                    self.fabric.backward(losses["loss"] * share)
             self.clips += len(batch)
             for name, value in losses.items():
                 total[name] = total.get(name, 0.0) + float(value.detach()) * share
-        self._clip(model, optimizer, stage)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        if learns:
+            self._clip(model, optimizer, stage)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if not np.isfinite(total.get("loss", 0.0)):
             raise UserError(
                 f"the loss is {total['loss']} in epoch {epoch + 1}; lower the rate with --set lr={stage.lr / 10:g}"
@@ -214,28 +228,32 @@ class _Training:
         names = dict.fromkeys(name for row in self.losses for name in row)
         values = {name: float(np.mean([row[name] for row in self.losses if name in row])) for name in names}
         self.losses = []
-        values["lr"] = float(optimizer.param_groups[0]["lr"])
+        if optimizer is not None:
+            values["lr"] = float(optimizer.param_groups[0]["lr"])
         last_stage = number == len(self.plan.config.stages) - 1
         if last_stage and self.plan.validation:
-            measured, threshold = validate(
+            measured, threshold, scores = validate(
                 self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.faults
             )
             values |= {"val_auc": measured.auc, "val_nll": measured.nll}
             if not self.best or measured.better_than(Quality(self.best["auc"], self.best["nll"])):
                 self.best = {"epoch": count, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
-                self._save_weights()
+                self._save_weights(scores)
         elif last_stage:
             self.best = {"epoch": count}
-            self._save_weights()
+            self._save_weights(None)
         self.curves.append({"epoch": count, **values})
         if self.fabric.global_rank == 0:
             with written_whole(self.plan.folder / CURVES) as temporary:
                 pd.DataFrame(self.curves).to_csv(temporary, index=False)
             self.on_epoch(count, values)
 
-    def _save_weights(self) -> None:
+    def _save_weights(self, scores: pd.DataFrame | None) -> None:
         if self.fabric.global_rank == 0:
             checkpoint.save_weights(self.detector, self.plan.folder / WEIGHTS, self.plan.about)
+            if scores is not None:
+                with written_whole(self.plan.folder / VALIDATION) as temporary:
+                    scores.to_csv(temporary, index=False)
 
     def _save(self, stage: int, epoch: int, step: int, optimizer: Any, schedule: Any) -> None:
         self.saves += 1
@@ -250,7 +268,7 @@ class _Training:
                 "stage": stage,
                 "epoch": epoch,
                 "step": step,
-                "optimizer": optimizer.state_dict(),
+                "optimizer": optimizer.state_dict() if optimizer is not None else None,
                 "schedule": schedule.state_dict() if schedule is not None else None,
                 "scaler": self.fabric.strategy.precision.state_dict(),
                 "curves": self.curves,
@@ -264,7 +282,8 @@ class _Training:
 
     def _restore(self, state: dict[str, Any], optimizer: Any, schedule: Any) -> None:
         checkpoint.restore_model(self.detector, self.frozen, state)
-        optimizer.load_state_dict(state["optimizer"])
+        if optimizer is not None:
+            optimizer.load_state_dict(state["optimizer"])
         if schedule is not None:
             schedule.load_state_dict(state["schedule"])
         self.fabric.strategy.precision.load_state_dict(state["scaler"])

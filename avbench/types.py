@@ -100,7 +100,8 @@ class ClipSpec:
 
     `frames` at `fps` as squares of `size` pixels (0 frames: no pictures), cut from the `region`; `sound_samples` at
     `sound_rate` (None: as long as the frames; may be longer; 0: no sound). Test clips start `hop` frames apart
-    (None: end to end). `whole` makes one clip of the whole video, `frames` being the most it may have. A video
+    (None: end to end). `whole` makes one clip of the whole video, `frames` being the most it may have; with neither
+    frames nor sound nothing is decoded, and a detector has what `ClipBatch.targets` says of the file. A video
     with fewer than `least_frames` frames has no score (reason `too_short`); other short ones are padded with zeros.
     """
 
@@ -139,6 +140,10 @@ class ClipBatch:
     video (B,T,C,H,W) uint8 RGB; audio (B,S) float32 in [-1,1]; frames (B,) and samples (B,) valid lengths; forgery
     (B,) int64 label of the clip; heard, seen (B,) bool, False where a stream is missing; seed (B,) int64, the only
     source of randomness for augmentation; targets: further tensors by name; ids: B sample ids.
+
+    Always among the targets, (B,) float32, is what the header says of the file: file_seconds, file_bytes, file_kbps (of
+    all streams), file_fps and file_frames (0 without pictures). A perturbation leaves them as they are. They are for
+    controls that show what gives a database away without a look at it.
     """
 
     video: torch.Tensor
@@ -193,6 +198,8 @@ class Output:
 class Stage:
     """One stage of a training: its recipe and which samples it sees. Every field can be `--set`.
 
+    Of 0 `epochs` the detector is judged as it starts; a stage in which no parameter is trainable shows it every sample
+    once an epoch, so that `loss` may keep what it counts in buffers.
     `batch` clips make one batch of the recipe and `accumulate` batches one optimiser step; `micro_batch` clips are on
     the device at a time (None: 4 on a CPU, the whole batch on a GPU). `clip_norm` bounds the gradient norm (0: off);
     `clip_scaled` bounds the loss-scaled gradients, as some published code does. `precision` holds on a GPU; a CPU

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
@@ -19,8 +20,11 @@ from avbench.types import Sample
 
 def validate(
     detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, faults: Faults
-) -> tuple[Quality, float]:
-    """Score one clip of each sample, the same one in every epoch; return how good that is, and the best threshold."""
+) -> tuple[Quality, float, pd.DataFrame]:
+    """Score one clip of each sample, the same one in every epoch; return how good that is, and the best threshold.
+
+    The table holds id, forgery and score of what could be scored: ensembles fix their threshold on it.
+    """
     _share_buffers(detector, fabric)
     config = detector.config
     requests = labelled(samples, config.clip, seed, 0)
@@ -38,7 +42,10 @@ def validate(
     table = table_RP.cpu().numpy()
     scored = table[:, 0] > 0
     truth = np.array([int(learned_label(config, np.int64(r.forgery))) for r in requests])
-    return quality(truth[scored], table[scored, 1], table[scored, 2:], config.task)
+    kept = [r.sample.id for r, had in zip(requests, scored, strict=True) if had]
+    forgery = [int(r.forgery) for r, had in zip(requests, scored, strict=True) if had]
+    scores = pd.DataFrame({"id": kept, "forgery": forgery, "score": table[scored, 1]})
+    return *quality(truth[scored], table[scored, 1], table[scored, 2:], config.task), scores
 
 
 def _share_buffers(detector: Detector, fabric: Fabric) -> None:

@@ -79,7 +79,9 @@ def read_variants(
         def finished(changed: list[Picture]) -> list[Picture]:
             return [cut(k, picture) for k, picture in enumerate(changed)]
 
-        clean = media.finished(path, spec, begin, finished(pictures), sound, valid_samples, looked=scene is not None)
+        clean = media.finished(
+            path, spec, begin, finished(pictures), sound, valid_samples, info, looked=scene is not None
+        )
 
         def variant(condition: Condition) -> Clip:
             changed = replace(clean, change=Change())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +14,8 @@ from avbench.data import ClipRequest, collate, load_clip
 from avbench.frames import cut_region, cut_tracked, fill_gaps
 from avbench.hookspecs import hookimpl
 from avbench.media import Clip, MediaError, place, read_clip
-from avbench.plugins import Plugins
+from avbench.perturb import Condition
+from avbench.plugins import Plugins, installed
 from avbench.types import ClipSpec, Forgery, Reason, Sample
 
 SMALL = ClipSpec(size=64)
@@ -124,3 +126,26 @@ def test_a_batch_holds_its_clips() -> None:
         np.testing.assert_array_equal(batch.audio[row, : len(one.sound)].numpy(), one.sound)
     assert batch.forgery.tolist() == [2, 2] and batch.seed.tolist() == [7, 7] and batch.ids == ("12.mp4", "30.mp4")
     assert batch.seen.tolist() == [True, True] and batch.heard.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("condition", [None, Condition(installed().perturbations()["jpeg"], 3)])
+def test_a_batch_says_what_the_header_says_of_the_file(tiny: Path, condition: Condition | None) -> None:
+    path = tiny / "person0_RARV.mp4"
+    asked = replace(request(path, start=0.2), condition=condition)
+    clip = load_clip(asked, SMALL, frozenset({"video", "audio"}))
+    mine = Clip(clip.frames, clip.sound, 25, 16_000, True, True, 0.0, 1.0)  # decoded by something that read no header
+    facts = collate([(asked, clip), (asked, mine)]).targets
+    size = path.stat().st_size
+    expected = {"file_seconds": 1.2, "file_bytes": size, "file_kbps": size * 8 / 1.2 / 1000}
+    for name, value in {**expected, "file_fps": 25.0, "file_frames": 30.0}.items():
+        assert facts[name][0].item() == pytest.approx(value, rel=1e-6) and facts[name][1].isnan(), name
+
+
+def test_of_the_file_alone_nothing_is_decoded(tiny: Path) -> None:
+    whole = ClipSpec(frames=0, sound_samples=0, whole=True)
+    clip = load_clip(request(tiny / "person0_RARV.mp4", start=0.0), whole, frozenset())
+    assert not clip.seen and not clip.heard and (clip.start, clip.end) == (0.0, pytest.approx(1.2))
+    batch = collate([(request(tiny / "person0_RARV.mp4", start=0.0), clip)])
+    assert batch.video.numel() == batch.audio.numel() == 0 and batch.targets["file_frames"].tolist() == [30]
+    with pytest.raises(MediaError):
+        load_clip(request(tiny / "labels.csv", start=0.0), whole, frozenset())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
+from safetensors.torch import load_file
 
 from avbench import config, train
 from avbench.databases import Database
@@ -171,3 +172,44 @@ def test_the_scale_of_the_loss_outlives_an_interruption(tiny: Path, tmp_path: Pa
             fit(plan, fabric, Loading(workers=0), on_epoch=on_epoch)
         scales.append(scaler.get_scale())
     assert scales == [1024 * 2**3, 1024 * 2**3], "doubled in each of three steps"
+
+
+class Counting(Detector):
+    """Learns nothing by gradients: it counts the clips of each class in a buffer."""
+
+    seen: torch.Tensor
+
+    def __init__(self, config: config.Config) -> None:
+        super().__init__(config)
+        self.register_buffer("seen", torch.zeros(2))
+        Counting.modes = []
+
+    modes: list[tuple[bool, bool]]  # of each forward: training, gradients on
+
+    def forward(self, batch: ClipBatch) -> Output:
+        Counting.modes.append((self.training, torch.is_grad_enabled()))
+        return Output(logits=self.seen.add(1).log().expand(len(batch), 2))
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
+        self.seen += torch.bincount(self.labels(batch), minlength=2)
+        return super().loss(output, batch)
+
+
+def test_what_has_nothing_to_train_sees_every_sample_once_without_gradients(tiny: Path, tmp_path: Path) -> None:
+    plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=1, batch=5, accumulate=2, micro_batch=2),))
+    record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
+    weights = load_file(tmp_path / train.WEIGHTS)
+    assert weights["seen"].tolist() == [4, 12]  # 16 videos in batches of 5, the incomplete one too
+    assert set(Counting.modes) == {(True, False), (False, False)}
+    assert (record["chosen_epoch"], record["parameters"], record["trainable"]) == (1, 0, 0)
+    assert pd.read_csv(tmp_path / train.CURVES)["loss"].notna().all()
+
+
+def test_of_no_epochs_a_detector_is_judged_as_it_starts(tiny: Path, tmp_path: Path) -> None:
+    plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=0),))
+    record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
+    assert record["chosen_epoch"] == 0 and record["validation_auc"] == 0.5
+    assert load_file(tmp_path / train.WEIGHTS)["seen"].tolist() == [0, 0]
+    validation = pd.read_csv(tmp_path / train.VALIDATION)
+    assert validation["id"].tolist() == [s.id for s in plan.validation] and (validation["score"] == 0.5).all()
+    assert validation["forgery"].tolist() == [int(s.forgery) for s in plan.validation]
