@@ -46,8 +46,9 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
             "source": source,
             "preset": settings.preset,
             "pooling": spec.pooling,
-            "requires": sorted(spec.requires),
+            "requires": sorted(settings.requires),
         },
+        **members_of(resolved),
         "asked": {
             "preset": cell.preset,
             "overrides": list(cell.overrides),
@@ -59,7 +60,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
         "protocol": {**protocol.as_dict(), "placements": list(resolved.placements), "digest": protocol.digest()},
         "data": resolved.lists.describe(),
         "training": {
-            "config": settings.as_dict(),
+            "config": settings.as_dict() | {f"member {m.spec.name}": m.config.as_dict() for _, m in resolved.members},
             "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
         },
         "reported": dict(reported),
@@ -68,6 +69,23 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
         "device": device,
         "environment": environment(),
     }
+
+
+def members_of(resolved: Resolved) -> dict[str, Any]:
+    """Return what the card of an ensemble says of its members and their runs; nothing for a single detector."""
+    about = [
+        {
+            "detector": member.spec.name,
+            "title": member.spec.title or member.spec.name,
+            "version": member.spec.version,
+            "preset": member.config.preset,
+            "pooling": member.spec.pooling,
+            "requires": sorted(member.config.requires),
+            "run": member.id,
+        }
+        for _, member in resolved.members
+    ]
+    return {"members": about} if about else {}
 
 
 def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: int | None = None) -> list[str]:

@@ -55,7 +55,8 @@ class Cell:
 class Resolved:
     """A cell with its data: the detector, its configuration, the training it needs (None for given weights), its id.
 
-    `conditions` are those under which each test clip is judged: None, the clip as it is, and perturbations.
+    `conditions` are those under which each test clip is judged: None, the clip as it is, and perturbations. `members`
+    of an ensemble are cells of their own, with what they come to.
     """
 
     spec: DetectorSpec
@@ -65,6 +66,7 @@ class Resolved:
     conditions: tuple[Condition | None, ...]
     plan: Plan | None
     id: str
+    members: tuple[tuple[Cell, Resolved], ...] = ()
 
 
 def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:

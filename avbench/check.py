@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from avbench import media, splits
+from avbench import ensemble, media, splits
 from avbench.config import Config, resolve
 from avbench.data import facts
 from avbench.databases import Database
 from avbench.detector import Detector, probabilities
+from avbench.errors import UserError
 from avbench.media import MediaInfo
 from avbench.train import build
 from avbench.types import CLASSES, ClipBatch, ClipSpec, DetectorSpec, Task
@@ -66,6 +67,22 @@ def check_detector(spec: DetectorSpec, preset: str | None = None) -> Iterator[Re
             except Exception as error:
                 complaint = f"{type(error).__name__}: {error}"
             yield Result(f"{task}: {promise}", not complaint, complaint)
+
+
+def check_ensemble(spec: DetectorSpec, known: Mapping[str, DetectorSpec]) -> Iterator[Result]:
+    """Check that an ensemble's members are there and its rule is known, then each member with its smallest preset."""
+    try:
+        ensemble.require_members(spec, known)
+        rule = ensemble.settings_of(spec, ())[0]
+    except UserError as error:
+        yield Result("its members and its rule are known", False, str(error))
+        return
+    yield Result("its members and its rule are known", True, f"{rule} of {' and '.join(spec.members)}")
+    for name in spec.members:
+        binary = replace(known[name], tasks=tuple(task for task in known[name].tasks if task == "binary"))
+        yield Result(f"{name}: does the binary task", bool(binary.tasks))
+        for result in check_detector(binary):
+            yield replace(result, promise=f"{name}, {result.promise}")
 
 
 def _scores(detector: Detector, batch: ClipBatch) -> torch.Tensor:

@@ -159,6 +159,10 @@ def origin_lines(card: Card) -> Iterator[str]:
     training = card.get("training", {})
     if training.get("chosen_epoch") is not None:
         yield f"epoch {training['chosen_epoch']} chosen by {training.get('selected_on', 'unknown')}"
+    for member in card.get("members", []):
+        yield f"member {member['detector']}: run {member['run']}, learns {' and '.join(member['requires'])}"
+    if card.get("members"):
+        yield f"scores combined by {training['config']['settings']['combine']}"
     if card.get("marks"):
         yield f"marks: {', '.join(card['marks'])}"
 

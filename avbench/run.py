@@ -6,13 +6,14 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from avbench import card as cards
-from avbench import checkpoint, figures, media, scores
+from avbench import checkpoint, ensemble, figures, media, scores
 from avbench.cell import Cell, Resolved, resolve
 from avbench.data import ClipRequest
 from avbench.detector import Detector
@@ -42,7 +43,10 @@ def run_cell(
 
     A repeated call continues an interrupted one: training from its last state, evaluation from its last part.
     """
-    plugins.detector(cell.detector)  # a typo is told before the data are read, a missing encoder too
+    spec = plugins.detector(cell.detector)  # a typo is told before the data are read, a missing encoder too
+    if spec.members:
+        ensemble.require_members(spec, plugins.detectors(), cell)
+        cell = replace(cell, group=cell.group or f"{cell.detector}-{cell.protocol.name}")
     choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
     started = time.monotonic()
     lists = prepare(
@@ -56,7 +60,7 @@ def run_cell(
         say=say,
         made=made_with(progress, "make demo data"),
     )
-    resolved = resolve(cell, plugins, lists)
+    resolved = (ensemble.resolve if spec.members else resolve)(cell, plugins, lists)
     folder = cell.results_folder / "runs" / resolved.id
     if cell.fresh and leads():
         _forget(folder, resolved)
@@ -64,7 +68,7 @@ def run_cell(
         say(f"finished before: {folder} (--fresh starts anew)")
         return card, folder
 
-    fabric = make_fabric(cell.device, resolved.config.stages[0].precision)
+    fabric = make_fabric(cell.device, resolved.config.stages[0].precision if resolved.config.stages else "32-true")
     fabric.barrier()  # nobody goes on before the leader has forgotten
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, cell.detector)
@@ -75,7 +79,11 @@ def run_cell(
         cards.write(card, folder)
         plugins.notify("avbench_run_started", card=card, folder=folder)
     try:
-        table = _scores(cell, resolved, card, folder, fabric, plugins, progress, say)
+        if resolved.members:
+            again = partial(run_cell, plugins=plugins, progress=progress, say=say)
+            table = ensemble.score(resolved, card, again, say)
+        else:
+            table = _scores(cell, resolved, card, folder, fabric, plugins, progress, say)
     except BaseException as error:
         if leader:
             card["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

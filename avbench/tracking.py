@@ -137,6 +137,7 @@ def _parameters(card: dict[str, Any]) -> dict[str, Any]:
         f"n.{part}": card["data"][part]["n"] for part in ("train", "validation", "test") if part in card["data"]
     }
     parameters |= {f"set.{name}": value for name, value in config.get("settings", {}).items()}
+    parameters |= {f"member.{member['detector']}": member["run"] for member in card.get("members", [])}
     for stage in config.get("stages", []):
         parameters |= {f"{stage['name']}.{name}": value for name, value in stage.items() if name != "name"}
     return parameters | {f"weights.{name}": sha for name, sha in card["training"].get("weights", {}).items()}

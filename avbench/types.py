@@ -253,8 +253,10 @@ class DetectorSpec:
     """A detector as its plugin declares it; `load` is the "module:Class" that is imported when it is used.
 
     `requires` names the streams without which a sample has no score; a detector that requires one stream alone
-    learns that stream's label. `members` makes an ensemble of other detectors. `pooling` joins the clips of a video.
-    The first preset is the default on demo data if it is called "demo", else on all data; see `default_preset`.
+    learns that stream's label. `members` makes an ensemble of other detectors: it has no class of its own, does the
+    binary task, and its setting `combine` joins their scores (mean, max, noisy_or, logit_mean). `pooling` joins the
+    clips of a video. The first preset is the default on demo data if it is called "demo", else on all data; see
+    `default_preset`.
     """
 
     name: str
@@ -269,6 +271,10 @@ class DetectorSpec:
     weights: tuple[WeightSpec, ...] = ()
     paper: str = ""
     version: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.members:
+            object.__setattr__(self, "tasks", ("binary",))
 
     def default_preset(self, *, demo: bool) -> Preset:
         """Return the preset "demo" on demo data where there is one, else the first that is not "demo"."""

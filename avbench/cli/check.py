@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check each name; exit code 1 where a promise is broken."""
-    from avbench.check import check_dataset, check_detector
+    from avbench.check import check_dataset, check_detector, check_ensemble
     from avbench.databases import locate, read_roots
     from avbench.errors import unknown
     from avbench.plugins import installed
@@ -36,8 +36,11 @@ def execute(arguments: argparse.Namespace) -> int:
     detectors, datasets = plugins.detectors(), plugins.datasets()
     broken = 0
     for name in arguments.names:
-        if name in detectors:
-            results: Iterable[Result] = check_detector(detectors[name], arguments.preset)
+        results: Iterable[Result]
+        if name in detectors and detectors[name].members:
+            results = check_ensemble(detectors[name], detectors)
+        elif name in detectors:
+            results = check_detector(detectors[name], arguments.preset)
         elif name in datasets:
             results = check_dataset(locate(datasets[name], read_roots(arguments.data), datasets))
         else:
