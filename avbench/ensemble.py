@@ -48,7 +48,8 @@ def require_members(spec: DetectorSpec, known: Mapping[str, DetectorSpec], cell:
 def settings_of(spec: DetectorSpec, overrides: Sequence[str]) -> tuple[str, dict[str, tuple[str, ...]]]:
     """Return the rule that combines scores, and each member's own `key=value` settings.
 
-    `combine=max` is the ensemble's, `rawgat_st.epochs=3` that member's, any other key every member's.
+    `combine=max` is the ensemble's, `rawgat_st.epochs=3` that member's, any other key every member's. A member's key
+    `preset` chooses its preset.
     """
     rule = str(spec.presets[0].settings.get(COMBINE, "mean"))
     given: dict[str, list[str]] = {name: [] for name in spec.members}
@@ -74,7 +75,10 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     conditions = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
     members = []
     for name in spec.members:
-        member = replace(cell, detector=name, overrides=overrides[name], training="")
+        own = [text.partition("=")[2].strip() for text in overrides[name] if text.startswith("preset=")]
+        others = tuple(text for text in overrides[name] if not text.startswith("preset="))
+        preset = own[-1] if own else cell.preset
+        member = replace(cell, detector=name, overrides=others, preset=preset, training="")
         clip = cells.resolve(member, plugins, lists).config.clip
         member = replace(member, protocol=_felt_by(clip, cell.protocol, plugins))
         members.append((member, cells.resolve(member, plugins, lists)))

@@ -177,6 +177,7 @@ def test_what_cannot_be_is_told_in_one_line(do: Do, tmp_path: Path, capsys: pyte
         ("both", ["--checkpoint", str(weights)], "no weights of its own"),
         ("both", ["--set", "combine=sum"], "no value of combine called 'sum'"),
         ("both", ["--set", "buzz.epoch=1"], "did you mean 'epochs'"),
+        ("both", ["--set", "buzz.preset=demo"], "no preset of buzz called 'demo'"),
     ):
         assert do(f"run --detector {detector} --protocol within_folder", tmp_path, *more) == 2
         error = capsys.readouterr().err
@@ -191,3 +192,12 @@ def test_check_and_ls_know_ensembles(capsys: pytest.CaptureFixture[str]) -> None
     assert "BROKEN its members and its rule are known" in capsys.readouterr().out
     assert main(["ls", "detectors", "--plugin", str(PLUGIN)]) == 0
     assert "flicker + buzz" in capsys.readouterr().out
+
+
+def test_the_paper_s_two_are_installed() -> None:
+    detectors = installed().detectors()
+    members = {name: spec.members for name, spec in detectors.items() if spec.members}
+    assert members["lipforensics_rawgat"] == ("lipforensics", "rawgat_st")
+    assert members["realforensics_rawgat"] == ("realforensics", "rawgat_st")
+    for name in ("lipforensics_rawgat", "realforensics_rawgat"):
+        assert settings_of(detectors[name], [])[0] == "mean"

@@ -44,7 +44,7 @@ def _detectors(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
             d.name,
             d.title,
             " ".join(d.tasks),
-            " + ".join(d.members) or " ".join(sorted(d.requires)),
+            " + ".join(d.members) or " ".join(sorted(d.requires)) or "nothing",
             " ".join(p.name for p in d.presets),
             plugins.source_of("avbench_detectors", DetectorSpec, d.name).origin,
         ]

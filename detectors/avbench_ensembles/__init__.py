@@ -1,0 +1,1 @@
+"""The two score ensembles of arXiv 2505.08294, Table I."""
