@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from avbench import __version__
 from avbench.errors import UserError
 from avbench.places import written_whole
+from avbench.plugins import installed
+from avbench.types import ClipSpec
 
 if TYPE_CHECKING:
     from avbench.cell import Cell, Resolved
@@ -99,6 +101,16 @@ def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: in
         f"test list limited to {limit_test}": limit_test is not None,
     }
     return [mark for mark, holds in marks.items() if holds]
+
+
+def region_of(clip: ClipSpec) -> str:
+    """Say which part of a picture is seen, and who finds it: a plugin that tracks faces, or nobody."""
+    if not clip.frames:
+        return "none"
+    trackers = [found.plugin_name for found in installed().manager.hook.avbench_face_track.get_hookimpls()]
+    if clip.region == "frame":
+        return "frame"
+    return f"{clip.region}, {'tracked by ' + ', '.join(trackers) if trackers else 'a fixed window'}"
 
 
 def environment() -> dict[str, Any]:

@@ -160,7 +160,7 @@ def cut_region(picture: Picture, region: Region, size: int) -> Picture:
     top, left = (height - side) // 2, (width - side) // 2
     if region == "mouth":
         side, top, left = side // 2, top + side // 2, left + side // 4
-    return _resize(picture[top : top + side, left : left + side], size)
+    return resized(picture[top : top + side, left : left + side], size)
 
 
 def cut_tracked(picture: Picture, box: NDArray[np.float64], region: Region, size: int) -> Picture:
@@ -177,12 +177,15 @@ def cut_tracked(picture: Picture, box: NDArray[np.float64], region: Region, size
     height, width = picture.shape[:2]
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    return _resize(picture[rows[:, None], columns], size)
+    return resized(picture[rows[:, None], columns], size)
 
 
 def fill_gaps(boxes: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return face boxes (T,4) in which each frame without a face (nan) has its nearest neighbour's; None: no face."""
-    found = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+    """Return boxes (T,4) or landmarks (T,68,2) in which each frame without a face (nan) has its nearest neighbour's.
+
+    None where no frame has a face.
+    """
+    found = np.flatnonzero(np.isfinite(boxes).reshape(len(boxes), -1).all(axis=1))
     if not len(found):
         return None
     nearest = np.abs(np.arange(len(boxes))[:, None] - found).argmin(axis=1)
@@ -190,10 +193,11 @@ def fill_gaps(boxes: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return filled
 
 
-def _resize(picture: Picture, size: int) -> Picture:
+def resized(picture: Picture, size: int) -> Picture:
+    """Return a square picture at another size: averaged where it shrinks, bilinear where it grows."""
     side = picture.shape[0]
     if side == size:
         return np.ascontiguousarray(picture)
     method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    resized: Picture = cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=method)
-    return resized
+    picture = cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=method)
+    return picture

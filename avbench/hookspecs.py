@@ -112,7 +112,8 @@ def avbench_decode(path: Path, start: float, spec: ClipSpec) -> Any:
 def avbench_face_track(path: Path, frames: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     """Return face boxes (T,4) x0 y0 x1 y1 in pixels for frames (T,H,W,3) uint8 at `times` (T,) seconds, or None.
 
-    A row of nan is a frame without a face: its nearest neighbour's box serves; all nan is the reason `no_face`.
+    Or return 68 landmarks (T,68,2) x y: mouths and faces are then aligned to a mean face, see avbench.landmarks.
+    A row of nan is a frame without a face: its nearest neighbour's serves; all nan is the reason `no_face`.
 
     Example::
 

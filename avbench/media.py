@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.frames import Picture, cut_region, cut_tracked, fill_gaps, picture_stream, read_frames, start_of
+from avbench.landmarks import cut_square, squares
 from avbench.sound import Sound, read_sound, sound_stream
 from avbench.types import ClipSpec, Reason
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# (path=, frames= (T,H,W,3) uint8, times= (T,) seconds) -> face boxes (T,4) x0 y0 x1 y1, nan where no face is, or None
+# (path=, frames= (T,H,W,3) uint8, times= (T,) seconds) -> face boxes (T,4) x0 y0 x1 y1 or landmarks (T,68,2) x y, nan
+# where no face is, or None
 Track: TypeAlias = Callable[..., "NDArray[np.float64] | None"]
 
 
@@ -110,7 +112,8 @@ def read_clip(
 
     Frame k is the one on the screen at start + (k + 1/2) / spec.fps, so that at equal rates frame follows frame; its
     sound is samples k rate / fps to (k + 1) rate / fps. `video` and `audio` False leave a stream undecoded. `track`
-    gives face boxes for the regions "face" and "mouth"; without it the database is taken as cropped to the face.
+    gives face boxes or landmarks for the regions "face" and "mouth"; without it the database is taken as cropped to
+    the face.
 
     Raises MediaError: `missing_file`; `unreadable`, also where a video has pictures and none of the clip's can be
     decoded; `too_short` for fewer than `spec.least_frames` frames; `no_face` where `track` found none.
@@ -264,4 +267,7 @@ def cutter(
     filled = fill_gaps(boxes)
     if filled is None:
         raise MediaError(Reason.NO_FACE, f"{path}: no face from {times[0] - 0.5 / spec.fps:.3f} s on")
+    if filled.ndim == 3:
+        maps = squares(filled, spec.region)
+        return lambda k, picture: cut_square(picture, maps[k], spec.region, spec.size)
     return lambda k, picture: cut_tracked(picture, filled[k], spec.region, spec.size)
