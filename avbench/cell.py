@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from avbench.prepare import Lists
 from avbench.protocol import Protocol, digest_of
 from avbench.splits import list_digest
 from avbench.train import Plan
-from avbench.types import DetectorSpec, Placement, Task
+from avbench.types import ClipSpec, DetectorSpec, Placement, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     local: tuple[Placement, ...] = ("labelled", "sweep") if lists.judged.spec.locally_forged else ("labelled",)
     placements = cell.protocol.placements or local
     protocol = cell.protocol
-    conditions = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
+    asked = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
+    conditions = tuple(c for c in asked if c is None or felt(c, settings.clip))
+    require_felt(spec.name, asked, conditions)
     plan = _plan(cell, spec, settings, lists)
     if cell.training and plan is not None and plan.id != cell.training:
         raise UserError(
@@ -103,6 +105,22 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         shaping["conditions"] = [(c.name, c.level, c.parameter) for c in conditions if c]
     name = f"{cell.detector}-{cell.protocol.name}-{cell.task}-s{cell.seed}-{digest_of(shaping)[:8]}"
     return Resolved(spec, settings, lists, placements, conditions, plan, name)
+
+
+def felt(condition: Condition, clip: ClipSpec) -> bool:
+    """Whether a detector that is fed such clips is fed a stream that the condition changes."""
+    return (condition.touches("video") and clip.frames > 0) or (condition.touches("audio") and clip.samples > 0)
+
+
+def require_felt(detector: str, asked: Sequence[Condition | None], conditions: Sequence[Condition | None]) -> None:
+    """Raise UserError where a detector feels none of the perturbations that are asked for: its curve would be flat."""
+    if any(asked) and not any(conditions):
+        names = ", ".join(dict.fromkeys(c.name for c in asked if c is not None))
+        other = "sound" if any(c.touches("video") for c in asked if c is not None) else "pictures"
+        raise UserError(
+            f"{detector} is not fed what {names} change, so that its scores would say nothing about robustness; "
+            f"choose others, such as --types {other}"
+        )
 
 
 def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Plan | None:

@@ -16,7 +16,7 @@ from avbench.cell import Cell, Resolved
 from avbench.combine import RULES, Scored, combined
 from avbench.config import Config
 from avbench.errors import UserError, unknown
-from avbench.perturb import choose
+from avbench.perturb import Condition, choose
 from avbench.plugins import Plugins
 from avbench.prepare import Lists, Say
 from avbench.protocol import Protocol, digest_of
@@ -72,16 +72,19 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     """Resolve the members' cells; the id is a hash of theirs and of the rule."""
     spec = plugins.detector(cell.detector)
     rule, overrides = settings_of(spec, cell.overrides)
-    conditions = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
-    members = []
+    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
+    plain = replace(cell.protocol, perturbations=(), levels=())
+    members: list[tuple[Cell, Resolved]] = []
     for name in spec.members:
         own = [text.partition("=")[2].strip() for text in overrides[name] if text.startswith("preset=")]
         others = tuple(text for text in overrides[name] if not text.startswith("preset="))
         preset = own[-1] if own else cell.preset
         member = replace(cell, detector=name, overrides=others, preset=preset, training="")
-        clip = cells.resolve(member, plugins, lists).config.clip
-        member = replace(member, protocol=_felt_by(clip, cell.protocol, plugins))
+        clip = cells.resolve(replace(member, protocol=plain), plugins, lists).config.clip
+        member = replace(member, protocol=_felt_by(clip, cell.protocol, asked))
         members.append((member, cells.resolve(member, plugins, lists)))
+    conditions = tuple(c for c in asked if c is None or any(c in resolved.conditions for _, resolved in members))
+    cells.require_felt(spec.name, asked, conditions)
     configs = [resolved.config for _, resolved in members]
     presets = {config.preset for config in configs}
     settings = Config(
@@ -105,14 +108,9 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
     return Resolved(spec, settings, lists, placements, conditions, None, name, tuple(members))
 
 
-def _felt_by(clip: ClipSpec, protocol: Protocol, plugins: Plugins) -> Protocol:
+def _felt_by(clip: ClipSpec, protocol: Protocol, asked: Sequence[Condition | None]) -> Protocol:
     """Return the protocol without the perturbations of streams that a member is not fed."""
-    conditions = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
-    felt = {
-        c.name: (c.touches("video") and clip.frames > 0) or (c.touches("audio") and clip.samples > 0)
-        for c in conditions
-        if c is not None
-    }
+    felt = {c.name: cells.felt(c, clip) for c in asked if c is not None}
     if all(felt.values()):
         return protocol  # as it is, so that a sweep of the member alone is found again
     names = tuple(name for name, is_felt in felt.items() if is_felt)

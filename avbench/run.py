@@ -47,7 +47,7 @@ def run_cell(
     if spec.members:
         ensemble.require_members(spec, plugins.detectors(), cell)
         cell = replace(cell, group=cell.group or f"{cell.detector}-{cell.protocol.name}")
-    choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
+    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
     started = time.monotonic()
     lists = prepare(
         cell.protocol,
@@ -61,6 +61,8 @@ def run_cell(
         made=made_with(progress, "make demo data"),
     )
     resolved = (ensemble.resolve if spec.members else resolve)(cell, plugins, lists)
+    if unfelt := dict.fromkeys(c.name for c in asked if c is not None and c not in resolved.conditions):
+        say(f"left out, {spec.name} is not fed what they change: {', '.join(unfelt)}")
     folder = cell.results_folder / "runs" / resolved.id
     if cell.fresh and leads():
         _forget(folder, resolved)

@@ -42,5 +42,6 @@ def avbench_detectors():
         "buzz", f"{__name__}:Buzz", requires=frozenset({"audio"}), presets=(heard,), pooling="mean_logit", **one
     )
     yield DetectorSpec("both", title="Both", members=("flicker", "buzz"))
+    yield DetectorSpec("ears", members=("buzz",))
     yield DetectorSpec("nobody", members=("flicker", "buz"))
     yield DetectorSpec("nested", members=("both", "buzz"))

@@ -22,6 +22,7 @@ from avbench.plugins import installed
 from avbench.types import DetectorSpec
 
 PLUGIN = Path(__file__).with_name("member_detectors.py")
+SOUND = next(p.name for p in installed().perturbations().values() if p.stream == "audio" and not p.voices)
 FAST = ["--no-mlflow", "--workers", "0"]
 Do = Callable[..., int]
 
@@ -153,17 +154,36 @@ def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: py
 
 
 def test_a_sweep_perturbs_each_member_with_what_it_can_feel(do: Do, done: Path, tmp_path: Path) -> None:
-    types = installed().perturbations().items()
-    known = next(name for name, spec in types if spec.stream == "audio" and not spec.voices)
-    assert do(f"perturb --detector both --protocol within_folder --types jpeg {known} --levels 5", tmp_path) == 0
+    assert do(f"perturb --detector both --protocol within_folder --types jpeg {SOUND} --levels 5", tmp_path) == 0
     card, folder = card_of(tmp_path, "both-*")
-    assert set(card["perturbations"]["types"]) == {"jpeg", known}
+    assert set(card["perturbations"]["types"]) == {"jpeg", SOUND}
     found = pd.read_parquet(folder / "scores.parquet").set_index(["perturbation", "id"])
-    for name, moved, kept in (("jpeg", "p_video", "p_audio"), (known, "p_audio", "p_video")):
+    for name, moved, kept in (("jpeg", "p_video", "p_audio"), (SOUND, "p_audio", "p_video")):
         clean, changed = found.loc[""], found.loc[name]
         assert changed[kept].equals(clean[kept]) and not changed[moved].equals(clean[moved])
     felt = {m: {t for t in card_of(tmp_path, f"{m}-*")[0]["perturbations"]["types"]} for m in ("flicker", "buzz")}
-    assert felt == {"flicker": {"jpeg"}, "buzz": {known}}
+    assert felt == {"flicker": {"jpeg"}, "buzz": {SOUND}}
+
+
+def test_what_a_detector_is_not_fed_is_left_out_of_its_sweep_or_refused(
+    do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, message in (
+        ("buzz --types jpeg", "buzz is not fed what jpeg change"),
+        ("metadata --types jpeg", "metadata is not fed what jpeg change"),
+        ("ears --types jpeg", "ears is not fed what jpeg change"),
+    ):
+        assert do(f"perturb --protocol within_folder --levels 5 --detector {words}", tmp_path) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "trainings").exists()  # it is told before anything is trained
+    assert do(f"perturb --protocol within_folder --levels 5 --detector ears --types jpeg {SOUND}", tmp_path) == 0
+    assert "left out, ears is not fed what they change: jpeg" in capsys.readouterr().out
+    card, _ = card_of(tmp_path, "ears-*")
+    assert list(card["perturbations"]["types"]) == [SOUND]
+    # Of one stream alone, an ensemble has the ceiling and the control of this stream.
+    member, _ = card_of(tmp_path, "buzz-*")
+    assert card["ceilings"]["labelled"]["video"]["stream"] == "audio" and card["ceilings"] == member["ceilings"]
+    assert card["blind"]["labelled"]["video"]["against"] == "RAFV" and card["blind"] == member["blind"]
 
 
 def test_what_cannot_be_is_told_in_one_line(do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
