@@ -20,8 +20,8 @@ _CEPSTRUM = 24  # coefficients kept of the spectral envelope
 _MELS = 64
 _LEVELS = 0.35  # step of the quantised log magnitudes (3 dB)
 _ROUNDS = 2
-_BREATH = 0.2  # largest share of noise above 3 kHz in voiced sounds
-_DULL = (5.0, 9.0)  # dB that are lost at high frequencies, drawn per recording
+_BREATH = 0.3  # largest share of noise above 3 kHz in voiced sounds
+_DULL = (4.0, 7.0)  # dB that are lost at high frequencies, drawn per recording
 _DULL_FROM, _DULL_SLOPE = 3500.0, 400.0  # Hz
 
 

@@ -24,10 +24,10 @@ from avbench_demo.truth import write_truth
 Frames = NDArray[Any]  # uint8
 _STYLE = WHOLE_STYLE
 _LAGS = {"faceswap": (2, 0.6), "fsgan": (3, 1.0)}  # frames late, smoothing in frames
-_LIPS = forge.Seam(resolution=0.35, contrast=0.65, tint=9.0, jitter=0.6, flicker=0.05)
+_LIPS = forge.Seam(resolution=0.35, contrast=0.7, tint=8.0, jitter=0.6, flicker=0.035)
 _SWAPS = {
-    "faceswap": forge.Seam(resolution=0.38, contrast=0.7, tint=8.0, jitter=0.6, flicker=0.05),
-    "fsgan": forge.Seam(resolution=0.32, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.05),
+    "faceswap": forge.Seam(resolution=0.38, contrast=0.75, tint=7.0, jitter=0.6, flicker=0.03),
+    "fsgan": forge.Seam(resolution=0.32, contrast=0.75, tint=7.0, jitter=0.7, flicker=0.03),
 }
 
 

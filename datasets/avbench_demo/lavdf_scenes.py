@@ -21,7 +21,7 @@ from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
 
-_SEAM = forge.Seam(resolution=0.28, contrast=0.6, tint=10.0, jitter=1.0, flicker=0.06)
+_SEAM = forge.Seam(resolution=0.28, contrast=0.62, tint=9.0, jitter=1.0, flicker=0.05)
 _SHORTEST, _LONGEST = 0.3, 0.9  # of a replaced word, seconds
 
 

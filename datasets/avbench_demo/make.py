@@ -17,7 +17,7 @@ from typing import Any
 from avbench_demo.layout import write_fakeav, write_lavdf
 from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
 
-VERSION = 8  # raise when anything that is written changes
+VERSION = 9  # raise when anything that is written changes
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

@@ -86,7 +86,7 @@ CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, sound_samples=16_000)
 DEMO_RECIPE = Stage(batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2, clip_norm=1.0)
-DEMO_STAGES = (replace(DEMO_RECIPE, name="encoders", epochs=9), replace(DEMO_RECIPE, epochs=6))
+DEMO_STAGES = (replace(DEMO_RECIPE, name="encoders", epochs=12), replace(DEMO_RECIPE, epochs=8))
 
 ACCUMULATE_ON_LAVDF: dict[str, dict[str, Setting]] = {"lavdf": {"accumulate": 2}}
 # BatchNorm of the frozen encoder drifts, and loss-scaled gradients are bounded, as in the published code.

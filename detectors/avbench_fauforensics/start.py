@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from avbench_fauforensics.model import Network
 
 QUERY_GAIN = 10.0  # makes the first attention weights peaked, so that queries see different moments
-MEL_GAIN = 6.0  # makes the sound speak up against the positions that are added to it
+SOUND_GAIN = 6.0  # makes the sound speak up against the positions that are added to it
+ROUGHNESS_GAIN = 30.0  # brings changes of a mel band from one moment to the next (some 0.03) to the order of one
+BAND_BLUR = 1.5  # mel bands
 FAU_GAIN = 0.1  # keeps a random frozen encoder from drowning out the one that learns
 MOTION_BLUR = (0.7, 3.0)  # pixels, of the finest and the coarsest motion filter
 
@@ -43,8 +45,8 @@ def sharpen(network: Network) -> None:
     if a.video and a.fau:
         network.au_pool_norm.gamma.mul_(FAU_GAIN)
     if a.audio:
-        network.AEncoder.encoder.conv1.weight.mul_(MEL_GAIN)
-        network.AEncoder.encoder.conv2.weight.mul_(MEL_GAIN)
+        _hear_change(network.AEncoder.encoder.conv1.weight)
+        network.AEncoder.encoder.conv2.weight.mul_(SOUND_GAIN)
 
 
 def _see_motion(filters_OCTHW: Tensor) -> None:
@@ -53,8 +55,23 @@ def _see_motion(filters_OCTHW: Tensor) -> None:
     Networks trained on videos have such filters; random ones let what flickers drown in what stands still.
     """
     outputs, _, _, height, _ = filters_OCTHW.shape
-    offset_H = torch.arange(height) - height // 2
-    blur_OH = torch.exp(-0.5 * (offset_H / torch.linspace(*MOTION_BLUR, outputs)[:, None]) ** 2)
-    blur_OH /= blur_OH.sum(dim=1, keepdim=True)
-    change_OT = torch.tensor([[-1.0, 1.0, 0.0], [0.0, 1.0, -1.0]])[torch.arange(outputs) % 2]
-    filters_OCTHW.copy_(torch.einsum("ot,oh,ow->othw", change_OT, blur_OH, blur_OH)[:, None])
+    blur_OH = _bumps(height, torch.full((outputs,), height // 2), torch.linspace(*MOTION_BLUR, outputs))
+    filters_OCTHW.copy_(torch.einsum("ot,oh,ow->othw", _changes(outputs), blur_OH, blur_OH)[:, None])
+
+
+def _hear_change(filters_OMT: Tensor) -> None:
+    """Make the first filters hear how each mel band, with its neighbours, changes from one moment to the next."""
+    outputs, bands, _ = filters_OMT.shape
+    blur_OM = _bumps(bands, torch.linspace(0, bands - 1, outputs), torch.full((outputs,), BAND_BLUR))
+    filters_OMT.copy_(ROUGHNESS_GAIN * blur_OM[:, :, None] * _changes(outputs)[:, None])
+
+
+def _bumps(length: int, centre_O: Tensor, width_O: Tensor) -> Tensor:
+    """Return Gaussians (O, length) that sum to one."""
+    bump = torch.exp(-0.5 * ((torch.arange(length) - centre_O[:, None]) / width_O[:, None]) ** 2)
+    return bump / bump.sum(dim=1, keepdim=True)
+
+
+def _changes(outputs: int) -> Tensor:
+    """Return the differences (O, 3) of three moments, from the one before and from the one after by turns."""
+    return torch.tensor([[-1.0, 1.0, 0.0], [0.0, 1.0, -1.0]])[torch.arange(outputs) % 2]
