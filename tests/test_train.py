@@ -185,6 +185,7 @@ class Counting(Detector):
         Counting.modes = []
 
     modes: list[tuple[bool, bool]]  # of each forward: training, gradients on
+    steps_left = -1  # until it is interrupted; never
 
     def forward(self, batch: ClipBatch) -> Output:
         Counting.modes.append((self.training, torch.is_grad_enabled()))
@@ -193,6 +194,11 @@ class Counting(Detector):
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
         self.seen += torch.bincount(self.labels(batch), minlength=2)
         return super().loss(output, batch)
+
+    def after_step(self) -> None:
+        Counting.steps_left -= 1
+        if Counting.steps_left == 0:
+            raise KeyboardInterrupt
 
 
 def test_what_has_nothing_to_train_sees_every_sample_once_without_gradients(tiny: Path, tmp_path: Path) -> None:
@@ -213,3 +219,14 @@ def test_of_no_epochs_a_detector_is_judged_as_it_starts(tiny: Path, tmp_path: Pa
     validation = pd.read_csv(tmp_path / train.VALIDATION)
     assert validation["id"].tolist() == [s.id for s in plan.validation] and (validation["score"] == 0.5).all()
     assert validation["forgery"].tolist() == [int(s.forgery) for s in plan.validation]
+
+
+def test_what_was_counted_survives_an_interruption(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(Counting, "steps_left", 3)  # the state after the second step is the last that was saved
+    plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=1, batch=3, micro_batch=3),))
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
+    record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
+    assert load_file(tmp_path / train.WEIGHTS)["seen"].tolist() == [4, 12] and record["chosen_epoch"] == 1
+    assert len(Counting.modes) == 4 + 1  # batches 3 to 6, and the validation clips
