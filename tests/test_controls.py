@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from avbench.config import Config
 from avbench.config import resolve as resolve_config
 from avbench.plugins import installed
 from avbench.train import build
-from avbench.types import ClipBatch, ClipSpec
+from avbench.types import ClipBatch, ClipSpec, Stage
 from avbench_controls.constant import Chance
 from avbench_controls.probe import LeadingSilence, LinearProbe
 
@@ -96,6 +97,13 @@ def test_controls_keep_the_contract(name: str) -> None:
     spec = installed().detector(name)
     assert [result for result in check_detector(spec) if not result.kept] == []
     assert sum(p.numel() for p in build(spec, resolve_config(spec, "binary"), 0).parameters()) == 0
+
+
+def test_a_pass_that_neither_trains_nor_counts_breaks_the_contract() -> None:
+    chance = installed().detector("chance")
+    idle = replace(chance, presets=(replace(chance.presets[0], stages=(Stage(epochs=1),)),))
+    broken = {result.promise: result.detail for result in check_detector(idle) if not result.kept}
+    assert list(broken) == ["binary: learns from its loss"] and "epochs=0" in broken["binary: learns from its loss"]
 
 
 @pytest.fixture(scope="module")
