@@ -1,0 +1,75 @@
+"""Declares RawGAT-ST: its presets, every setting, and the published weights it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+
+OFFICIAL: dict[str, Setting] = {
+    "filters": 70,
+    "hop": 1,  # samples
+    "narrow": 32,
+    "wide": 64,
+    "graph": 32,
+    "fused": 12,
+    "fusion": "mul",  # or "add", "cat"
+    "mask_filters": True,
+    "weight_real": 0.5,
+    "weight_fake": 0.5,
+    "asvspoof_weights": False,
+    "weights": "random",
+}
+
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "filters": 24,
+    "hop": 4,
+    "narrow": 8,
+    "wide": 16,
+    "graph": 16,
+    "mask_filters": False,
+}
+
+CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
+DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
+STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
+DEMO_STAGE = Stage(epochs=10, batch=8, micro_batch=8, lr=3e-3, weight_decay=1e-4, clip_norm=1.0)
+
+# inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
+BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
+ASVSPOOF: dict[str, dict[str, Setting]] = {"asvspoof_weights": {"weight_real": 0.9, "weight_fake": 0.1}}
+
+REPOSITORY = "https://github.com/eurecom-asp/RawGAT-ST-antispoofing/raw/2f770aa46d303b9ed7513ba041b8e64cab1b31b5"
+SHA256 = {"mul": "8a91ce8201d42119cbfb9ebca8850e5914f1a85959b3ca962819783738c2a9e2"}
+
+WEIGHTS = tuple(
+    WeightSpec(
+        name=f"rawgat-st-{fusion}",
+        setting="weights",
+        title=f"RawGAT-ST, {fusion}, ASVspoof 2019 LA",
+        url=f"{REPOSITORY}/Pre_trained_models/RawGAT_ST_{fusion}/Best_epoch.pth",
+        licence="MIT",
+        sha256=SHA256.get(fusion, ""),
+    )
+    for fusion in ("mul", "add", "cat")
+)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield RawGAT-ST."""
+    yield DetectorSpec(
+        name="rawgat_st",
+        load="avbench_rawgat.detector:RawGAT",
+        title="RawGAT-ST",
+        summary="the raw wave through sinc filters, then graph attention over frequency and time",
+        tasks=("binary",),
+        requires=frozenset({"audio"}),
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,), BALANCE, ASVSPOOF),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=ASVSPOOF, eval_batch=16),
+        ),
+        weights=WEIGHTS,
+        paper="https://arxiv.org/abs/2107.12710",
+    )
