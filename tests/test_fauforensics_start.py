@@ -76,6 +76,16 @@ def test_motion_is_seen_from_the_start() -> None:
     assert calm.max() < 1e-5 < 0.05 < moved.min()
 
 
+def test_change_is_heard_from_the_start() -> None:
+    """Every first filter is deaf to a steady sound and hears a rough one."""
+    stem = build().network.AEncoder.encoder.conv1
+    steady = torch.rand(1, 80, 1).expand(1, 80, 100)
+    rough = steady + 0.05 * torch.randn(1, 80, 100)
+    with torch.no_grad():
+        heard = [(stem(mel) - stem.bias[:, None])[:, :, 1:-1].abs().mean(dim=(0, 2)) for mel in (steady, rough)]
+    assert heard[0].max() < 1e-4 < 0.1 < heard[1].min()
+
+
 def test_sharp_start_lets_correlations_differ_between_clips() -> None:
     def spread(detector: FauForensics) -> float:
         batch = random_batch(detector.config.clip, 4)

@@ -1,25 +1,49 @@
-"""First filters that see motion, for 3D networks which must learn within minutes from random weights."""
+"""First filters that respond to change, for networks which must learn within minutes from random weights.
+
+Pre-trained networks have such filters; random ones let what flickers drown in what stays as it is.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-BLUR = (0.7, 3.0)  # pixels, of the finest and the coarsest filter
+PICTURE_BLUR = (0.7, 3.0)  # pixels, of the finest and the coarsest filter
+BAND_BLUR = 1.5  # mel bands
+ROUGHNESS_GAIN = 30.0  # brings changes of a mel band from one moment to the next (some 0.03) to the order of one
 
 
 @torch.no_grad()
 def see_motion(filters_OCTHW: Tensor) -> None:
-    """Make the first filters see how a blurred, grey picture changes from one frame to the next.
+    """Make first filters see how a blurred, grey picture changes from one frame to the next.
 
-    Networks trained on videos have such filters; random ones let what flickers drown in what stands still. Filters
-    longer than three frames are zero beyond the middle three. O filters, C T H W their channels, frames and pixels.
+    Filters longer than three frames are zero beyond the middle three. O filters, C T H W their channels, frames and
+    pixels.
     """
     outputs, _, frames, height, _ = filters_OCTHW.shape
-    offset_H = torch.arange(height) - height // 2
-    blur_OH = torch.exp(-0.5 * (offset_H / torch.linspace(*BLUR, outputs)[:, None]) ** 2)
-    blur_OH /= blur_OH.sum(dim=1, keepdim=True)
-    change_OT = torch.tensor([[-1.0, 1.0, 0.0], [0.0, 1.0, -1.0]])[torch.arange(outputs) % 2]
+    blur_OH = _bumps(height, torch.full((outputs,), height // 2), torch.linspace(*PICTURE_BLUR, outputs))
     filters_OCTHW.zero_()
     middle = slice(frames // 2 - 1, frames // 2 + 2)
-    filters_OCTHW[:, :, middle] = torch.einsum("ot,oh,ow->othw", change_OT, blur_OH, blur_OH)[:, None]
+    filters_OCTHW[:, :, middle] = torch.einsum("ot,oh,ow->othw", _changes(outputs), blur_OH, blur_OH)[:, None]
+
+
+@torch.no_grad()
+def hear_change(filters_OMT: Tensor) -> None:
+    """Make first filters hear how each mel band, with its neighbours, changes from one moment to the next.
+
+    O filters, M mel bands, T = 3 moments.
+    """
+    outputs, bands, _ = filters_OMT.shape
+    blur_OM = _bumps(bands, torch.linspace(0, bands - 1, outputs), torch.full((outputs,), BAND_BLUR))
+    filters_OMT.copy_(ROUGHNESS_GAIN * blur_OM[:, :, None] * _changes(outputs)[:, None])
+
+
+def _bumps(length: int, centre_O: Tensor, width_O: Tensor) -> Tensor:
+    """Return Gaussians (O, length) that sum to one."""
+    bump = torch.exp(-0.5 * ((torch.arange(length) - centre_O[:, None]) / width_O[:, None]) ** 2)
+    return bump / bump.sum(dim=1, keepdim=True)
+
+
+def _changes(outputs: int) -> Tensor:
+    """Return differences (O, 3) of three moments, from the one before and from the one after by turns."""
+    return torch.tensor([[-1.0, 1.0, 0.0], [0.0, 1.0, -1.0]])[torch.arange(outputs) % 2]
