@@ -49,6 +49,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
             "preset": settings.preset,
             "pooling": spec.pooling,
             "requires": sorted(settings.requires),
+            "region": region_of(settings.clip),
         },
         **members_of(resolved),
         "asked": {
