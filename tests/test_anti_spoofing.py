@@ -102,22 +102,22 @@ def test_published_files_are_checkpoints_too(name, specs_root):
 
 
 def test_training_raises_the_fake_logit_of_fake_sounds():
-    """Class 1 is fake: a network taught by the loss must put spoofed sounds at the published index 0."""
-    detector = build("aasist", "mask_filters=false", "clip.sound_samples=9000", "hop=2")
+    """Class 1 is fake: what the loss teaches must come out of the network in the published order, spoof first."""
+    detector = build("aasist", "filters=12", "narrow=4", "hop=2", "clip.sound_samples=9000")
+    for module in detector.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     batch = replace(random_batch(detector.config.clip, 8), forgery=torch.tensor([0, 1, 2, 3] * 2))
-    assert detector.labels(batch).tolist() == [0, 0, 1, 1] * 2  # RARV, RAFV real; FARV, FAFV fake
-    buzz = 0.3 * torch.sin(2 * math.pi * 3000 * torch.arange(9_000) / 16_000)
-    batch.audio[detector.labels(batch) == 1] += buzz
+    fake = detector.labels(batch) == 1
+    assert fake.tolist() == [False, False, True, True] * 2  # RARV, RAFV real; FARV, FAFV fake
+    batch.audio[fake] += 0.3 * torch.sin(2 * math.pi * 3000 * torch.arange(9_000) / 16_000)
     optimizer = torch.optim.Adam(detector.parameters(), lr=1e-2)
-    for _ in range(25):
+    for _ in range(15):
         optimizer.zero_grad()
         detector.loss(detector(batch), batch)["loss"].backward()
         optimizer.step()
-    detector.eval()
-    logits = detector.network(batch.audio)
-    fake = batch.forgery >= 2
-    assert (logits[fake, 0] > logits[fake, 1]).all()
-    assert (logits[~fake, 1] > logits[~fake, 0]).all()
+    spoof, bona_fide = detector.network(batch.audio).T
+    assert (spoof[fake] > bona_fide[fake]).all() and (spoof[~fake] < bona_fide[~fake]).all()
 
 
 def test_logits_are_turned_once():

@@ -15,14 +15,14 @@ from torch.nn import functional as F
 class GraphAttention(nn.Module):
     """Every node listens to every node; the more alike two are, in learned directions, the more."""
 
-    def __init__(self, inputs: int, outputs: int, temperature: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, temperature: float = 1.0, dropout: float = 0.2) -> None:
         super().__init__()
         self.att_proj = nn.Linear(inputs, outputs)
         self.att_weight = _direction(outputs)
         self.proj_with_att = nn.Linear(inputs, outputs)
         self.proj_without_att = nn.Linear(inputs, outputs)
         self.bn = nn.BatchNorm1d(outputs)
-        self.input_drop = nn.Dropout(0.2)
+        self.input_drop = nn.Dropout(dropout)
         self.temperature = temperature
 
     def forward(self, x_BNL: Tensor) -> Tensor:
@@ -89,10 +89,10 @@ class HeterogeneousAttention(nn.Module):
 class GraphPool(nn.Module):
     """Keep the nodes that score highest, the highest first, weighed by their scores."""
 
-    def __init__(self, keep: float, features: int, least: int = 1) -> None:
+    def __init__(self, keep: float, features: int, least: int = 1, dropout: float = 0.3) -> None:
         super().__init__()
         self.proj = nn.Linear(features, 1)
-        self.drop = nn.Dropout(0.3)
+        self.drop = nn.Dropout(dropout)
         self.keep = keep
         self.least = least
 

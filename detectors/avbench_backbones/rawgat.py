@@ -30,7 +30,7 @@ class RawGATSize:
     """Sizes of the network; the defaults are the published ones.
 
     `hop` samples between outputs of the filters; `narrow` and `wide` channels of the blocks; `graph` features and
-    `fused` nodes of the two graphs.
+    `fused` nodes of the two graphs; `dropout` of what attention hears and of what pooling judges.
     """
 
     samples: int = 64_600
@@ -41,6 +41,7 @@ class RawGATSize:
     graph: int = 32
     fused: int = 12
     fusion: Fusion = "mul"
+    dropout: tuple[float, float] = (0.2, 0.3)
 
 
 class RawGATST(nn.Module):
@@ -50,16 +51,17 @@ class RawGATST(nn.Module):
         super().__init__()
         self.size = size
         both = size.graph * (2 if size.fusion == "cat" else 1)
+        attention, pooling = size.dropout
         self.sinc = SincFilters(size.filters, size.hop)
         self.first_bn = nn.BatchNorm2d(1)
         self.encoder1 = rawgat_encoder(size.narrow, size.wide)
         self.encoder2 = rawgat_encoder(size.narrow, size.wide)
-        self.GAT_layer1 = GraphAttention(size.wide, size.graph)
-        self.GAT_layer2 = GraphAttention(size.wide, size.graph)
-        self.GAT_layer3 = GraphAttention(both, both // 2)
-        self.pool1 = GraphPool(0.64, size.graph, least=2)
-        self.pool2 = GraphPool(0.81, size.graph, least=2)
-        self.pool3 = GraphPool(0.64, both // 2, least=2)
+        self.GAT_layer1 = GraphAttention(size.wide, size.graph, dropout=attention)
+        self.GAT_layer2 = GraphAttention(size.wide, size.graph, dropout=attention)
+        self.GAT_layer3 = GraphAttention(both, both // 2, dropout=attention)
+        self.pool1 = GraphPool(0.64, size.graph, least=2, dropout=pooling)
+        self.pool2 = GraphPool(0.81, size.graph, least=2, dropout=pooling)
+        self.pool3 = GraphPool(0.64, both // 2, least=2, dropout=pooling)
         self.proj1 = nn.Linear(self.pool1.kept(size.filters // 3), size.fused)
         self.proj2 = nn.Linear(self.pool2.kept(steps_after(size.samples, size.hop)), size.fused)
         self.proj = nn.Linear(both // 2, 1)

@@ -77,4 +77,5 @@ def size(config: Config) -> RawGATSize:
             f"use --set clip.sound_samples=64600 clip.sound_rate={SAMPLE_RATE}"
         )
     sizes = ("filters", "hop", "narrow", "wide", "graph", "fused", "fusion")
-    return RawGATSize(config.clip.samples, **{name: s[name] for name in sizes})
+    dropout = (s["attention_dropout"], s["pool_dropout"])
+    return RawGATSize(config.clip.samples, **{name: s[name] for name in sizes}, dropout=dropout)

@@ -15,6 +15,8 @@ OFFICIAL: dict[str, Setting] = {
     "graph": 32,
     "fused": 12,
     "fusion": "mul",  # or "add", "cat"
+    "attention_dropout": 0.2,
+    "pool_dropout": 0.3,
     "mask_filters": True,
     "weight_real": 0.5,
     "weight_fake": 0.5,
@@ -28,13 +30,16 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "narrow": 8,
     "wide": 16,
     "graph": 16,
+    "fusion": "cat",
+    "attention_dropout": 0.0,
+    "pool_dropout": 0.0,
     "mask_filters": False,
 }
 
 CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
 DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
 STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=10, batch=8, micro_batch=8, lr=3e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
 
 # inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
 BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
