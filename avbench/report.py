@@ -172,6 +172,8 @@ def terminal(card: Card) -> str:
     if not card.get("metrics"):
         return f"{title(card)}\n{card.get('error') or card['status']}: nothing measured yet ({card['id']})"
     headline = [*HEADLINE, *(f"collapsed_{name}" for name in ("acc", "auc"))]
+    if card.get("members"):  # a mean of one certain and one innocent branch is about one half, so Acc there says little
+        headline += ["acc_at_threshold", "balanced_acc_at_threshold"]
     tables = [metric_table(card, headline), *confusion_tables(card), *perturbation_tables(card)]
     blocks = [text(table) for table in tables]
     return "\n\n".join([*blocks, "\n".join([*count_lines(card), *origin_lines(card)])])

@@ -141,7 +141,11 @@ def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: py
     assert do(words, done, "--set", "combine=max") == 0
     printed = capsys.readouterr().out
     assert printed.count("finished before") == 2 and "member 2 of 2 of both: buzz" in printed
-    assert "scores combined by max" in printed and "member buzz: run buzz-within_folder" in printed
+    assert (
+        "Acc at validation threshold" in printed
+        and "scores combined by max" in printed
+        and "member buzz: run buzz-within_folder" in printed
+    )
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps and len(stamps) > 8
     newest = max((done / "runs").glob("both-*/card.json"), key=lambda path: path.stat().st_mtime_ns)
     found = pd.read_parquet(newest.parent / "scores.parquet")
