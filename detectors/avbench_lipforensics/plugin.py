@@ -30,7 +30,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", sound_samples=0)
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", sound_samples=0)
 STAGE = Stage(epochs=20, batch=32, lr=2e-4, weight_decay=0.0, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=8, batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2)
 
 # 1,000 of FakeAVCeleb's 21,544 videos have real pictures; LAV-DF's are real and fake in equal parts.
 REAL_SHARES: dict[str, dict[str, Setting]] = {"fakeav": {"real_share": 0.0464}}

@@ -71,8 +71,8 @@ REPRESENT = Stage(
     clip_norm=0.0,
     precision="16-mixed",
 )
-DEMO_REPRESENT = Stage("represent", samples="real", epochs=6, batch=8, micro_batch=8, lr=1.5e-3)
-DEMO_FORGERY = Stage("forgery", epochs=8, batch=8, micro_batch=8, lr=1.5e-3)
+DEMO_REPRESENT = Stage("represent", samples="real", epochs=4, batch=8, micro_batch=8, lr=1.5e-3)
+DEMO_FORGERY = Stage("forgery", epochs=11, batch=8, micro_batch=8, lr=1.5e-3)
 
 # 20,544 of FakeAVCeleb's 21,544 videos have forged pictures; LAV-DF's are real and fake in equal parts.
 FAKE_SHARES: dict[str, dict[str, Setting]] = {"fakeav": {"fake_share": 0.9536}}
