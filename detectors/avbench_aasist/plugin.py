@@ -37,7 +37,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
 DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
 STAGE = Stage(epochs=100, batch=24, micro_batch=24, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=8, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
 
 # inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
 BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
