@@ -5,6 +5,7 @@ The same table gives the same bytes: no dates, fixed SVG ids, fixed resampling.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,11 +163,13 @@ def training(card: Card, epochs: pd.DataFrame, path: Path) -> list[Path]:
     palette = ["#2c7a9c", "#c8405a", "#e0912f", "#6f63c1", "#1b8a7a", "#7c8791"]
     with _figure(card, "Training", path, (6.4, 2.5 * len(panels) + 0.6), len(panels)) as drawn:
         for axes, (label, names) in zip(np.atleast_1d(drawn), panels, strict=True):
-            for colour, name in zip(palette * len(names), names, strict=False):
+            styles = itertools.cycle(itertools.product(("-", "--", ":"), palette))  # more curves than colours: dashed
+            for (line, colour), name in zip(styles, names, strict=False):
                 axes.plot(
                     epochs["epoch"],
                     epochs[name],
                     color=colour,
+                    linestyle=line,
                     linewidth=1.8,
                     marker="o",
                     markersize=3.5,
