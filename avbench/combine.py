@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbench import scores
-from avbench.pooling import Pooling, pool
-from avbench.types import Stream
+from avbench.pooling import pool
+from avbench.types import Pooling, Stream
 
 Floats = NDArray[np.float64]
 _SATURATED = 1e-7  # a probability of 0 or 1 has an infinite logit

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from avbench.errors import UserError
 from avbench.plugins import load_object
 from avbench.pooling import pool
 from avbench.stats import FEW, Interval, Measure, bootstrap
-from avbench.types import Forgery, MetricSpec, Placement, Stream, Task
+from avbench.types import Forgery, MetricSpec, Placement, Pooling, Stream, Task
 
 log = logging.getLogger(__name__)
 LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_class": tuple(f.name for f in Forgery)}
@@ -33,7 +33,7 @@ def measure(
     task: Task,
     metrics: Mapping[str, MetricSpec],
     *,
-    pooling: Literal["mean", "mean_logit"] = "mean",
+    pooling: Pooling = "mean",
     placements: Sequence[Placement] = (),
     threshold: float | None = None,
     seed: int = 0,

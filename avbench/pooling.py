@@ -9,19 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbench.scores import PROBABILITIES
+from avbench.types import Pooling
 
-Pooling = Literal["mean", "max", "top_k", "mean_logit"]
 TOP = 3
 _SATURATED = 1e-7  # a float32 softmax reaches 0 and 1, whose logits are infinite
 _OF_VIDEO = ["id", "identity", "cluster", "method", "forgery", "placement"]
 
 
-def pool(table: pd.DataFrame, how: Pooling = "mean") -> pd.DataFrame:
+def pool(table: pd.DataFrame, how: Pooling | Literal["max", "top_k"] = "mean") -> pd.DataFrame:
     """Return one row per placement and video of a scores table, sorted, with `clips` scored, score_max and score_top3.
 
-    mean: probabilities are averaged. mean_logit: their logits are. max and top_k: the highest and the mean of the
-    three highest P(fake); the four classes are averaged then. Clips without a score are left out; a video none of
-    whose clips has one keeps a null score and its first reason.
+    mean: probabilities are averaged. mean_logit: their logits are. mean_odds: their odds are. max and top_k: the
+    highest and the mean of the three highest P(fake); the four classes are averaged then. Clips without a score are
+    left out; a video none of whose clips has one keeps a null score and its first reason.
     """
     table = table.reset_index(drop=True)
     group = table.groupby(["placement", "id"], sort=True).ngroup().to_numpy()
@@ -36,6 +36,8 @@ def pool(table: pd.DataFrame, how: Pooling = "mean") -> pd.DataFrame:
         pooled[name] = _mean_of_groups(table[name].to_numpy(np.float64)[scored], group[scored], videos)
     if how == "mean_logit":
         _pool_logits(pooled, table[scored], group[scored])
+    elif how == "mean_odds":
+        _pool_odds(pooled, table[scored], group[scored])
     elif how == "mean":
         pooled["score"] = _mean_of_groups(score[scored], group[scored], videos)
     else:
@@ -57,6 +59,21 @@ def _pool_logits(pooled: pd.DataFrame, table: pd.DataFrame, group: NDArray[np.in
         classes = np.exp(np.stack([_mean_of_groups(logs[:, k], group, videos) for k in range(4)], axis=1))
         pooled[list(PROBABILITIES)] = classes / classes.sum(axis=1, keepdims=True)
         pooled["score"] = 1 - pooled[PROBABILITIES[0]]
+
+
+def _pool_odds(pooled: pd.DataFrame, table: pd.DataFrame, group: NDArray[np.intp]) -> None:
+    """Average the odds of a forgery, or those of each forged class against RARV."""
+    videos = len(pooled)
+    p = np.clip(table["score"].to_numpy(np.float64), 0, 1 - _SATURATED)
+    odds = _mean_of_groups(p / (1 - p), group, videos)
+    pooled["score"] = odds / (1 + odds)
+    if pooled[PROBABILITIES[0]].notna().any():
+        classes = table[list(PROBABILITIES)].to_numpy(np.float64)
+        against = classes / np.clip(classes[:, :1], _SATURATED, 1)
+        mean = np.stack([_mean_of_groups(against[:, k], group, videos) for k in range(1, 4)], axis=1)
+        real = 1 / (1 + mean.sum(axis=1))
+        pooled[list(PROBABILITIES)] = np.column_stack([real, mean * real[:, None]])
+        pooled["score"] = 1 - real
 
 
 def _mean_of_groups(values: NDArray[np.float64], group: NDArray[np.intp], groups: int) -> NDArray[np.float64]:

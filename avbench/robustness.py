@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from avbench.measure import Part, entry
 from avbench.perturb import Condition
 from avbench.pooling import pool
 from avbench.stats import Floats, codes, count_once, interval, resampled
-from avbench.types import Placement
+from avbench.types import Placement, Pooling
 
 METRICS = {"auc": built_in.auc, "acc": built_in.acc}
 Key = tuple[str, int]
@@ -26,7 +26,7 @@ def robustness(
     conditions: Sequence[Condition | None],
     *,
     placement: Placement,
-    pooling: Literal["mean", "mean_logit"] = "mean",
+    pooling: Pooling = "mean",
     seed: int = 0,
     resamples: int = 1000,
 ) -> Part:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Task = Literal["binary", "four_class"]
 Stream = Literal["video", "audio"]
 Placement = Literal["labelled", "sweep"]
+Pooling = Literal["mean", "mean_logit", "mean_odds"]
 Setting = str | int | float | bool | None
 
 TASKS: tuple[Task, ...] = ("binary", "four_class")
@@ -255,8 +256,9 @@ class DetectorSpec:
     `requires` names the streams without which a sample has no score; a detector that requires one stream alone
     learns that stream's label. `members` makes an ensemble of other detectors: it has no class of its own, does the
     binary task, and its setting `combine` joins their scores (mean, max, noisy_or, logit_mean). `pooling` joins the
-    clips of a video. The first preset is the default on demo data if it is called "demo", else on all data; see
-    `default_preset`.
+    clips of a video: it averages probabilities, their logits, or their odds (a distance d scored as d / (d + threshold)
+    has odds d / threshold, so that distances are averaged). The first preset is the default on demo data if it is
+    called "demo", else on all data; see `default_preset`.
     """
 
     name: str
@@ -267,7 +269,7 @@ class DetectorSpec:
     requires: frozenset[Stream] = frozenset({"video", "audio"})
     presets: tuple[Preset, ...] = (Preset(),)
     members: tuple[str, ...] = ()
-    pooling: Literal["mean", "mean_logit"] = "mean"
+    pooling: Pooling = "mean"
     weights: tuple[WeightSpec, ...] = ()
     paper: str = ""
     version: str = "1"

@@ -185,9 +185,21 @@ def test_pooling_four_classes_keeps_probabilities_consistent() -> None:
     geometric = np.exp(np.log(p).reshape(2, 3, 4).mean(axis=1))
     assert np.allclose(logits[list(scores.PROBABILITIES)], geometric / geometric.sum(axis=1, keepdims=True))
     assert np.allclose(logits["score"], 1 - logits["p_rarv"])
+    odds = pool(table, "mean_odds")
+    against = (p[:, 1:] / p[:, :1]).reshape(2, 3, 3).mean(axis=1)
+    classes = odds[list(scores.PROBABILITIES)].to_numpy()
+    assert np.allclose(classes[:, 1:] / classes[:, :1], against) and np.allclose(classes.sum(axis=1), 1)
+    assert np.allclose(odds["score"], 1 - odds["p_rarv"])
+
+
+def test_mean_of_odds_is_the_mean_of_distances() -> None:
+    distances, threshold = np.array([0.1, 0.5, 2.4]), 0.6
+    table = clips([{"id": "a", "score": d / (d + threshold)} for d in distances])
+    assert pool(table, "mean_odds")["score"][0] == pytest.approx(1 / (1 + threshold / distances.mean()))
 
 
 def test_pooling_survives_saturated_scores_and_an_empty_table() -> None:
     table = clips([{"id": "a", "score": s} for s in (1.0, 1.0, 0.0)])
     assert 0.5 < pool(table, "mean_logit")["score"][0] < 1
+    assert 0.5 < pool(table, "mean_odds")["score"][0] < 1
     assert len(pool(scores.empty())) == 0
