@@ -11,7 +11,7 @@ from avbench.errors import UserError, unknown
 from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, Stream, Task
 
 _STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"})
-_CLIP_KEYS = tuple(f.name for f in fields(ClipSpec))
+_CLIP_KEYS = tuple(f.name for f in fields(ClipSpec) if f.name != "targets")  # which the network needs as they are
 _REGIONS = ("frame", "face", "mouth")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -41,6 +41,8 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and hashing; weights count by content, not by where they lie."""
         plain = asdict(self)
+        if not self.clip.targets:  # configurations without them keep the hash they had before these were
+            del plain["clip"]["targets"]
         plain["requires"] = sorted(self.requires)
         plain["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
         return plain

@@ -15,6 +15,7 @@ import torch
 from avbench.media import Clip, MediaError, MediaInfo, place, probe, read_clip
 from avbench.perturb import Condition
 from avbench.plugins import installed
+from avbench.targets import targets_of
 from avbench.types import ClipBatch, ClipSpec, Forgery, Placement, Reason, Sample, Stream
 from avbench.variants import read_variants, variants_of
 
@@ -83,7 +84,14 @@ def load_clips(
             raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
         if isinstance(loaded, Clip) and "audio" in requires and not loaded.heard:
             raise MediaError(Reason.NO_AUDIO, f"{path}: no sound in the clip")
-    return clips
+    if not spec.targets:
+        return clips
+    return [
+        replace(one, targets=targets_of(first.sample, spec, one.start, len(one.frames)))
+        if isinstance(one, Clip)
+        else one
+        for one in clips
+    ]
 
 
 def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:
@@ -127,8 +135,19 @@ def collate(loaded: Sequence[tuple[ClipRequest, Clip]]) -> ClipBatch:
         seen=torch.tensor([clip.seen for clip in clips]),
         seed=torch.tensor([request.seed for request, _ in loaded]),
         ids=tuple(request.sample.id for request, _ in loaded),
-        targets=facts([clip.info for clip in clips]),
+        targets={**facts([clip.info for clip in clips]), **_joined_targets(clips, frames)},
     )
+
+
+def _joined_targets(clips: Sequence[Clip], frames: int) -> dict[str, torch.Tensor]:
+    """Return the frame-level targets (B,T,N) of clips, nan behind a clip's last frame."""
+    joined = {}
+    for name, first in clips[0].targets.items():
+        values = np.full((len(clips), frames, first.shape[1]), np.nan, np.float32)
+        for row, clip in enumerate(clips):
+            values[row, : len(clip.targets[name])] = clip.targets[name]
+        joined[name] = torch.from_numpy(values)
+    return joined
 
 
 def facts(infos: Sequence[MediaInfo | None]) -> dict[str, torch.Tensor]:

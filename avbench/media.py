@@ -6,8 +6,8 @@ sound share one clock whose zero is the video stream's first presentation time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -73,7 +73,8 @@ class Clip:
     """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
 
     `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
-    `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read.
+    `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read. `targets`
+    are (T,N) each, see avbench.targets.
     """
 
     frames: Picture
@@ -86,6 +87,7 @@ class Clip:
     end: float
     change: Change | None = None
     info: MediaInfo | None = None
+    targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def probe(path: Path) -> MediaInfo:

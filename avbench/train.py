@@ -25,19 +25,22 @@ from avbench.placement import labelled
 from avbench.places import written_whole
 from avbench.plugins import load_object
 from avbench.progress import Progress, silent
-from avbench.selection import Quality
-from avbench.types import DetectorSpec, Sample, Stage
-from avbench.validation import validate
+from avbench.types import ClipSpec, DetectorSpec, Sample, Stage
+from avbench.validation import BY_AUC, Selection
 
 SAVE_SECONDS = 180.0
 WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
 VALIDATION = "validation.csv"  # scores of the chosen epoch
 OnEpoch = Callable[[int, dict[str, float]], None]
+Place = Callable[[Sequence[Sample], ClipSpec, int, int], list[ClipRequest]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training is made of; `id` is a hash of all of it."""
+    """What a training is made of; `id` is a hash of all of it.
+
+    `place` is (samples, clip, seed, epoch) -> the clips of an epoch, as many in each; `selection` chooses the epoch.
+    """
 
     id: str
     folder: Path
@@ -47,6 +50,8 @@ class Plan:
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     about: dict[str, Any]
+    place: Place = labelled
+    selection: Selection = BY_AUC
 
 
 def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
@@ -106,14 +111,15 @@ class _Training:
 
     def _stage(self, number: int, stage: Stage, state: dict[str, Any] | None) -> None:
         samples = [s for s in self.plan.train if stage.samples == "all" or s.forgery == 0]
-        if min(stage.batch, len(samples)) < self.fabric.world_size:
+        clips = len(self.plan.place(samples, self.plan.config.clip, self.plan.seed, 0))
+        if min(stage.batch, clips) < self.fabric.world_size:
             raise UserError(
-                f"stage {stage.name}: batches of {min(stage.batch, len(samples))} clips cannot be shared by "
+                f"stage {stage.name}: batches of {min(stage.batch, clips)} clips cannot be shared by "
                 f"{self.fabric.world_size} processes; use fewer, or --set batch={self.fabric.world_size}"
             )
         learns = stage.epochs > 0 and any(p.requires_grad for p in self.detector.parameters())
         # Gradients want batches of one size; a pass that only counts leaves nobody out.
-        batches = (len(samples) // stage.batch or 1) if learns else -(-len(samples) // stage.batch)
+        batches = (clips // stage.batch or 1) if learns else -(-clips // stage.batch)
         steps = -(-batches // stage.accumulate)
         optimizer, schedule = self.detector.optimizer(stage, steps * stage.epochs) if learns else (None, None)
         if state is not None:
@@ -123,20 +129,20 @@ class _Training:
             model, optimizer = self.fabric.setup(self.detector, optimizer)
         first = (state["epoch"], state["step"]) if state is not None else (0, 0)
         stream = load(self.detector, self._micro_batches(samples, stage, number, first, batches), self.loading)
-        total = min(stage.epochs * batches * stage.batch, stage.epochs * len(samples))
+        total = min(stage.epochs * batches * stage.batch, stage.epochs * clips)
         done = (first[0] * batches + first[1] * stage.accumulate) * stage.batch
         saved = time.monotonic()
         with self.progress(stage.name, total, min(done, total)) as bar:
             for epoch in range(first[0], stage.epochs):
                 for step in range(first[1] if epoch == first[0] else 0, steps):
                     start = time.monotonic()
-                    values = self._step(model, optimizer, stage, number, epoch, step, batches, len(samples), stream)
+                    values = self._step(model, optimizer, stage, number, epoch, step, batches, clips, stream)
                     self.losses.append(values)
                     if schedule is not None:
                         schedule.step()
                     self.detector.after_step()
                     self.seconds += time.monotonic() - start
-                    bar.advance(min(stage.accumulate * stage.batch, len(samples)), loss=values["loss"])
+                    bar.advance(min(stage.accumulate * stage.batch, clips), loss=values["loss"])
                     if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps:
                         self._save(number, epoch, step + 1, optimizer, schedule)
                         saved = time.monotonic()
@@ -153,7 +159,7 @@ class _Training:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         for epoch in range(first[0], stage.epochs):
             seed = self.plan.seed * 1009 + number
-            requests = labelled(samples, self.plan.config.clip, seed, epoch)
+            requests = self.plan.place(samples, self.plan.config.clip, seed, epoch)
             order = np.random.default_rng((self.plan.seed, number, epoch)).permutation(len(requests))
             shuffled = [requests[i] for i in order]
             batches = batches_of(shuffled, stage.batch)[:count]
@@ -175,7 +181,7 @@ class _Training:
         epoch: int,
         step: int,
         batches: int,
-        samples: int,
+        clips: int,
         stream: Iterator[Any],
     ) -> dict[str, float]:
         """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step.
@@ -186,9 +192,9 @@ class _Training:
         torch.manual_seed(hash((self.plan.seed, number, epoch, step, rank)) % 2**63)
         count = min(stage.accumulate, batches - step * stage.accumulate)
         first, learns = step * stage.accumulate, optimizer is not None
-        sizes = [min(stage.batch, samples - stage.batch * number) for number in range(first, first + count)]
+        sizes = [min(stage.batch, clips - stage.batch * number) for number in range(first, first + count)]
         own = [len(range(rank, size, world)) for size in sizes]
-        micro = sum(-(-clips // self._micro(stage)) for clips in own)
+        micro = sum(-(-share // self._micro(stage)) for share in own)
         self.detector.train()
         total: dict[str, float] = {}
         for k in range(micro):
@@ -231,14 +237,15 @@ class _Training:
         if optimizer is not None:
             values["lr"] = float(optimizer.param_groups[0]["lr"])
         last_stage = number == len(self.plan.config.stages) - 1
-        if last_stage and self.plan.validation:
-            measured, threshold, scores = validate(
+        selection = self.plan.selection
+        if self.plan.validation and (last_stage or selection.each_stage):
+            found = selection.measure(
                 self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.faults
             )
-            values |= {"val_auc": measured.auc, "val_nll": measured.nll}
-            if not self.best or measured.better_than(Quality(self.best["auc"], self.best["nll"])):
-                self.best = {"epoch": count, "auc": measured.auc, "nll": measured.nll, "threshold": threshold}
-                self._save_weights(scores)
+            values |= {f"val_{name}": value for name, value in found.values.items()}
+            if last_stage and (not self.best or selection.better(found.values, self.best["values"])):
+                self.best = {"epoch": count, "values": dict(found.values), "threshold": found.threshold}
+                self._save_weights(found.table)
         elif last_stage:
             self.best = {"epoch": count}
             self._save_weights(None)
@@ -295,8 +302,9 @@ class _Training:
             **self.plan.about,
             "id": self.plan.id,
             "chosen_epoch": self.best["epoch"],
-            "selected_on": "validation AUC" if "auc" in self.best else "last epoch",
-            "validation_auc": self.best.get("auc"),
+            "selected_on": self.plan.selection.title if "values" in self.best else "last epoch",
+            "validation_auc": None,
+            **{f"validation_{name}": value for name, value in self.best.get("values", {}).items()},
             "threshold": self.best.get("threshold"),
             "seconds": round(self.seconds, 2),
             "clips_per_second": round(self.clips * self.fabric.world_size / max(self.seconds, 1e-9), 2),

@@ -104,6 +104,7 @@ class ClipSpec:
     (None: end to end). `whole` makes one clip of the whole video, `frames` being the most it may have; with neither
     frames nor sound nothing is decoded, and a detector has what `ClipBatch.targets` says of the file. A video
     with fewer than `least_frames` frames has no score (reason `too_short`); other short ones are padded with zeros.
+    `targets` are names of frame-level truth that the dataset declares: a clip then brings them along.
     """
 
     frames: int = 25
@@ -115,6 +116,7 @@ class ClipSpec:
     hop: int | None = None
     whole: bool = False
     least_frames: int = 1
+    targets: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -144,7 +146,8 @@ class ClipBatch:
 
     Always among the targets, (B,) float32, is what the header says of the file: file_seconds, file_bytes, file_kbps (of
     all streams), file_fps and file_frames (0 without pictures). A perturbation leaves them as they are. They are for
-    controls that show what gives a database away without a look at it.
+    controls that show what gives a database away without a look at it. Beside them what `ClipSpec.targets` asks for:
+    (B,T,N) float32, aligned to the frames by presentation time, nan where unknown and behind the last frame.
     """
 
     video: torch.Tensor
@@ -285,6 +288,20 @@ class DetectorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """Frame-level truth of a dataset, such as action units, phonemes or landmarks.
+
+    `read` is the "module:function" (path: Path) -> avbench.targets.Series, of as many values as there are `columns`;
+    path is what `Sample.targets` has under this `name`. `title` says what the values are.
+    """
+
+    name: str
+    read: str
+    columns: tuple[str, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """A dataset as its plugin declares it.
 
@@ -292,7 +309,8 @@ class DatasetSpec:
     `train_identities` one (root, fold) -> identities of an official training list, or None. `folders` are the names
     looked for below `--data ROOT`. `identity_is` says what an identity of this database really is. A dataset with
     `stands_in_for` is used for those others when no data are given; `make` is its "module:function"
-    (cache: Path, progress) -> root that holds their folders.
+    (cache: Path, progress) -> root that holds their folders. `targets` is its frame-level truth. A dataset without
+    `forgery_labels` (real faces with other labels, all RARV) has no protocols.
     """
 
     name: str
@@ -306,6 +324,8 @@ class DatasetSpec:
     locally_forged: bool = False
     stands_in_for: tuple[str, ...] = ()
     make: str = ""
+    targets: tuple[TargetSpec, ...] = ()
+    forgery_labels: bool = True
     licence: str = ""
     paper: str = ""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,14 +19,52 @@ from avbench.selection import Quality, quality
 from avbench.types import Sample
 
 
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """An epoch on validation data: values by name for curves and choice, the threshold fixed there, a table to keep."""
+
+    values: Mapping[str, float]
+    table: pd.DataFrame
+    threshold: float | None = None
+
+
+class Measure(Protocol):
+    """What measures a network on validation samples, the same way in every epoch, on every rank."""
+
+    def __call__(
+        self,
+        detector: Detector,
+        samples: Sequence[Sample],
+        seed: int,
+        fabric: Fabric,
+        loading: Loading,
+        faults: Faults,
+    ) -> Validated:
+        """Return how good the network is; `faults` counts files that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How the epoch of a training is chosen: `measure` it, and keep it if it is `better` (new values, best values).
+
+    `title` names the criterion. `each_stage` measures the epochs of every stage for the curves; chosen is always one of
+    the last stage.
+    """
+
+    measure: Measure
+    better: Callable[[Mapping[str, float], Mapping[str, float]], bool]
+    title: str
+    each_stage: bool = False
+
+
 def validate(
     detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, faults: Faults
-) -> tuple[Quality, float, pd.DataFrame]:
-    """Score one clip of each sample, the same one in every epoch; return how good that is, and the best threshold.
+) -> Validated:
+    """Score one clip of each sample, the same one in every epoch: AUC, likelihood, and the best threshold.
 
     The table holds id, forgery and score of what could be scored: ensembles fix their threshold on it.
     """
-    _share_buffers(detector, fabric)
+    share_buffers(detector, fabric)
     config = detector.config
     requests = labelled(samples, config.clip, seed, 0)
     keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
@@ -45,10 +84,18 @@ def validate(
     kept = [r.sample.id for r, had in zip(requests, scored, strict=True) if had]
     forgery = [int(r.forgery) for r, had in zip(requests, scored, strict=True) if had]
     scores = pd.DataFrame({"id": kept, "forgery": forgery, "score": table[scored, 1]})
-    return *quality(truth[scored], table[scored, 1], table[scored, 2:], config.task), scores
+    measured, threshold = quality(truth[scored], table[scored, 1], table[scored, 2:], config.task)
+    return Validated({"auc": measured.auc, "nll": measured.nll}, scores, threshold)
 
 
-def _share_buffers(detector: Detector, fabric: Fabric) -> None:
+def _better(values: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    return Quality(values["auc"], values["nll"]).better_than(Quality(best["auc"], best["nll"]))
+
+
+BY_AUC = Selection(validate, _better, "validation AUC")
+
+
+def share_buffers(detector: Detector, fabric: Fabric) -> None:
     """Give every rank the first one's running statistics, which are those that are saved."""
     if fabric.world_size > 1:
         for buffer in detector.buffers():
