@@ -78,6 +78,7 @@ def digest_of(value: Any) -> str:
 
 def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()) -> dict[str, Protocol]:
     """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's families."""
+    datasets = {name: spec for name, spec in datasets.items() if spec.forgery_labels}
     found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
     for protocol in [*_shipped(), *declared]:
         found[protocol.name] = protocol
