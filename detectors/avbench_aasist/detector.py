@@ -1,80 +1,33 @@
-"""AASIST as a detector: settings -> network, sound -> P(the audio is fake), loss, optimiser, published weights."""
+"""AASIST as a detector: settings -> network, and its schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from avbench.config import Config
-from avbench.detector import Detector
-from avbench.errors import UserError
-from avbench.types import ClipBatch, Output, Stage
-from avbench_backbones import checkpoints
-from avbench_backbones.aasist import AASIST, AASISTSize, GraphSize
-from avbench_backbones.anti_spoofing import real_then_fake, repeat_short, weighted_loss
-from avbench_backbones.augment import dice
-from avbench_backbones.sinc import SAMPLE_RATE
+from avbench.types import Stage
+from avbench_antispoofing.detector import AntiSpoofing, check_sound, size_from
+from avbench_backbones.aasist import AASIST, JudgeSize
 from avbench_backbones.spectro_temporal import steps_after
 
 FLOOR = 0.05  # of the rate, where the cosine ends: 5e-6 of 1e-4
 
 
-class AASISTDetector(Detector):
-    """Judge four seconds of sound."""
+class AASISTDetector(AntiSpoofing):
+    """Judge sound by two graphs, over filters and over time, joined by heterogeneous attention."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network = AASIST(size(config))
-        self.masks = bool(config.settings["mask_filters"])
-
-    def forward(self, batch: ClipBatch) -> Output:
-        """Return logits (B,2): the sound is real, is fake."""
-        masking = dice(batch.seed) if self.training and self.masks else None
-        logits_B2 = real_then_fake(self.network(repeat_short(batch.audio, batch.samples), masking))
-        return Output(logits=logits_B2, p_audio=logits_B2.float().softmax(dim=1)[:, 1])
-
-    def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
-        """Weigh the cross-entropy by class."""
-        assert output.logits is not None
-        s: Mapping[str, Any] = self.config.settings
-        return {"loss": weighted_loss(output.logits, self.labels(batch), s["weight_real"], s["weight_fake"])}
+        s: Mapping[str, Any] = config.settings
+        check_sound(config, steps_after(config.clip.samples, s["hop"]))
+        self.network = AASIST(size_from(JudgeSize, config, rows=s["filters"]), s["hop"])
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """Return Adam, whose rate falls along a cosine to a twentieth, step by step."""
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        adam = torch.optim.Adam(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
+        adam, _ = super().optimizer(stage, steps)
         return adam, LambdaLR(adam, lambda step: FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-    def start(self, weights: Mapping[str, Path]) -> None:
-        """Load a published network strictly."""
-        for setting, path in weights.items():
-            try:
-                state = checkpoints.weights_of(checkpoints.read_checkpoint(path))
-                checkpoints.load_strict(self.network, state)
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
-
-    def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
-        published = checkpoints.weights_of(state)
-        return {n if n.startswith("network.") else f"network.{n}": value for n, value in published.items()}
-
-
-def size(config: Config) -> AASISTSize:
-    """Read the network's sizes from a configuration; raise a UserError for sound that it cannot hear."""
-    s: Mapping[str, Any] = config.settings
-    if config.clip.sound_rate != SAMPLE_RATE or not steps_after(config.clip.samples, s["hop"]):
-        raise UserError(
-            f"{config.detector} cannot hear {config.clip.samples} samples at {config.clip.sound_rate} Hz "
-            f"with hop={s['hop']}; "
-            f"use --set clip.sound_samples=64600 clip.sound_rate={SAMPLE_RATE}"
-        )
-    graph = GraphSize(s["wide"], s["graph"], s["keep_spectral"], s["keep_temporal"], s["keep_joined"])
-    return AASISTSize(s["filters"], s["hop"], s["narrow"], s["wide"], graph)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
+from avbench_antispoofing.presets import two_presets
 
 OFFICIAL: dict[str, Setting] = {
     "filters": 70,
@@ -18,13 +19,10 @@ OFFICIAL: dict[str, Setting] = {
     "keep_temporal": 0.7,
     "keep_joined": 0.5,
     "mask_filters": True,
-    "weight_real": 0.5,
-    "weight_fake": 0.5,
-    "asvspoof_weights": False,
     "weights": "random",
 }
 
-LIGHT: dict[str, Setting] = OFFICIAL | {"wide": 24, "keep_spectral": 0.4, "keep_temporal": 0.5, "keep_joined": 0.7}
+LIGHT: dict[str, Setting] = {"wide": 24, "keep_spectral": 0.4, "keep_temporal": 0.5, "keep_joined": 0.7}
 DEMO: dict[str, Setting] = OFFICIAL | {
     "filters": 24,
     "hop": 4,
@@ -34,14 +32,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "mask_filters": False,
 }
 
-CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
-DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
 STAGE = Stage(epochs=100, batch=24, micro_batch=24, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
-
-# inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
-BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
-ASVSPOOF: dict[str, dict[str, Setting]] = {"asvspoof_weights": {"weight_real": 0.9, "weight_fake": 0.1}}
 
 REPOSITORY = "https://github.com/clovaai/aasist/raw"
 
@@ -72,21 +64,16 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         summary="the raw wave through sinc filters, then heterogeneous graph attention over frequency and time",
         tasks=("binary",),
         requires=frozenset({"audio"}),
-        presets=(
-            Preset("official", CLIP, OFFICIAL, (STAGE,), BALANCE, ASVSPOOF),
-            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=ASVSPOOF, eval_batch=16),
-        ),
+        presets=two_presets(OFFICIAL, STAGE, DEMO, DEMO_STAGE),
         weights=(AASIST_WEIGHTS,),
         paper="https://arxiv.org/abs/2110.01200",
     )
     yield aasist
-    official, demo = aasist.presets
-    small = DEMO | {name: LIGHT[name] for name in ("keep_spectral", "keep_temporal", "keep_joined")} | {"wide": 12}
     yield replace(
         aasist,
         name="aasist_l",
         title="AASIST-L",
         summary="AASIST with fewer channels and other shares of nodes",
-        presets=(replace(official, settings=LIGHT), replace(demo, settings=small)),
+        presets=two_presets(OFFICIAL | LIGHT, STAGE, DEMO | LIGHT | {"wide": 12}, DEMO_STAGE),
         weights=(LIGHT_WEIGHTS,),
     )

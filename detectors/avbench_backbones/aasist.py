@@ -1,8 +1,8 @@
 """AASIST: one encoder of a raw wave, graphs over filters and over time, joined by heterogeneous attention.
 
 Paper: J. Jung et al., "AASIST: audio anti-spoofing using integrated spectro-temporal graph attention networks",
-ICASSP 2022, arXiv 2110.01200. Source: clovaai/aasist (MIT). Parameters bear the published names. Its graph part is
-also the back-end of SSLAS. Letters: B clips, S samples, K filters, C channels, F filters after pooling, T time,
+ICASSP 2022, arXiv 2110.01200. Source: clovaai/aasist (MIT). Parameters bear the published names. All but its front
+end is also the back-end of SSLAS. Letters: B clips, S samples, K filters, C channels, F rows of a picture, T time,
 N nodes, L features.
 """
 
@@ -13,48 +13,44 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from avbench_backbones.graph import GraphAttention, GraphPool, HeterogeneousAttention
-from avbench_backbones.sinc import SincFilters, mask_bands
-from avbench_backbones.spectro_temporal import residual_encoder
+from avbench_backbones.sinc import SincFilters
+from avbench_backbones.spectro_temporal import POOLED, condensed, residual_encoder
 
 MOST_MASKED = 20  # filters, exclusive
 NODE_TEMPERATURE, PAIR_TEMPERATURE = 2.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class GraphSize:
-    """Sizes of the graph part: features in and out, and the share of nodes kept of each graph and of both."""
+class JudgeSize:
+    """Sizes of the network after its front end; the defaults are AASIST's, `AASIST_L` are those of its small form.
 
-    inputs: int = 64
-    outputs: int = 32
+    `rows` of the picture that is judged (filters); `narrow` and `wide` channels of the blocks; `graph` features of the
+    joined graphs; the share of nodes kept of the spectral, the temporal and the joined graphs.
+    """
+
+    rows: int = 70
+    narrow: int = 32
+    wide: int = 64
+    graph: int = 32
     keep_spectral: float = 0.5
     keep_temporal: float = 0.7
     keep_joined: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class AASISTSize:
-    """Sizes of the network; the defaults are the published ones of AASIST, `AASIST_L` those of its small form."""
-
-    filters: int = 70
-    hop: int = 1
-    narrow: int = 32
-    wide: int = 64
-    graph: GraphSize = GraphSize()
-
-
-AASIST_L = AASISTSize(wide=24, graph=GraphSize(24, 32, 0.4, 0.5, 0.7))
+AASIST_L = JudgeSize(wide=24, keep_spectral=0.4, keep_temporal=0.5, keep_joined=0.7)
 
 
 class GraphJudge(nn.Module):
-    """Judge nodes over filters and nodes over time; logits are in the published order: spoof, bona fide."""
+    """Residual blocks over a picture, graphs over its rows and over time; logits as published: spoof, bona fide."""
 
-    def __init__(self, size: GraphSize, spectral_nodes: int) -> None:
+    def __init__(self, size: JudgeSize, *, pool: bool) -> None:
         super().__init__()
-        inputs, outputs = size.inputs, size.outputs
-        self.pos_S = nn.Parameter(torch.randn(1, spectral_nodes, inputs))
+        inputs, outputs = size.wide, size.graph
+        self.first_bn = nn.BatchNorm2d(1)
+        self.encoder = residual_encoder(size.narrow, size.wide, pool=pool)
+        self.pos_S = nn.Parameter(torch.randn(1, size.rows // POOLED, inputs))
         self.master1 = nn.Parameter(torch.randn(1, 1, inputs))
         self.master2 = nn.Parameter(torch.randn(1, 1, inputs))
         self.GAT_layer_S = GraphAttention(inputs, inputs, NODE_TEMPERATURE)
@@ -71,6 +67,11 @@ class GraphJudge(nn.Module):
         self.drop_way = nn.Dropout(0.2)
         self.drop = nn.Dropout(0.5)
         self.out_layer = nn.Linear(5 * outputs, 2)
+
+    def look(self, picture_BFT: Tensor) -> Tensor:
+        """Map a picture (B,rows,T) to what the blocks see in it (B,C,rows // 3,T)."""
+        x_BCFT: Tensor = self.encoder(condensed(picture_BFT, self.first_bn))
+        return x_BCFT
 
     def judge(self, spectral_BFL: Tensor, temporal_BTL: Tensor) -> Tensor:
         """Map nodes (B,F,L), without their positions, and (B,T,L) to logits (B,2)."""
@@ -97,17 +98,11 @@ class GraphJudge(nn.Module):
 class AASIST(GraphJudge):
     """Map a wave (B,S) to logits (B,2) in the published order: spoof, bona fide."""
 
-    def __init__(self, size: AASISTSize = AASISTSize()) -> None:
-        super().__init__(size.graph, size.filters // 3)
-        self.sinc = SincFilters(size.filters, size.hop)
-        self.first_bn = nn.BatchNorm2d(1)
-        self.encoder = residual_encoder(size.narrow, size.wide)
+    def __init__(self, size: JudgeSize = JudgeSize(), hop: int = 1) -> None:
+        super().__init__(size, pool=True)
+        self.sinc = SincFilters(size.rows, hop, MOST_MASKED)
 
     def forward(self, audio_BS: Tensor, dice: Sequence[Generator] | None = None) -> Tensor:
         """Judge waves in [-1,1]; with dice, one a clip, some filters are masked."""
-        bands_BKS = self.sinc(audio_BS)
-        if dice is not None:
-            bands_BKS = mask_bands(bands_BKS, dice, MOST_MASKED)
-        x_BCFT = F.selu(self.first_bn(F.max_pool2d(bands_BKS.abs()[:, None], 3)))
-        loud_BCFT = self.encoder(x_BCFT).abs()
+        loud_BCFT = self.look(self.sinc(audio_BS, dice).abs()).abs()
         return self.judge(loud_BCFT.amax(dim=3).transpose(1, 2), loud_BCFT.amax(dim=2).transpose(1, 2))

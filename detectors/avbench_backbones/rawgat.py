@@ -14,11 +14,10 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from avbench_backbones.graph import GraphAttention, GraphPool
-from avbench_backbones.sinc import SincFilters, mask_bands
-from avbench_backbones.spectro_temporal import rawgat_encoder, steps_after
+from avbench_backbones.sinc import SincFilters
+from avbench_backbones.spectro_temporal import POOLED, condensed, rawgat_encoder, steps_after
 
 Fusion = Literal["mul", "add", "cat"]
 
@@ -52,7 +51,7 @@ class RawGATST(nn.Module):
         self.size = size
         both = size.graph * (2 if size.fusion == "cat" else 1)
         attention, pooling = size.dropout
-        self.sinc = SincFilters(size.filters, size.hop)
+        self.sinc = SincFilters(size.filters, size.hop, MOST_MASKED)
         self.first_bn = nn.BatchNorm2d(1)
         self.encoder1 = rawgat_encoder(size.narrow, size.wide)
         self.encoder2 = rawgat_encoder(size.narrow, size.wide)
@@ -62,17 +61,14 @@ class RawGATST(nn.Module):
         self.pool1 = GraphPool(0.64, size.graph, least=2, dropout=pooling)
         self.pool2 = GraphPool(0.81, size.graph, least=2, dropout=pooling)
         self.pool3 = GraphPool(0.64, both // 2, least=2, dropout=pooling)
-        self.proj1 = nn.Linear(self.pool1.kept(size.filters // 3), size.fused)
+        self.proj1 = nn.Linear(self.pool1.kept(size.filters // POOLED), size.fused)
         self.proj2 = nn.Linear(self.pool2.kept(steps_after(size.samples, size.hop)), size.fused)
         self.proj = nn.Linear(both // 2, 1)
         self.proj_node = nn.Linear(self.pool3.kept(size.fused), 2)
 
     def forward(self, audio_BS: Tensor, dice: Sequence[Generator] | None = None) -> Tensor:
         """Judge waves of `size.samples` samples in [-1,1]; with dice, one a clip, some filters are masked."""
-        bands_BKS = self.sinc(audio_BS)
-        if dice is not None:
-            bands_BKS = mask_bands(bands_BKS, dice, MOST_MASKED)
-        x_BCFT = F.selu(self.first_bn(F.max_pool2d(bands_BKS.abs()[:, None], 3)))
+        x_BCFT = condensed(self.sinc(audio_BS, dice).abs(), self.first_bn)
         spectral_BFL = self.encoder1(x_BCFT).abs().amax(dim=3).transpose(1, 2)
         temporal_BTL = self.encoder2(x_BCFT).abs().amax(dim=2).transpose(1, 2)
         spectral_BLN = self.proj1(self.pool1(self.GAT_layer1(spectral_BFL)).transpose(1, 2))

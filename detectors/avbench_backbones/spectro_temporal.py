@@ -16,6 +16,8 @@ from avbench_backbones.sinc import TAPS
 
 Widths = Sequence[tuple[int, int]]
 
+POOLED = 3  # rows and time steps of a picture that become one; time steps, again, in each block
+
 
 class ResidualBlock(nn.Module):
     """Two convolutions beside the identity, then a third of the time steps where `pool` is set.
@@ -39,7 +41,7 @@ class ResidualBlock(nn.Module):
         """Map (B,C,F,T) to (B,outputs,F,T or T // 3)."""
         identity = self.conv_downsample(x_BCFT) if hasattr(self, "conv_downsample") else x_BCFT
         y_BCFT = self.conv2(F.selu(self.bn2(self.conv1(x_BCFT)))) + identity
-        return F.max_pool2d(y_BCFT, (1, 3)) if self.pool else y_BCFT
+        return F.max_pool2d(y_BCFT, (1, POOLED)) if self.pool else y_BCFT
 
 
 class RawGATBlock(ResidualBlock):
@@ -59,7 +61,12 @@ class RawGATBlock(ResidualBlock):
         """Map (B,C,F,T) to (B,outputs,F,T // 3)."""
         if not self.first:
             return super().forward(x_BCFT)
-        return F.max_pool2d(self.conv2(F.selu(self.bn2(self.conv_1(x_BCFT)))) + x_BCFT, (1, 3))
+        return F.max_pool2d(self.conv2(F.selu(self.bn2(self.conv_1(x_BCFT)))) + x_BCFT, (1, POOLED))
+
+
+def condensed(picture_BFT: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """Map a picture (B,F,T) to what the first block hears of it (B,1,F // 3,T // 3)."""
+    return F.selu(norm(F.max_pool2d(picture_BFT[:, None], POOLED)))
 
 
 def block_widths(narrow: int, wide: int) -> Widths:
@@ -84,4 +91,4 @@ def residual_encoder(narrow: int, wide: int, *, pool: bool = True) -> nn.Sequent
 def steps_after(samples: int, hop: int = 1) -> int:
     """Return the time steps that sinc filters, pooling by three and the six blocks leave of a wave."""
     steps = (samples - TAPS) // hop + 1
-    return int(steps // 3 ** (1 + len(block_widths(1, 1))))
+    return int(steps // POOLED ** (1 + len(block_widths(1, 1))))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
+from avbench_antispoofing.presets import two_presets
 
 OFFICIAL: dict[str, Setting] = {
     "filters": 70,
@@ -18,9 +19,6 @@ OFFICIAL: dict[str, Setting] = {
     "attention_dropout": 0.2,
     "pool_dropout": 0.3,
     "mask_filters": True,
-    "weight_real": 0.5,
-    "weight_fake": 0.5,
-    "asvspoof_weights": False,
     "weights": "random",
 }
 
@@ -36,14 +34,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "mask_filters": False,
 }
 
-CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
-DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
 STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
-
-# inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
-BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
-ASVSPOOF: dict[str, dict[str, Setting]] = {"asvspoof_weights": {"weight_real": 0.9, "weight_fake": 0.1}}
 
 REPOSITORY = "https://github.com/eurecom-asp/RawGAT-ST-antispoofing/raw/2f770aa46d303b9ed7513ba041b8e64cab1b31b5"
 SHA256 = {"mul": "8a91ce8201d42119cbfb9ebca8850e5914f1a85959b3ca962819783738c2a9e2"}
@@ -71,10 +63,7 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         summary="the raw wave through sinc filters, then graph attention over frequency and time",
         tasks=("binary",),
         requires=frozenset({"audio"}),
-        presets=(
-            Preset("official", CLIP, OFFICIAL, (STAGE,), BALANCE, ASVSPOOF),
-            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=ASVSPOOF, eval_batch=16),
-        ),
+        presets=two_presets(OFFICIAL, STAGE, DEMO, DEMO_STAGE),
         weights=WEIGHTS,
         paper="https://arxiv.org/abs/2107.12710",
     )

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avbench.errors import UserError
-from avbench_backbones.aasist import GraphJudge, GraphSize
-from avbench_backbones.spectro_temporal import residual_encoder
+from avbench_backbones.aasist import GraphJudge, JudgeSize
 
 CONV_KERNELS, CONV_STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
@@ -34,25 +33,16 @@ class EncoderSize:
     position_groups: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class BackEndSize:
-    """Sizes of the back-end; the defaults are the published ones."""
-
-    features: int = 128
-    narrow: int = 32
-    wide: int = 64
-    graph: GraphSize = GraphSize(keep_temporal=0.5)
+BACK_END = JudgeSize(rows=128, keep_temporal=0.5)
 
 
 class BackEnd(GraphJudge):
     """Map features (B,T,L) to logits (B,2) in the published order: spoof, bona fide."""
 
-    def __init__(self, inputs: int, size: BackEndSize = BackEndSize()) -> None:
-        super().__init__(size.graph, size.features // 3)
-        self.LL = nn.Linear(inputs, size.features)
-        self.first_bn = nn.BatchNorm2d(1)
+    def __init__(self, inputs: int, size: JudgeSize = BACK_END) -> None:
+        super().__init__(size, pool=False)
+        self.LL = nn.Linear(inputs, size.rows)
         self.first_bn1 = nn.BatchNorm2d(size.wide)
-        self.encoder = residual_encoder(size.narrow, size.wide, pool=False)
         self.attention = nn.Sequential(
             nn.Conv2d(size.wide, 2 * size.wide, 1),
             nn.SELU(),
@@ -62,9 +52,7 @@ class BackEnd(GraphJudge):
 
     def forward(self, features_BTL: Tensor) -> Tensor:
         """Judge clips."""
-        picture_B1LT = self.LL(features_BTL).transpose(1, 2)[:, None]
-        x_BCFT = F.selu(self.first_bn(F.max_pool2d(picture_B1LT, 3)))
-        x_BCFT = F.selu(self.first_bn1(self.encoder(x_BCFT)))
+        x_BCFT = F.selu(self.first_bn1(self.look(self.LL(features_BTL).transpose(1, 2))))
         weight_BCFT = self.attention(x_BCFT)
         spectral_BCF = (x_BCFT * weight_BCFT.softmax(dim=3)).sum(dim=3)
         temporal_BCT = (x_BCFT * weight_BCFT.softmax(dim=2)).sum(dim=2)
@@ -74,7 +62,7 @@ class BackEnd(GraphJudge):
 class SSLAS(nn.Module):
     """Map a raw wave (B,S), which is not normalised, to logits (B,2) in the published order: spoof, bona fide."""
 
-    def __init__(self, encoder: EncoderSize = EncoderSize(), back_end: BackEndSize = BackEndSize()) -> None:
+    def __init__(self, encoder: EncoderSize = EncoderSize(), back_end: JudgeSize = BACK_END) -> None:
         super().__init__()
         self.encoder = wav2vec2(encoder)
         self.back_end = BackEnd(encoder.width, back_end)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
+from avbench_antispoofing.presets import two_presets
 
 OFFICIAL: dict[str, Setting] = {
     # encoder: XLS-R 300M
@@ -27,9 +28,6 @@ OFFICIAL: dict[str, Setting] = {
     "keep_joined": 0.5,
     # training
     "rawboost": 5,  # as published for ASVspoof 2021 LA; 3 for DF; 0: none
-    "weight_real": 0.5,
-    "weight_fake": 0.5,
-    "asvspoof_weights": False,
 }
 
 DEMO: dict[str, Setting] = OFFICIAL | {
@@ -48,14 +46,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "rawboost": 0,
 }
 
-CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
-DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)
 STAGE = Stage(epochs=100, batch=14, micro_batch=14, lr=1e-6, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=10, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
-
-# inverse frequency of "the audio is fake" in FakeAVCeleb (11,335 of 21,544); in LAV-DF it is a half
-BALANCE: dict[str, dict[str, Setting]] = {"fakeav": {"weight_real": 0.526, "weight_fake": 0.474}}
-ASVSPOOF: dict[str, dict[str, Setting]] = {"asvspoof_weights": {"weight_real": 0.9, "weight_fake": 0.1}}
 
 WEIGHTS = (
     WeightSpec(
@@ -85,10 +77,7 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         summary="a self-supervised speech encoder (XLS-R 300M), then AASIST's graph attention",
         tasks=("binary",),
         requires=frozenset({"audio"}),
-        presets=(
-            Preset("official", CLIP, OFFICIAL, (STAGE,), BALANCE, ASVSPOOF),
-            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=ASVSPOOF, eval_batch=16),
-        ),
+        presets=two_presets(OFFICIAL, STAGE, DEMO, DEMO_STAGE),
         weights=WEIGHTS,
         paper="https://arxiv.org/abs/2202.12233",
     )
