@@ -97,6 +97,7 @@ def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: in
         "demo data": lists.demo,
         "selected on test": protocol.select_on == "test",
         "every sample of the test database": protocol.test_on == "all",
+        "leading silence trimmed": protocol.trim_silence,
         "balanced test list": protocol.test_distribution == "balanced",
         f"limited to {limit}": limit is not None,
         f"test list limited to {limit_test}": limit_test is not None,

@@ -143,6 +143,8 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Pla
             "validation_digest": list_digest(split.validation),
         },
     }
+    if cell.protocol.trim_silence:
+        about["trim_silence"] = True
     key = f"{spec.name}-{lists.learnt.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
     folder = cell.results_folder / "trainings" / key
     return Plan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)

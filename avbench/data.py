@@ -71,11 +71,21 @@ def load_clips(
     track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
     clips: list[Clip | MediaError]
     if clip is None and not any(conditions):
-        plain = read_clip(path, spec, start=start, fraction=fraction, centre=centre, track=track)
+        plain = read_clip(
+            path, spec, start=start, fraction=fraction, centre=centre, track=track, skip=first.sample.skip
+        )
         clips = [plain] * len(requests)
     elif clip is None:
         clips = read_variants(
-            path, spec, conditions, video=first.sample.id, start=start, fraction=fraction, centre=centre, track=track
+            path,
+            spec,
+            conditions,
+            video=first.sample.id,
+            start=start,
+            fraction=fraction,
+            centre=centre,
+            track=track,
+            skip=first.sample.skip,
         )
     else:
         clips = variants_of(clip, spec, conditions, video=first.sample.id)
@@ -97,11 +107,11 @@ def load_clips(
 def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:
     if not hook.avbench_decode.get_hookimpls():
         return None
-    path, start = request.sample.path, request.start
+    path, start, skip = request.sample.path, request.start, request.sample.skip
     if start is None:
-        duration = request.sample.duration or probe(path).duration
+        duration = request.sample.duration or probe(path).duration - skip
         start = place(duration, spec.seconds, fraction=request.fraction, centre=request.centre)
-    clip: Clip | None = hook.avbench_decode(path=path, start=start, spec=spec)
+    clip: Clip | None = hook.avbench_decode(path=path, start=start + skip, spec=spec)
     if clip is None:
         return None
     lengths, most = (len(clip.frames), len(clip.sound)), (spec.frames, spec.samples)

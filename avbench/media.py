@@ -109,22 +109,24 @@ def read_clip(
     video: bool = True,
     audio: bool = True,
     track: Track | None = None,
+    skip: float = 0.0,
 ) -> Clip:
     """Read one clip as `spec` wants it; exactly one of `start`, `fraction` and `centre` places it (see `place`).
 
     Frame k is the one on the screen at start + (k + 1/2) / spec.fps, so that at equal rates frame follows frame; its
     sound is samples k rate / fps to (k + 1) rate / fps. `video` and `audio` False leave a stream undecoded. `track`
     gives face boxes or landmarks for the regions "face" and "mouth"; without it the database is taken as cropped to
-    the face.
+    the face. The first `skip` seconds of the file are left out: the clip is placed in what follows.
 
     Raises MediaError: `missing_file`; `unreadable`, also where a video has pictures and none of the clip's can be
     decoded; `too_short` for fewer than `spec.least_frames` frames; `no_face` where `track` found none.
     """
     with open_file(path) as container:
         info = read_info(container)
-        begin = place(info.duration, spec.seconds, start=start, fraction=fraction, centre=centre)
+        length = info.duration - skip
+        begin = skip + place(length, spec.seconds, start=start, fraction=fraction, centre=centre)
         if spec.whole:
-            begin, spec = 0.0, as_long_as(info, spec)
+            begin, spec = skip, as_long_as(length, spec)
         vision = picture_stream(container) if video and spec.frames else None
         hearing = sound_stream(container) if audio and spec.samples else None
         pictures: list[Picture] = []
@@ -205,10 +207,10 @@ def place(
     return min(max(centre - seconds / 2, 0.0), room)
 
 
-def as_long_as(info: MediaInfo, spec: ClipSpec) -> ClipSpec:
-    """Return the spec of one clip that is the whole video, or as much of it as `spec` allows."""
-    frames = min(spec.frames, max(1, round(info.duration * spec.fps)))
-    seconds = frames / spec.fps if frames else info.duration
+def as_long_as(duration: float, spec: ClipSpec) -> ClipSpec:
+    """Return the spec of one clip that is the whole video of `duration` seconds, or as much of it as `spec` allows."""
+    frames = min(spec.frames, max(1, round(duration * spec.fps)))
+    seconds = frames / spec.fps if frames else duration
     return replace(spec, frames=frames, sound_samples=min(spec.samples, round(seconds * spec.sound_rate)))
 
 

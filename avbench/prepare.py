@@ -12,6 +12,7 @@ from avbench import databases, splits
 from avbench.databases import Database
 from avbench.errors import UserError
 from avbench.plugins import Plugins, load_object
+from avbench.progress import Progress, silent
 from avbench.protocol import Protocol
 from avbench.types import Forgery, Sample
 
@@ -61,28 +62,37 @@ def prepare(
     train: bool = True,
     say: Say = lambda line: None,
     made: databases.Progress | None = None,
+    progress: Progress = silent,
+    refuse_leaks: bool = True,
 ) -> Lists:
     """Locate the databases, split them and say in one line each which data are used.
 
-    Raises UserError for a missing root, an impossible fold, or identities shared by training and test.
+    Raises UserError for a missing root, an impossible fold, or identities shared by training and test. An audit, which
+    tells the latter, has `refuse_leaks` False: it gets whatever lists there are.
     """
     known = plugins.datasets()
     judged_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
-    judged = _split(judged_base, protocol)
+    judged = _split(judged_base, protocol, refuse_leaks)
     learnt_base, learnt = judged_base, judged
     if train and protocol.train != protocol.test:
         learnt_base = databases.locate(plugins.dataset(protocol.train), roots, known, made)
-        learnt = _split(learnt_base, protocol)
+        learnt = _split(learnt_base, protocol, refuse_leaks)
     if not train:
         everything = (*judged.train, *judged.validation, *judged.test)
         split = replace(judged, train=(), validation=(), test=everything if protocol.test_on == "all" else judged.test)
     elif protocol.train == protocol.test:
         split = judged
     else:
-        split = splits.cross(learnt, judged, test_on=protocol.test_on, strict_identity=protocol.strict_identity)
+        split = splits.cross(
+            learnt,
+            judged,
+            test_on=protocol.test_on,
+            strict_identity=protocol.strict_identity,
+            refuse_leaks=refuse_leaks,
+        )
     if protocol.fold != 1 and split.fold is None:
         raise UserError(f"fold {protocol.fold}: {judged_base.title} has its own split and no folds; leave --fold out")
-    if train:
+    if train and refuse_leaks:
         split.check_trainable()
     if protocol.test_distribution == "balanced":
         split = replace(split, test=tuple(splits.balance(split.test, seed)))
@@ -95,6 +105,10 @@ def prepare(
         )
     if limit_test is not None:
         split = replace(split, test=_limited(split.test, limit_test, seed))
+    if protocol.trim_silence:
+        from avbench.silence import trim  # it needs decoders, which nothing else here does
+
+        split = trim(split, progress=progress)
     if protocol.select_on == "test":
         split = replace(split, validation=split.test)
     lists = Lists(learnt_base if train else None, judged_base, split)
@@ -116,7 +130,7 @@ def _limited(samples: tuple[Sample, ...], limit: int, seed: int) -> tuple[Sample
     return tuple(splits.limit(samples, limit, seed)) if samples else samples
 
 
-def _split(base: Database, protocol: Protocol) -> splits.Split:
+def _split(base: Database, protocol: Protocol, refuse_leaks: bool) -> splits.Split:
     official = None
     if base.spec.train_identities:
         official = load_object(base.spec.train_identities, f"dataset {base.spec.name}")(base.root, protocol.fold)
@@ -125,6 +139,7 @@ def _split(base: Database, protocol: Protocol) -> splits.Split:
         fold=protocol.fold,
         strict_identity=protocol.strict_identity and protocol.train == protocol.test,  # across, `splits.cross` does it
         train_identities=official,
+        refuse_leaks=refuse_leaks,
     )
 
 

@@ -22,7 +22,8 @@ class Protocol:
     `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
     (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of
     databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
-    judges every sample of the test database. `perturbations` (names or sets of them) and `levels` perturb the test
+    judges every sample of the test database. `trim_silence` drops the leading silence of every video, in training as
+    in the test; see `avbench.silence`. `perturbations` (names or sets of them) and `levels` perturb the test
     videos; see `perturbed`. `reported` holds published values, by detector, task and metric.
     """
 
@@ -37,6 +38,7 @@ class Protocol:
     strict_identity: bool = False
     test_on: Literal["test", "all"] = "test"
     test_distribution: Literal["natural", "balanced"] = "natural"
+    trim_silence: bool = False
     perturbations: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()
     reported: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
@@ -48,7 +50,8 @@ class Protocol:
     def digest(self) -> str:
         """Return a hash of everything that shapes the result (not titles, not published values)."""
         shaping = {k: v for k, v in asdict(self).items() if k not in {"title", "reported"}}
-        for name in ("perturbations", "levels"):  # protocols that have none keep the hash they had before these were
+        # Protocols that have none of these keep the hash they had before these were.
+        for name in ("perturbations", "levels", "trim_silence"):
             if not shaping[name]:
                 del shaping[name]
         return digest_of(shaping)

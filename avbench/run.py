@@ -59,6 +59,7 @@ def run_cell(
         train=cell.checkpoint is None,
         say=say,
         made=made_with(progress, "make demo data"),
+        progress=progress,
     )
     resolved = (ensemble.resolve if spec.members else resolve)(cell, plugins, lists)
     if unfelt := dict.fromkeys(c.name for c in asked if c is not None and c not in resolved.conditions):
@@ -216,7 +217,7 @@ def _durations(samples: Sequence[Sample]) -> dict[str, float]:
     for sample in samples:
         if sample.duration is None:
             try:
-                found[sample.id] = media.probe(sample.path).duration
+                found[sample.id] = media.probe(sample.path).duration - sample.skip
             except media.MediaError:
                 found[sample.id] = 0.0
     return found

@@ -71,7 +71,8 @@ class Sample:
     "" where the database has no split of its own. `identity` is the person seen (or, where a database names none,
     the original video); `other_identities` are swap targets; `cluster` is what intervals resample (default: the
     identity); `stratum` is what identity folds balance. `fake_periods` are seconds; empty for a fake = all of it.
-    `targets` names files of frame-level truth (such as action units) beside the video.
+    `targets` names files of frame-level truth (such as action units) beside the video. The first `skip` seconds of the
+    file are left out: `frames` and `fake_periods` count from there.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Sample:
     fps: float | None = None
     frames: int | None = None
     targets: tuple[tuple[str, Path], ...] = ()
+    skip: float = 0.0
 
     @property
     def duration(self) -> float | None:

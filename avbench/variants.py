@@ -45,6 +45,7 @@ def read_variants(
     fraction: float | None = None,
     centre: float | None = None,
     track: media.Track | None = None,
+    skip: float = 0.0,
 ) -> list[Variant]:
     """Read one clip under each condition (None: as it is, equal to `media.read_clip`); `video` is the sample's id.
 
@@ -55,9 +56,10 @@ def read_variants(
     """
     with media.open_file(path) as container:
         info = media.read_info(container)
-        begin = media.place(info.duration, spec.seconds, start=start, fraction=fraction, centre=centre)
+        length = info.duration - skip
+        begin = skip + media.place(length, spec.seconds, start=start, fraction=fraction, centre=centre)
         if spec.whole:
-            begin, spec = 0.0, media.as_long_as(info, spec)
+            begin, spec = skip, media.as_long_as(length, spec)
         vision = picture_stream(container) if spec.frames else None
         hearing = sound_stream(container) if spec.samples else None
         sound, valid_samples, first = np.zeros(spec.samples, np.float32), 0, round(begin * spec.sound_rate)

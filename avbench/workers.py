@@ -88,6 +88,10 @@ class Worker:
         """Return another worker for other work, of the same limit and setup."""
         return Worker(work, *self._arguments[1:])
 
+    def again(self) -> Worker:
+        """Return another worker for the same work, of the same limit and setup."""
+        return Worker(*self._arguments)
+
     def stop(self) -> None:
         """End the process."""
         self._process.kill()

@@ -35,6 +35,9 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
         help="clip placements to report, the headline first",
     )
     parser.add_argument("--strict-identity", action="store_true", help="drop test fakes that name a training identity")
+    parser.add_argument(
+        "--trim-silence", action="store_true", help="drop the leading silence of every video, in training and test"
+    )
     parser.add_argument("--balanced", action="store_true", help="as many test videos of each class")
     parser.add_argument(
         "--test-on", choices=("test", "all"), default=None, help="judge every sample of the test database"
@@ -112,6 +115,8 @@ def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
         changes["placements"] = tuple(dict.fromkeys(arguments.placement))
     if arguments.strict_identity:
         changes["strict_identity"] = True
+    if arguments.trim_silence:
+        changes["trim_silence"] = True
     if arguments.balanced:
         changes["test_distribution"] = "balanced"
     if arguments.test_on:
