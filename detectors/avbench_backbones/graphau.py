@@ -1,6 +1,6 @@
-"""ME-GraphAU: the encoder of facial action units and its first-stage heads (Luo et al., IJCAI 2022).
+"""ME-GraphAU: the encoder of facial action units and its first-stage head, ANFL (Luo et al., IJCAI 2022).
 
-Parameter names are those of CVI-SZU/ME-GraphAU (MIT); its second stage (MEFL) is not here.
+Parameter names are those of CVI-SZU/ME-GraphAU (MIT); the second stage is in mefl.py, its Swin backbones in swin.py.
 Letters: N images, D places of the feature map, C channels, L = C/4 features, U action units.
 """
 
@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avbench_backbones.swin import SIZES, SwinTokens
+
 BlockKind = Literal["basic", "bottleneck"]
+Metric = Literal["dots", "cosine", "l1", "l2"]
 
 DEPTHS: dict[int, tuple[tuple[int, ...], BlockKind]] = {
     18: ((2, 2, 2, 2), "basic"),
@@ -92,6 +95,18 @@ class ResNetTokens(nn.Module):
         return x.flatten(2).transpose(1, 2)
 
 
+def _resnet(depth: int | Sequence[int], width: int, block: BlockKind | None) -> ResNetTokens:
+    if isinstance(depth, int):
+        if depth not in DEPTHS:
+            raise ValueError(f"ResNet depth {depth}: use one of {sorted(DEPTHS)} or four block counts")
+        counts, published_block = DEPTHS[depth]
+    else:
+        counts, published_block = tuple(depth), "bottleneck"
+    if len(counts) != 4:
+        raise ValueError("a ResNet has four layers: give four block counts")
+    return ResNetTokens(counts, block or published_block, width)
+
+
 def _layer(block: type[BasicBlock | Bottleneck], count: int, channels: int, inner: int, stride: int) -> nn.Sequential:
     """Chain blocks, of which the first takes the stride and projects its shortcut where the shape changes."""
     wide = block.expansion * inner
@@ -120,23 +135,26 @@ class LinearBlock(nn.Module):
 class GraphAUEncoder(nn.Module):
     """Encode face images (N, 3, H, W) as tokens (N, D, L), D = H/32 * W/32 row by row.
 
-    depth: 18, 50, 101, or four block counts, then of bottlenecks unless `block` says otherwise.
-    width: channels of the stem; 64 is the published size, giving L = 512 for depth 50.
-    The mean over D is FauForensics' action-unit feature.
+    depth: of a ResNet, 18, 50, 101, or four block counts, then of bottlenecks unless `block` says otherwise; or the
+    name of a Swin transformer, swin_tiny, swin_small or swin_base, for images of 224 pixels.
+    width: channels of a ResNet's stem; 64 is the published size, giving L = 512 for depth 50.
+    L is a quarter of a ResNet's channels, half of a Swin transformer's. The mean over D is FauForensics' action-unit
+    feature.
     """
 
-    def __init__(self, depth: int | Sequence[int] = 50, *, width: int = 64, block: BlockKind | None = None) -> None:
+    backbone: ResNetTokens | SwinTokens
+
+    def __init__(
+        self, depth: int | str | Sequence[int] = 50, *, width: int = 64, block: BlockKind | None = None
+    ) -> None:
         super().__init__()
-        if isinstance(depth, int):
-            if depth not in DEPTHS:
-                raise ValueError(f"ResNet depth {depth}: use one of {sorted(DEPTHS)} or four block counts")
-            counts, published_block = DEPTHS[depth]
+        if isinstance(depth, str):
+            if depth not in SIZES:
+                raise ValueError(f"no backbone called {depth}: use one of {', '.join(SIZES)}")
+            self.backbone, share = SwinTokens(SIZES[depth]), 2
         else:
-            counts, published_block = tuple(depth), "bottleneck"
-        if len(counts) != 4:
-            raise ValueError("a ResNet has four layers: give four block counts")
-        self.backbone = ResNetTokens(counts, block or published_block, width)
-        self.out_features = self.backbone.out_channels // 4
+            self.backbone, share = _resnet(depth, width, block), 4
+        self.out_features = self.backbone.out_channels // share
         self.global_linear = LinearBlock(self.backbone.out_channels, self.out_features)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -152,6 +170,10 @@ class AFG(nn.Module):
         super().__init__()
         self.class_linears = nn.ModuleList(LinearBlock(features, features) for _ in range(units))
 
+    def maps(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, D, L) to each unit's feature map (N, U, D, L)."""
+        return torch.stack([linear(tokens) for linear in self.class_linears], dim=1)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, D, L) to node features (N, U, L)."""
         return torch.stack([linear(tokens).mean(dim=1) for linear in self.class_linears], dim=1)
@@ -160,13 +182,14 @@ class AFG(nn.Module):
 class FGG(nn.Module):
     """Facial graph generator: one graph convolution, each node joined to the `neighbours` most similar ones.
 
-    Similarity is the dot product; a node competes for its own neighbourhood too. neighbours: 3 for DISFA's 8
-    action units, 4 for BP4D's 12.
+    metric: the dot product is published; "cosine", "l1" and "l2" are the code's other choices, the last two called
+    there by each other's name: "l1" is the Euclidean distance and "l2" the sum of absolute differences. A node competes
+    for its own neighbourhood too. neighbours: 3 for DISFA's 8 action units, 4 for BP4D's 12.
     """
 
-    def __init__(self, features: int, units: int, neighbours: int) -> None:
+    def __init__(self, features: int, units: int, neighbours: int, metric: Metric = "dots") -> None:
         super().__init__()
-        self.neighbours = neighbours
+        self.neighbours, self.metric = neighbours, metric
         self.U = nn.Linear(features, features)
         self.V = nn.Linear(features, features)
         self.bnv = nn.BatchNorm1d(units)
@@ -175,7 +198,12 @@ class FGG(nn.Module):
 
     def adjacency(self, nodes: Tensor) -> Tensor:
         """Join (N, U, L) to their neighbours and normalise by row degrees: (N, U, U), without gradient."""
-        similarity = nodes.detach() @ nodes.detach().transpose(1, 2)
+        nodes = nodes.detach()
+        if self.metric in ("l1", "l2"):
+            similarity = -torch.cdist(nodes, nodes, 2.0 if self.metric == "l1" else 1.0, "donot_use_mm_for_euclid_dist")
+        else:
+            nodes = F.normalize(nodes, dim=-1) if self.metric == "cosine" else nodes
+            similarity = nodes @ nodes.transpose(1, 2)
         last_neighbour = similarity.topk(self.neighbours, dim=-1).values[..., -1:]
         joined = (similarity >= last_neighbour).to(nodes.dtype)
         scale = joined.sum(dim=-1).rsqrt()
@@ -190,17 +218,25 @@ class FGG(nn.Module):
 class ANFLHead(AFG):
     """First-stage head: AFG, FGG, then each node's cosine with its trained centre `sc`."""
 
-    def __init__(self, features: int, units: int, neighbours: int) -> None:
+    def __init__(self, features: int, units: int, neighbours: int, metric: Metric = "dots") -> None:
         super().__init__(features, units)
-        self.gnn = FGG(features, units, neighbours)
+        self.gnn = FGG(features, units, neighbours, metric)
         self.sc = nn.Parameter(torch.empty(units, features))
         nn.init.xavier_uniform_(self.sc)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (N, D, L) to probabilities (N, U)."""
-        nodes = F.normalize(self.gnn(super().forward(tokens)), dim=-1)
-        centres = F.normalize(F.relu(self.sc), dim=-1)
-        return (nodes * centres).sum(dim=-1)
+        return cosine(self.gnn(super().forward(tokens)), centres_of(self.sc))
+
+
+def centres_of(weights: Tensor) -> Tensor:
+    """Return the centres (U, L) of trained weights: not negative, of length 1."""
+    return F.normalize(F.relu(weights), dim=-1)
+
+
+def cosine(nodes: Tensor, centres: Tensor) -> Tensor:
+    """Return the cosines (N, U) of nodes (N, U, L), none of them negative, with their centres: in [0, 1]."""
+    return (F.normalize(nodes, dim=-1) * centres).sum(dim=-1)
 
 
 def _init_linear(linear: nn.Linear) -> None:
