@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMA = (0.2989, 0.587, 0.114)
+PILLOW_LUMA = (19595, 38470, 7471)  # of 65536: how Pillow turns RGB into its mode "L"
 
 
 def dice(seeds: Tensor) -> list[Generator]:
@@ -58,6 +59,12 @@ def grayscale_randomly(video: Tensor, dice: Sequence[Generator], chance: float =
         return video
     grey = (video * video.new_tensor(LUMA).view(3, 1, 1)).sum(dim=2, keepdim=True)
     return torch.where(_chosen(dice, chance, video), grey, video)
+
+
+def grey(video: Tensor) -> Tensor:
+    """Map RGB (B,T,3,H,W) uint8 to its luma (B,T,1,H,W) uint8, as Pillow rounds it."""
+    red, green, blue = (video[:, :, channel].int() * weight for channel, weight in enumerate(PILLOW_LUMA))
+    return ((red + green + blue + 0x8000) >> 16).to(torch.uint8)[:, :, None]
 
 
 def normalise(video: Tensor) -> Tensor:

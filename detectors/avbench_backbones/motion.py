@@ -38,6 +38,17 @@ def hear_change(filters_OMT: Tensor) -> None:
     filters_OMT.copy_(ROUGHNESS_GAIN * blur_OM[:, :, None] * _changes(outputs)[:, None])
 
 
+@torch.no_grad()
+def differ(filters: Tensor, dim: int) -> None:
+    """Make random filters (O,...) of three moments, which lie along `dim`, respond to nothing but change.
+
+    What a filter adds of the middle moment it takes away of the one before or of the one after.
+    """
+    shape = [1] * filters.ndim
+    shape[0], shape[dim] = len(filters), 3
+    filters.copy_(filters.narrow(dim, 1, 1) * _changes(len(filters)).view(shape))
+
+
 def _bumps(length: int, centre_O: Tensor, width_O: Tensor) -> Tensor:
     """Return Gaussians (O, length) that sum to one."""
     bump = torch.exp(-0.5 * ((torch.arange(length) - centre_O[:, None]) / width_O[:, None]) ** 2)

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from avbench.types import ClipBatch
 from avbench_backbones import augment
+from avbench_backbones.augment import grey
 
 PICTURE, CROP = 96, 88  # pixels; the crop is scaled to other sizes of picture
 MEAN, DEVIATION = 0.421, 0.165
-LUMA = (19595, 38470, 7471)  # of 65536: how Pillow turns RGB into its mode "L"
 
 
 def prepare(batch: ClipBatch, *, training: bool) -> Tensor:
@@ -28,9 +28,3 @@ def prepare(batch: ClipBatch, *, training: bool) -> Tensor:
     pixels_BTCHW = (video.float() / 255 - MEAN) / DEVIATION
     behind = torch.stack([batch.frames, torch.full_like(batch.frames, pixels_BTCHW.shape[1])], dim=1)
     return augment.mask_spans(pixels_BTCHW, behind, dim=1).transpose(1, 2)
-
-
-def grey(video: Tensor) -> Tensor:
-    """Map RGB (B,T,3,H,W) uint8 to its luma (B,T,1,H,W) uint8, as Pillow rounds it."""
-    red, green, blue = (video[:, :, channel].int() * weight for channel, weight in enumerate(LUMA))
-    return ((red + green + blue + 0x8000) >> 16).to(torch.uint8)[:, :, None]
