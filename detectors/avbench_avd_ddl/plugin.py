@@ -1,0 +1,55 @@
+"""Declares AVD-DDL: its presets and every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage
+
+OFFICIAL: dict[str, Setting] = {
+    "video_width": 64,
+    "audio_width": 64,
+    "hidden": 4096,
+    "embedding": 1024,
+    "dropout": 0.5,
+    "nfft": 2048,
+    "margin": 0.99,  # fakes are pushed so far apart
+    "threshold": 0.6,  # a distance: beyond it a video is fake
+    "track_running_stats": True,  # False: the published video network, whose clips are normalised by their own
+    # start
+    "calm_start": False,  # small first distances and logits
+    "sharp_start": False,  # random filters that respond to change
+}
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "video_width": 8,
+    "audio_width": 8,
+    "hidden": 128,
+    "embedding": 32,
+    "nfft": 512,
+    "calm_start": True,
+    "sharp_start": True,
+}
+
+CLIP = ClipSpec(frames=30, fps=30, size=224, sound_rate=48_000)
+DEMO_CLIP = ClipSpec(frames=30, fps=30, size=64, sound_rate=16_000)
+STAGE = Stage(epochs=50, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5, clip_norm=0.0)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield AVD-DDL."""
+    yield DetectorSpec(
+        name="avd_ddl",
+        load="avbench_avd_ddl.detector:AVDDL",
+        title="AVD-DDL",
+        summary="how far a second of pictures lies from its sound (modality dissonance score)",
+        tasks=("binary",),
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,)),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), eval_batch=16),
+        ),
+        pooling="mean_odds",
+        paper="https://arxiv.org/abs/2005.14405",
+    )
