@@ -72,10 +72,10 @@ class Trunk(nn.Module):
         return x
 
 
-def stem_3d(width: int = WIDTH, kind: Activation = "prelu") -> nn.Sequential:
-    """Return what maps grey clips (B,1,T,H,W) to (B,width,T,H/4,W/4) by five frames at a time."""
+def stem_3d(width: int = WIDTH, kind: Activation = "prelu", channels: int = 1, frames: int = 5) -> nn.Sequential:
+    """Return what maps clips (B,channels,T,H,W) to (B,width,T,H/4,W/4) by so many `frames` (odd) at a time."""
     stem = nn.Sequential(
-        nn.Conv3d(1, width, (5, 7, 7), stride=(1, 2, 2), padding=(2, 3, 3), bias=False),
+        nn.Conv3d(channels, width, (frames, 7, 7), stride=(1, 2, 2), padding=(frames // 2, 3, 3), bias=False),
         nn.BatchNorm3d(width),
         activation(kind, width),
         nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),

@@ -1,0 +1,81 @@
+"""Declares MRDF: its presets, every setting, weights it can start from, and the AUROC its code reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, MetricSpec, Preset, Setting, Stage, WeightSpec
+
+OFFICIAL: dict[str, Setting] = {
+    "variant": "ce",  # or "margin"; ablations "avdf", "ensemble", "multilabel", "multiclass"
+    # AV-HuBERT Base
+    "trunk_width": 64,  # of the stem; the trunk ends eight times as wide
+    "width": 768,
+    "layers": 12,
+    "heads": 12,
+    "hidden": 3072,
+    "position_kernel": 128,
+    "position_groups": 16,
+    "dropout": 0.1,
+    # inputs
+    "crop": 100,  # of a picture of clip.size
+    # start and faithfulness
+    "avhubert_weights": "random",
+    "sharp_start": False,  # a random stem that sees motion from the start
+    "train_stem": True,
+    "reproduce_bugs": False,
+}
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "trunk_width": 8,
+    "width": 48,
+    "layers": 2,
+    "heads": 4,
+    "hidden": 96,
+    "position_kernel": 16,
+    "position_groups": 4,
+    "crop": 36,
+    "sharp_start": True,
+}
+
+# Pictures of 224 px are halved while they are cut, as published.
+CLIP = ClipSpec(frames=500, fps=25, size=112, whole=True)
+DEMO_CLIP = ClipSpec(frames=125, fps=25, size=40, whole=True)
+STAGE = Stage(epochs=30, batch=64, lr=1e-3, weight_decay=1e-4, clip_norm=0.0, precision="16-mixed")
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4)
+
+# The published code pools the stem's output without gradients, so that the stem stays random.
+BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"train_stem": False}}
+
+WEIGHTS = (
+    WeightSpec(
+        name="avhubert-base-vox",
+        setting="avhubert_weights",
+        title="AV-HuBERT Base, LRS3 and VoxCeleb2, clean (save its `model` alone, as the file holds code)",
+        url="https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/clean-pretrain/base_vox_iter5.pt",
+        licence="AV-HuBERT (non-commercial research)",
+    ),
+)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield MRDF."""
+    yield DetectorSpec(
+        name="mrdf",
+        load="avbench_mrdf.detector:MRDF",
+        title="MRDF",
+        summary="a whole video through an audio-visual speech encoder, whose streams are compared with each other",
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,), switches=BUGS),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), switches=BUGS, eval_batch=16),
+        ),
+        weights=WEIGHTS,
+        paper="https://arxiv.org/abs/2401.05746",
+    )
+
+
+@hookimpl
+def avbench_metrics() -> Iterable[MetricSpec]:
+    """Yield the area under the curve of called labels; of two classes it is the balanced accuracy."""
+    yield MetricSpec("auc_of_labels", "AUC of called labels (as MRDF reports)", "avbench_mrdf.metric:auc_of_labels")
