@@ -7,6 +7,7 @@ import math
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
         "format": FORMAT,
         "id": resolved.id,
         "status": "running",
+        "started": now(),
         "group": cell.group,
         "task": cell.task,
         "seed": cell.seed,
@@ -67,6 +69,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
             "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
         },
         "reported": dict(reported),
+        "variant": list(marks),
         "marks": marks,
         "seconds": {},
         "device": device,
@@ -97,6 +100,7 @@ def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: in
         "demo data": lists.demo,
         "selected on test": protocol.select_on == "test",
         "every sample of the test database": protocol.test_on == "all",
+        "strict identity": protocol.strict_identity,
         "leading silence trimmed": protocol.trim_silence,
         "balanced test list": protocol.test_distribution == "balanced",
         f"limited to {limit}": limit is not None,
@@ -139,6 +143,11 @@ def _git() -> dict[str, Any]:
     if commit.returncode:
         return {}
     return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, such as 2026-01-31T12:00:00+00:00; later times are greater texts."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write(card: dict[str, Any], folder: Path) -> None:

@@ -68,18 +68,28 @@ def settings_of(spec: DetectorSpec, overrides: Sequence[str]) -> tuple[str, dict
     return rule, {name: tuple(own) for name, own in given.items()}
 
 
-def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
-    """Resolve the members' cells; the id is a hash of theirs and of the rule."""
+def members_of(cell: Cell, plugins: Plugins) -> list[Cell]:
+    """Return the cells of an ensemble's members, each with its own settings and preset, under the same protocol."""
     spec = plugins.detector(cell.detector)
-    rule, overrides = settings_of(spec, cell.overrides)
-    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
-    plain = replace(cell.protocol, perturbations=(), levels=())
-    members: list[tuple[Cell, Resolved]] = []
+    _, overrides = settings_of(spec, cell.overrides)
+    members = []
     for name in spec.members:
         own = [text.partition("=")[2].strip() for text in overrides[name] if text.startswith("preset=")]
         others = tuple(text for text in overrides[name] if not text.startswith("preset="))
-        preset = own[-1] if own else cell.preset
-        member = replace(cell, detector=name, overrides=others, preset=preset, training="")
+        members.append(
+            replace(cell, detector=name, overrides=others, preset=own[-1] if own else cell.preset, training="")
+        )
+    return members
+
+
+def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
+    """Resolve the members' cells; the id is a hash of theirs and of the rule."""
+    spec = plugins.detector(cell.detector)
+    rule, _ = settings_of(spec, cell.overrides)
+    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
+    plain = replace(cell.protocol, perturbations=(), levels=())
+    members: list[tuple[Cell, Resolved]] = []
+    for member in members_of(cell, plugins):
         clip = cells.resolve(replace(member, protocol=plain), plugins, lists).config.clip
         member = replace(member, protocol=_felt_by(clip, cell.protocol, asked))
         members.append((member, cells.resolve(member, plugins, lists)))

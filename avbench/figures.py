@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from avbench import metrics, stats
 from avbench.pooling import pool
-from avbench.report import is_demo, settings_of, title, with_interval
+from avbench.report import is_demo, settings_of, title
+from avbench.table import with_interval
 from avbench.types import Forgery
 
 Card = Mapping[str, Any]

@@ -22,8 +22,8 @@ def results_folder() -> Path:
 
 def shipped(name: str) -> Path:
     """Return a shipped folder such as "protocols": inside the installed package, else in the checkout."""
-    inside = Path(str(files("avbench"))) / name
-    return inside if inside.is_dir() else inside.parents[1] / name
+    package = Path(str(files("avbench")))
+    return package / name if (package / name).is_dir() else package.parent / name
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from avbench.errors import UserError
 from avbench.places import shipped
+from avbench.suite import published
 from avbench.types import LEVELS, DatasetSpec, Placement
 
 
@@ -83,7 +84,9 @@ def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()
     """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's families."""
     datasets = {name: spec for name, spec in datasets.items() if spec.forgery_labels}
     found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
-    for protocol in [*_shipped(), *declared]:
+    for protocol in _shipped():
+        found[protocol.name] = replace(protocol, reported=published().get(protocol.name, {}))
+    for protocol in declared:
         found[protocol.name] = protocol
     for name in datasets:
         family = perturbed(found[f"within_{name}"])

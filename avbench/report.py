@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
-
-from tabulate import tabulate
 
 from avbench.builtin import avbench_metrics
 from avbench.errors import UserError
+from avbench.table import Table, percent, published, spread, text, with_interval
+from avbench.table import markdown as as_markdown
 
 Card = Mapping[str, Any]
 HEADLINE = ("acc", "auc", "majority", "balanced_acc", "eer", "ap")
 _TITLES = {spec.name: spec.title for spec in avbench_metrics()}
 _RANK = {name: place for place, name in enumerate([*HEADLINE, *_TITLES])}
 _LEVELS = ("video", "clip")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A titled table of texts, which every output format renders in its own way."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-
-def percent(value: float | None) -> str:
-    """Show a share as percent with one decimal; nothing known as a dash."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def with_interval(entry: Mapping[str, Any] | None) -> str:
-    """Show a measured value as 93.1 [90.2, 95.4]; a star says that there were few clusters."""
-    if entry is None or entry["value"] is None:
-        return "–"
-    if entry.get("ci95") is None:
-        return percent(entry["value"])
-    low, high = entry["ci95"]
-    return f"{percent(entry['value'])} [{percent(low)}, {percent(high)}]{'*' if entry.get('few_clusters') else ''}"
-
-
-def published(value: float | None) -> str:
-    """Show a published share as percent with the two decimals that papers print."""
-    return "" if value is None else f"{100 * value:.2f}"
 
 
 def title(card: Card) -> str:
@@ -187,18 +154,6 @@ def perturbation_tables(card: Card) -> Iterator[Table]:
         yield from robustness_tables(card)
 
 
-def text(table: Table) -> str:
-    """Return a table as text for the terminal."""
-    body = tabulate(
-        table.rows,
-        headers=table.head,
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=("left", *["right"] * (len(table.head) - 1)),
-    )
-    return "\n".join([table.title, body, *table.notes])
-
-
 def summary_table(cards: Sequence[Card]) -> Table:
     """Return one row per finished run and placement: Acc and AUC with intervals, published values, marks."""
     head = (
@@ -233,7 +188,7 @@ def summary_table(cards: Sequence[Card]) -> Table:
                 ", ".join(card.get("marks", [])),
             )
         )
-    return _without_empty_columns(Table("Runs", head, tuple(rows)))
+    return Table("Runs", head, tuple(rows)).without_empty_columns()
 
 
 def spread_table(cards: Sequence[Card]) -> Table:
@@ -251,7 +206,7 @@ def spread_table(cards: Sequence[Card]) -> Table:
             rows.append((*names, str(len(members)), *(spread(v) for v in values), marks))
     head = ("detector", "protocol", "task", "placement", "runs", "Acc %", "AUC %", "marks")
     title = "Over seeds and folds: mean ± standard deviation (lowest to highest)"
-    return _without_empty_columns(Table(title, head, tuple(rows)))
+    return Table(title, head, tuple(rows)).without_empty_columns()
 
 
 def _by_video(cards: Sequence[Card]) -> Iterator[tuple[Card, str, Mapping[str, Any]]]:
@@ -259,20 +214,6 @@ def _by_video(cards: Sequence[Card]) -> Iterator[tuple[Card, str, Mapping[str, A
         for placement, level in settings_of(card):
             if level == "video":
                 yield card, placement, card["metrics"][placement][level]
-
-
-def _without_empty_columns(table: Table) -> Table:
-    kept = [i for i in range(len(table.head)) if any(row[i] for row in table.rows)]
-    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
-    return Table(table.title, tuple(table.head[i] for i in kept), rows, table.notes)
-
-
-def spread(values: Sequence[float | None]) -> str:
-    """Show mean ± sample standard deviation (range) of several runs."""
-    known = [v for v in values if v is not None]
-    if len(known) < 2:
-        return percent(known[0] if known else None)
-    return f"{percent(mean(known))} ± {percent(stdev(known))} ({percent(min(known))} to {percent(max(known))})"
 
 
 def _names(card: Card) -> tuple[str, str, str]:
@@ -297,23 +238,10 @@ def summary(cards: Sequence[Card]) -> str:
 
 def markdown(cards: Sequence[Card]) -> str:
     """Return runs as GitHub Markdown: the summary, then every metric and confusion matrix of each run."""
-    blocks = [_markdown(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    blocks = [as_markdown(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
     for card in _finished(cards):
         blocks += [
-            _markdown(table) for table in (metric_table(card), *confusion_tables(card), *perturbation_tables(card))
+            as_markdown(table) for table in (metric_table(card), *confusion_tables(card), *perturbation_tables(card))
         ]
         blocks.append("\n".join(f"- {line}" for line in [*count_lines(card), *origin_lines(card)]))
     return "\n\n".join(blocks) + "\n"
-
-
-def _markdown(table: Table) -> str:
-    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
-    body = tabulate(escaped, headers=table.head, tablefmt="github", disable_numparse=True)
-    return "\n\n".join([f"## {table.title}", body, *table.notes])
-
-
-def html(cards: Sequence[Card], folder: Path) -> Path:
-    """Write `folder`/report.html, one self-contained page; see `avbench.report_html`."""
-    from avbench import report_html
-
-    return report_html.html(cards, folder)

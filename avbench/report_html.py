@@ -10,7 +10,6 @@ from typing import Any
 
 from avbench.places import written_whole
 from avbench.report import (
-    Table,
     confusion_tables,
     count_lines,
     is_demo,
@@ -21,6 +20,7 @@ from avbench.report import (
     summary_table,
     title,
 )
+from avbench.table import Table
 
 Card = Mapping[str, Any]
 
@@ -66,22 +66,26 @@ def html(cards: Sequence[Card], folder: Path) -> Path:
 
     A run's figures are the SVG files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
     """
-    tables = [_table(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    tables = [table_section(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
     runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.get("metrics")]
     links = "".join(f'<a href="#{escape(card["id"], quote=True)}">{escape(title(card))}</a>' for card, _ in runs)
     demo = ' <span class="mark">demo data</span>' if any(is_demo(card) for card, _ in runs) else ""
     overview = f"{''.join(tables)}<h3>Runs in detail</h3><nav>{links}</nav>"
     details = "".join(_run(card, figures) for card, figures in runs)
     body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>avbench results</title><style>{_STYLE}</style></head><body><main>{body}</main>"
-        f"<script>{_SCRIPT}</script></body></html>\n"
-    )
     path = folder / "report.html"
     with written_whole(path) as temporary:
-        temporary.write_text(page, "utf-8")
+        temporary.write_text(page("avbench results", body), "utf-8")
     return path
+
+
+def page(name: str, body: str) -> str:
+    """Return a whole page in the house style, with its script, around the HTML of its body."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(name)}</title><style>{_STYLE}</style></head><body><main>{body}</main>"
+        f"<script>{_SCRIPT}</script></body></html>\n"
+    )
 
 
 def _run(card: Card, figures: Sequence[Path]) -> str:
@@ -89,14 +93,15 @@ def _run(card: Card, figures: Sequence[Path]) -> str:
     said = [line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("marks: ")]
     lines = "<br>".join(escape(line) for line in said)
     further = [*confusion_tables(card), *perturbation_tables(card)]
-    tables = _table(metric_table(card), heading=False) + "".join(_table(table) for table in further)
-    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{_inline(path)}">' for path in figures)
+    tables = table_section(metric_table(card), heading=False) + "".join(table_section(table) for table in further)
+    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{inlined(path)}">' for path in figures)
     head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
     shown = f'<div class="tables">{tables}</div><div class="figures">{drawn}</div>'
     return f'{head}<p class="soft">{lines}</p>{shown}</section>'
 
 
-def _table(table: Table, *, heading: bool = True) -> str:
+def table_section(table: Table, *, heading: bool = True) -> str:
+    """Return a table as HTML, its title above and its notes below."""
     kinds = [' class="number"' if all(map(_is_number, column)) else "" for column in zip(*table.rows, strict=True)]
     head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
     shown = [[escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
@@ -120,6 +125,6 @@ def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
     return []
 
 
-def _inline(path: Path) -> str:
-    """Return a data address: as an image of its own, a figure's ids cannot clash with another's."""
+def inlined(path: Path) -> str:
+    """Return an SVG as a data address: as an image of its own, a figure's ids cannot clash with another's."""
     return "data:image/svg+xml;base64," + b64encode(path.read_bytes()).decode()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from avbench.report import Table, percent, spread, title, with_interval
+from avbench.report import title
+from avbench.table import Table, percent, spread, with_interval
 
 Card = Mapping[str, Any]
 TITLES = {"auc": "AUC", "acc": "Acc"}

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import figures, report, scores
+from avbench import figures, report, report_html, scores
 from avbench.builtin import avbench_metrics
 from avbench.errors import UserError
 from avbench.measure import measure
+from avbench.table import with_interval
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
 
@@ -178,7 +179,7 @@ def test_each_of_four_classes_has_its_curve(tmp_path: Path) -> None:
     _, path = figures.roc(card, table, "labelled", tmp_path / "roc", card["metrics"]["labelled"]["video"])
     drawn = path.read_text("utf-8")
     for name in ("RARV", "RAFV", "FARV", "FAFV"):
-        value = report.with_interval(card["metrics"]["labelled"]["video"][f"rest_auc_{name.lower()}"])
+        value = with_interval(card["metrics"]["labelled"]["video"][f"rest_auc_{name.lower()}"])
         assert f"<!-- {name} AUC {value} -->" in drawn and figures.COLOURS[name] in drawn
 
 
@@ -202,7 +203,7 @@ def put_figures(folder: Path) -> None:
 def test_the_page_is_self_contained_and_trusts_nobody_s_title(tmp_path: Path) -> None:
     card = a_card(marks=["demo data"], detector={"name": "x", "title": "<script>alert(1)</script>", "preset": "demo"})
     put_figures(tmp_path / card["id"] / "figures")
-    page = report.html([card, a_card(1)], tmp_path).read_text("utf-8")
+    page = report_html.html([card, a_card(1)], tmp_path).read_text("utf-8")
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
     assert page.count('src="data:image/svg+xml;base64,') == 3
     assert not re.search(r'(src|href)="(?!data:|#)', page) and "@import" not in page and "http" not in page
@@ -211,7 +212,7 @@ def test_the_page_is_self_contained_and_trusts_nobody_s_title(tmp_path: Path) ->
 
 def test_the_page_of_one_run_finds_the_figures_beside_its_card(tmp_path: Path) -> None:
     put_figures(tmp_path / "figures")
-    assert report.html([a_card()], tmp_path).read_text("utf-8").count("data:image/svg+xml") == 3
+    assert report_html.html([a_card()], tmp_path).read_text("utf-8").count("data:image/svg+xml") == 3
 
 
 def test_a_detector_of_one_stream_stands_beside_its_ceiling_and_its_blind_control(tmp_path: Path) -> None:
@@ -222,6 +223,6 @@ def test_a_detector_of_one_stream_stands_beside_its_ceiling_and_its_blind_contro
         "a perfect detector of audio alone would reach Acc 54.9, AUC 76.9 here",
         "audio alone, RARV against RAFV, unseen by it: AUC 71.2 [65.0, 77.0], 50 is expected",
     ]
-    page = report.html([card], tmp_path).read_text("utf-8")
+    page = report_html.html([card], tmp_path).read_text("utf-8")
     for line in lines:
         assert line in report.terminal(card) and line in report.markdown([card]) and line in page

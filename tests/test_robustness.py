@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from avbench import report, robustness_tables, scores
+from avbench import report, report_html, robustness_tables, scores
 from avbench.effects import require_effects
 from avbench.errors import UserError
 from avbench.perturb import Condition, choose
 from avbench.plugins import installed
 from avbench.robustness import robustness
 from avbench.robustness_figure import draw_robustness
+from avbench.table import with_interval
 
 PEOPLE = 20
 
@@ -153,7 +154,7 @@ def test_tables_show_each_level_with_its_interval_and_strength() -> None:
     assert of_auc.head == ("AUC % at level", "0", "1", "5", "mean", "drop") and of_acc.head[0] == "Acc % at level"
     row = of_auc.rows[0]
     entry = card["perturbations"]["types"]["saturation"]["levels"]["5"]["auc"]
-    assert row[0] == "Color Saturation" and row[3] == report.with_interval(entry).replace(" [", "\n[", 1)
+    assert row[0] == "Color Saturation" and row[3] == with_interval(entry).replace(" [", "\n[", 1)
     assert strength.rows[0][1:] == ("0.4\n29.0 dB", "0\n25.0 dB")
     assert strength.rows[1][1] == "64\n19.0 dB\n40.0 kbit/s"
     text = report.terminal(card)
@@ -166,7 +167,7 @@ def test_tables_show_each_level_with_its_interval_and_strength() -> None:
 
 
 def test_html_holds_the_tables(tmp_path: Path) -> None:
-    page = report.html([a_card()], tmp_path).read_text("utf-8")
+    page = report_html.html([a_card()], tmp_path).read_text("utf-8")
     assert "AUC % at level" in page and "0.4<br>29.0 dB" in page
 
 

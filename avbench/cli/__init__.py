@@ -14,9 +14,11 @@ from avbench.errors import UserError
 COMMANDS = {
     "run": "train a detector and judge it under a protocol",
     "perturb": "sweep perturbations of the test videos over levels 0 to 5",
+    "matrix": "many detectors under many protocols, or the tables of the paper",
     "ls": "list detectors, datasets, protocols, metrics and perturbations",
     "check": "check that a plugin keeps its contract",
     "report": "show finished runs again: terminal, Markdown, HTML, MLflow",
+    "audit": "look for leaks, shortcuts and imbalance in a database or protocol",
     "data": "make the demo data, or check a database's files",
     "weights": "list or fetch published weights",
     "export-list": "write a protocol's test list for another framework",

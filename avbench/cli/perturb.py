@@ -78,8 +78,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if len(finished) > 1:
         from avbench.robustness_figure import draw_robustness
         from avbench.robustness_tables import compared
+        from avbench.table import text
 
-        say(report.text(compared(finished)))
+        say(text(compared(finished)))
         say(f"figure of all: {draw_robustness(finished, cells[0].results_folder / 'figures' / cells[0].group)[0]}")
     return 0
 
@@ -101,29 +102,12 @@ def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
 
 def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     """Return a cell for each detector, task and seed asked for."""
-    from avbench.cell import Cell
-    from avbench.databases import read_roots
-
     found = selecting.find_protocol(arguments.protocol or f"perturb_{DATABASE}", plugins)
     if arguments.fold == "all":
         raise UserError("--fold all: sweep one fold at a time, or use avbench run --protocol perturb_... --fold all")
     protocol = _perturbed(selecting.vary(found, arguments), arguments)
     cells = [
-        Cell(
-            name,
-            protocol,
-            task,
-            seed,
-            read_roots(arguments.data),
-            arguments.preset,
-            tuple(arguments.overrides),
-            arguments.limit,
-            arguments.device,
-            arguments.out,
-            arguments.fresh,
-            arguments.checkpoint,
-            selecting.loading_of(arguments, plugins),
-        )
+        selecting.cell_of(arguments, plugins, name, protocol, task, seed)
         for name in dict.fromkeys(arguments.detector)
         for task in dict.fromkeys(arguments.task or plugins.detector(name).tasks[:1])
         for seed in dict.fromkeys(arguments.seed)

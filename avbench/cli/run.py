@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from avbench import suite
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
+from avbench.errors import UserError
 
 if TYPE_CHECKING:
     from avbench.cell import Cell
+    from avbench.plugins import Plugins
+    from avbench.protocol import Protocol
+    from avbench.types import DetectorSpec, Task
+
+    Asked = tuple[tuple[str, ...], Protocol, tuple[Task, ...]]
 
 EXAMPLES = """examples:
   avbench run --detector fauforensics --protocol cross_lavdf_to_fakeav
@@ -19,6 +27,7 @@ EXAMPLES = """examples:
   avbench run --detector fauforensics --protocol within_fakeav --data fakeav=/data/FakeAVCeleb_v1.2 --fold all
   avbench run --detector fauforensics --protocol within_lavdf --task binary --seed 0 1 2 --set epochs=5
   avbench run --detector mine --plugin mine.py --protocol within_lavdf --limit 50
+  avbench run --detector fauforensics --protocol ablation_modules
 
 Repeating a command continues it; a finished one prints its table again.
 """
@@ -27,7 +36,7 @@ Repeating a command continues it; a finished one prints its table again.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols; or an ablation")
     parser.add_argument(
         "--task",
         nargs="+",
@@ -50,7 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
     plugins = installed()
     finished: list[dict[str, Any]] = []
-    cells = _cells(arguments)
+    cells = _cells(arguments, plugins)
     for number, cell in enumerate(cells, 1):
         if len(cells) > 1:
             say(f"--- {number} of {len(cells)}: {cell.task}, seed {cell.seed}, fold {cell.protocol.fold}")
@@ -63,38 +72,34 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _cells(arguments: argparse.Namespace) -> list[Cell]:
-    from avbench.cell import Cell
-    from avbench.databases import read_roots
-    from avbench.plugins import installed
-    from avbench.prepare import fold_count
-
-    plugins = installed()
+def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     spec = plugins.detector(arguments.detector)
-    protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
     selecting.check_computing(arguments)
-    roots = read_roots(arguments.data)
-    folds = range(1, fold_count(protocol, plugins, roots) + 1) if arguments.fold == "all" else [protocol.fold]
-    tasks = list(dict.fromkeys(arguments.task or spec.tasks))
     cells = [
-        Cell(
-            arguments.detector,
-            replace(protocol, fold=fold),
-            task,
-            seed,
-            roots,
-            arguments.preset,
-            tuple(arguments.overrides),
-            arguments.limit,
-            arguments.device,
-            arguments.out,
-            arguments.fresh,
-            arguments.checkpoint,
-            selecting.loading_of(arguments, plugins),
-        )
+        selecting.cell_of(arguments, plugins, spec.name, protocol, task, seed, settings)
+        for settings, asked, tasks in _asked(arguments, spec, plugins)
         for task in tasks
-        for fold in folds
+        for protocol in selecting.folds_of(asked, arguments, plugins)
         for seed in dict.fromkeys(arguments.seed)
     ]
-    group = f"{arguments.detector}-{protocol.name}" if len(cells) > 1 else ""
+    group = f"{arguments.detector}-{arguments.protocol}" if len(cells) > 1 else ""
     return [replace(cell, group=group) for cell in cells]
+
+
+def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) -> Iterator[Asked]:
+    """Yield (settings, protocol, tasks): one protocol as the detector is, or the rows of an ablation under several."""
+    if not suite.named(arguments.protocol):
+        yield (
+            (),
+            selecting.find_protocol(arguments.protocol, plugins),
+            tuple(dict.fromkeys(arguments.task or spec.tasks)),
+        )
+        return
+    table = suite.find(arguments.protocol)
+    cells = [cell for cell in table.cells() if cell[0].detector == spec.name]
+    if not cells:
+        asked = ", ".join(dict.fromkeys(row.detector for row in table.rows))
+        raise UserError(f"{arguments.protocol} says nothing of {spec.name}; it asks for {asked}")
+    for row, name, task in cells:
+        if task in (arguments.task or spec.tasks):
+            yield row.settings, selecting.find_protocol(name, plugins), (task,)

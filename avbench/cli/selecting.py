@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 from avbench.errors import UserError
 
 if TYPE_CHECKING:
+    from avbench.cell import Cell
     from avbench.evaluate import Loading
     from avbench.plugins import Plugins
     from avbench.protocol import Protocol
+    from avbench.types import Task
 
 
 def add_protocol(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +87,48 @@ def check_computing(arguments: argparse.Namespace) -> None:
         raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
+
+
+def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> list[Protocol]:
+    """Return a protocol in the variant that was asked for, once a fold where --fold all was given."""
+    from avbench.databases import read_roots
+    from avbench.prepare import fold_count
+
+    varied = vary(protocol, arguments)
+    if arguments.fold != "all":
+        return [varied]
+    count = fold_count(varied, plugins, read_roots(arguments.data))
+    return [replace(varied, fold=fold) for fold in range(1, count + 1)]
+
+
+def cell_of(
+    arguments: argparse.Namespace,
+    plugins: Plugins,
+    detector: str,
+    protocol: Protocol,
+    task: Task,
+    seed: int,
+    settings: Sequence[str] = (),
+) -> Cell:
+    """Return a cell computed as the arguments say, with `settings` beside those of --set."""
+    from avbench.cell import Cell
+    from avbench.databases import read_roots
+
+    return Cell(
+        detector,
+        protocol,
+        task,
+        seed,
+        read_roots(arguments.data),
+        arguments.preset,
+        (*settings, *arguments.overrides),
+        arguments.limit,
+        arguments.device,
+        arguments.out,
+        arguments.fresh,
+        arguments.checkpoint,
+        loading_of(arguments, plugins),
+    )
 
 
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:

@@ -1,0 +1,153 @@
+"""`avbench matrix`: detectors x protocols x tasks x seeds, or tables of the paper, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from avbench import suite
+from avbench.cli import selecting
+from avbench.cli.terminal import say
+from avbench.errors import UserError
+from avbench.suite import Row, Suite
+
+if TYPE_CHECKING:
+    from avbench.cell import Cell
+    from avbench.matrix import Outcome
+    from avbench.plugins import Plugins
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = """examples:
+  avbench matrix --paper table1 --preset demo
+  avbench matrix --paper all --data /databases --seed 0 1 2
+  avbench matrix --detector fauforensics aasist chance --protocol within_lavdf cross_lavdf_to_fakeav
+  avbench matrix --paper table3 --data /databases --jobs 8 --backend dask
+
+Repeating a command continues it: finished cells are found again, failed ones tried again.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--paper", nargs="+", default=[], metavar="TABLE", help="table1 to table5, or all")
+    parser.add_argument("--detector", nargs="+", default=[], metavar="NAME", help="see avbench ls detectors")
+    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument(
+        "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
+    )
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU)")
+    parser.add_argument("--backend", default="loky", metavar="NAME", help="joblib's: loky (default), ray, dask")
+    selecting.add_protocol(parser)
+    selecting.add_computing(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Compute what is missing, show how it goes, then the tables; 1 where a cell failed."""
+    logs = not arguments.no_mlflow and os.environ.get("AVBENCH_MLFLOW") != "off"
+    if arguments.no_mlflow:
+        os.environ["AVBENCH_MLFLOW"] = "off"
+    from avbench.cli.overview import Overview, label
+    from avbench.matrix import run_matrix
+    from avbench.plugins import installed
+
+    plugins = installed()
+    _check(arguments)
+    suites = list(_suites(arguments, plugins))
+    cells = _cells(suites, arguments, plugins)
+    jobs = arguments.jobs or _jobs()
+    overview = Overview(cells)
+
+    def done(outcome: Outcome) -> None:
+        overview.ended(outcome)
+        if logs and jobs > 1:
+            _log(outcome)
+
+    outcomes = run_matrix(
+        cells,
+        plugins,
+        jobs=jobs,
+        backend=arguments.backend,
+        progress=overview.progress,
+        begun=overview.begun,
+        done=done,
+    )
+    _tables(suites, outcomes, arguments)
+    failed = [outcome for outcome in outcomes if outcome.reason]
+    for outcome in failed:
+        say(f"failed: {label(outcome.cell)}: {outcome.reason}")
+    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {cells[0].results_folder / 'runs'}")
+    return 1 if failed else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.checkpoint is not None:
+        raise UserError("--checkpoint: weights are one detector's; judge them with avbench run")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError(f"--jobs {arguments.jobs}: use 1 or more")
+    if bool(arguments.paper) == bool(arguments.detector and arguments.protocol):
+        raise UserError("name --paper TABLE..., or --detector NAME... with --protocol NAME...")
+    selecting.check_computing(arguments)
+
+
+def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
+    names = list(suite.paper()) if "all" in arguments.paper else arguments.paper
+    yield from (suite.find(name) for name in dict.fromkeys(names))
+    if arguments.detector:
+        specs = [plugins.detector(name) for name in dict.fromkeys(arguments.detector)]
+        rows = [Row(spec.title or spec.name, spec.name) for spec in specs]
+        tasks = {spec.name: [t for t in spec.tasks if t in (arguments.task or spec.tasks)] for spec in specs}
+        yield suite.crossing("Matrix", rows, list(dict.fromkeys(arguments.protocol)), tasks)
+
+
+def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
+    """Return every cell that the suites need, each once."""
+    from avbench.matrix import key_of
+
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
+    wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
+    found = {name: selecting.find_protocol(name, plugins) for name in dict.fromkeys(name for _, name, _ in wanted)}
+    folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
+    cells = [
+        selecting.cell_of(arguments, plugins, row.detector, protocol, task, seed, row.settings)
+        for row, name, task in wanted
+        for protocol in folds[name]
+        for seed in dict.fromkeys(arguments.seed)
+    ]
+    if not cells:
+        raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
+    return list({key_of(cell): replace(cell, group=group) for cell in cells}.values())
+
+
+def _jobs() -> int:
+    """Return how many cells the machine bears: one a GPU. On a CPU, one cell's workers and threads fill it."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
+def _log(outcome: Outcome) -> None:
+    """Log a run that another process made; what MLflow refuses is told and lost to nobody."""
+    if outcome.card is None or outcome.folder is None or not outcome.new:
+        return
+    from avbench.tracking import log_run
+
+    try:
+        log_run(dict(outcome.card), outcome.folder)
+    except Exception as error:
+        log.warning("%s is not in MLflow (%s); avbench report --to-mlflow logs it later", outcome.folder.name, error)
+
+
+def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
+    from avbench.suite_tables import suite_tables
+    from avbench.table import text
+
+    cards = [outcome.card for outcome in outcomes if outcome.card is not None]
+    for one in suites:
+        for table in suite_tables(one, cards, arguments.overrides):
+            say("\n" + text(table) + "\n")

@@ -1,0 +1,118 @@
+"""What the terminal shows of a matrix while it is computed: every cell at a glance, redrawn in place."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from avbench.cli.terminal import say
+from avbench.matrix import Outcome, key_of
+from avbench.progress import Bar
+from avbench.table import Table, percent, text
+
+if TYPE_CHECKING:
+    from avbench.cell import Cell
+
+WAITING, RUNNING, FAILED = "·", "…", "✗"
+SECONDS = 0.5  # between two drawings
+
+
+class Overview:
+    """A grid of detectors by protocols on a terminal; elsewhere a line for each cell that ends."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._cells = {key_of(cell): cell for cell in cells}
+        self._shown: dict[Hashable, str] = dict.fromkeys(self._cells, WAITING)
+        self._running: list[Hashable] = []
+        self._ended = 0
+        self._live = sys.stdout.isatty()
+        self._lines = 0
+        self._drawn = 0.0
+        self._started = time.monotonic()
+        self._draw(at_once=True)
+
+    def begun(self, cells: Sequence[Cell]) -> None:
+        """Show these cells as running."""
+        self._running += [key_of(cell) for cell in cells]
+        self._show(self._running, RUNNING)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Show what became of a cell: its AUC, or that it failed."""
+        key = key_of(outcome.cell)
+        self._running = [other for other in self._running if other != key]
+        self._ended += key in self._shown
+        result = FAILED if outcome.reason else f"{'' if outcome.new else '= '}{_auc(outcome)}"
+        self._show([key], result)
+        if not self._live:
+            spent = f"{outcome.seconds:.0f} s" if outcome.new else "finished before"
+            said = f"failed: {outcome.reason}" if outcome.reason else f"AUC {_auc(outcome)}"
+            say(f"[{self._ended} of {len(self._shown)}] {label(outcome.cell)}: {said} ({spent})")
+
+    @contextmanager
+    def progress(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """Show in the running cell how far its work is."""
+        yield _Share(self, title, total, done)
+
+    def _show(self, keys: Sequence[Hashable], what: str) -> None:
+        self._shown |= {key: what for key in keys if key in self._shown}
+        self._draw(at_once=True)
+
+    def _advanced(self, title: str, share: float) -> None:
+        self._shown |= {key: f"{title} {100 * share:.0f} %" for key in self._running if key in self._shown}
+        self._draw()
+
+    def _draw(self, *, at_once: bool = False) -> None:
+        if not self._live or (not at_once and time.monotonic() - self._drawn < SECONDS):
+            return
+        self._drawn = time.monotonic()
+        drawing = text(self._table())
+        sys.stdout.write((f"\x1b[{self._lines}F\x1b[J" if self._lines else "") + drawing + "\n")
+        sys.stdout.flush()
+        self._lines = drawing.count("\n") + 1
+
+    def _table(self) -> Table:
+        columns = list(dict.fromkeys(_column(cell) for cell in self._cells.values()))
+        rows: dict[str, dict[str, str]] = {}
+        for key, cell in self._cells.items():
+            rows.setdefault(_row(cell), {})[_column(cell)] = self._shown[key]
+        minutes = (time.monotonic() - self._started) / 60
+        title = f"{self._ended} of {len(self._shown)} cells, {minutes:.0f} min"
+        body = tuple((name, *(row.get(column, "") for column in columns)) for name, row in rows.items())
+        note = f"AUC %; {WAITING} waits, {RUNNING} runs, {FAILED} failed, = finished before"
+        return Table(title, ("", *columns), body, (note,))
+
+
+class _Share:
+    def __init__(self, overview: Overview, title: str, total: int, done: int) -> None:
+        self._overview, self._title, self._total, self._done = overview, title, total, done
+
+    def advance(self, count: int = 1, **values: float) -> None:
+        """Move on by `count`."""
+        self._done += count
+        self._overview._advanced(self._title, self._done / max(self._total, 1))
+
+
+def label(cell: Cell) -> str:
+    """Name a cell in one line."""
+    return f"{_row(cell)}, {_column(cell)}".replace("\n", " ")
+
+
+def _row(cell: Cell) -> str:
+    return " ".join([cell.detector, *cell.overrides, *([f"seed {cell.seed}"] if cell.seed else [])])
+
+
+def _column(cell: Cell) -> str:
+    fold = f" fold {cell.protocol.fold}" if cell.protocol.fold != 1 else ""
+    return f"{cell.protocol.name}{fold}\n{cell.task.replace('_', '-')}"
+
+
+def _auc(outcome: Outcome) -> str:
+    from avbench.report import reported_setting
+
+    setting = reported_setting(outcome.card) if outcome.card else None
+    if outcome.card is None or setting is None:
+        return "–"
+    return percent(outcome.card["metrics"][setting[0]][setting[1]].get("auc", {"value": None})["value"])

@@ -1,0 +1,96 @@
+"""A table of texts, how values are written in it, and what it becomes: terminal text, Markdown, LaTeX, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+from typing import Any
+
+from tabulate import tabulate
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of texts, which every output format renders in its own way."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def without_empty_columns(self) -> Table:
+        """Return the table without the columns in which no row says anything."""
+        kept = [i for i in range(len(self.head)) if any(row[i] for row in self.rows)]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, head=tuple(self.head[i] for i in kept), rows=rows)
+
+
+def percent(value: float | None) -> str:
+    """Show a share as percent with one decimal; nothing known as a dash."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def with_interval(entry: Mapping[str, Any] | None) -> str:
+    """Show a measured value as 93.1 [90.2, 95.4]; a star says that there were few clusters."""
+    if entry is None or entry["value"] is None:
+        return "–"
+    if entry.get("ci95") is None:
+        return percent(entry["value"])
+    low, high = entry["ci95"]
+    return f"{percent(entry['value'])} [{percent(low)}, {percent(high)}]{'*' if entry.get('few_clusters') else ''}"
+
+
+def published(value: float | None) -> str:
+    """Show a published share as percent with the two decimals that papers print."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Show mean ± sample standard deviation (range) of several runs."""
+    known = [v for v in values if v is not None]
+    if len(known) < 2:
+        return percent(known[0] if known else None)
+    return f"{percent(mean(known))} ± {percent(stdev(known))} ({percent(min(known))} to {percent(max(known))})"
+
+
+def text(table: Table) -> str:
+    """Return a table as text for the terminal."""
+    body = tabulate(
+        table.rows,
+        headers=table.head,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", *["right"] * (len(table.head) - 1)),
+    )
+    return "\n".join([table.title, body, *table.notes])
+
+
+def markdown(table: Table) -> str:
+    """Return a table as GitHub Markdown under a heading."""
+    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
+    body = tabulate(escaped, headers=table.head, tablefmt="github", disable_numparse=True)
+    return "\n\n".join([f"## {table.title}", body, *table.notes])
+
+
+def latex(table: Table) -> str:
+    """Return a table as a LaTeX table environment for the booktabs package."""
+    flat = [[cell.replace("\n", " ") for cell in row] for row in table.rows]
+    body = tabulate(flat, headers=table.head, tablefmt="latex_booktabs", disable_numparse=True)
+    notes = "".join(f"\\par\\footnotesize {_escaped(note)}\n" for note in table.notes)
+    return f"\\begin{{table}}\n\\centering\n\\caption{{{_escaped(table.title)}}}\n{body}\n{notes}\\end{{table}}\n"
+
+
+def _escaped(words: str) -> str:
+    return "".join(f"\\{c}" if c in "#$%&_{}" else c for c in words)
+
+
+def comma_separated(table: Table) -> str:
+    """Return head and rows of a table as CSV."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(
+        [table.head, *([c.replace("\n", " ") for c in r] for r in table.rows)]
+    )
+    return file.getvalue()
