@@ -34,7 +34,7 @@ class AVDDL(Detector):
         if s["calm_start"]:
             self.network.calm()
         if s["sharp_start"]:
-            differ(self.network.netcnnlip.get_parameter("layer3.0.conv1.weight"), dim=2)
+            self.network.netcnnlip.see_change()
             differ(self.network.netcnnaud.get_parameter("0.weight")[::2], dim=3)
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:

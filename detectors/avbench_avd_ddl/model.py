@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avbench_backbones.motion import differ
 from avbench_backbones.short import BatchNorm1d
 
 CEPSTRA = 13
@@ -79,6 +80,13 @@ class ResNet2d3d(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.out_channels = channels
 
+    @torch.no_grad()
+    def see_change(self) -> None:
+        """Let the blocks of single frames start as shortcuts, and the first of three frames with differences."""
+        for block in (*self.layer1, *self.layer2):
+            block.bn2.weight.zero_()
+        differ(self.layer3[0].conv1.weight, dim=2)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (B,3,T,H,W) to (B,4 width,T/4,H/32,W/32), rounded up."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
@@ -116,7 +124,7 @@ class DissonanceNetwork(nn.Module):
     def see(self, pixels_BCTHW: Tensor) -> Tensor:
         """Embed pictures (B,3,T,H,W) as (B,embedding).
 
-        Without running statistics each clip is judged by its own, as the published test does, which shows one at a time.
+        Without running statistics each clip is judged by its own, as in the published test of one clip at a time.
         """
         if self.training or self.track:
             maps = self.netcnnlip(pixels_BCTHW)

@@ -26,6 +26,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "audio_width": 8,
     "hidden": 128,
     "embedding": 32,
+    "dropout": 0.1,
     "nfft": 512,
     "calm_start": True,
     "sharp_start": True,
@@ -34,7 +35,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=30, fps=30, size=224, sound_rate=48_000)
 DEMO_CLIP = ClipSpec(frames=30, fps=30, size=64, sound_rate=16_000)
 STAGE = Stage(epochs=50, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
+DEMO_STAGE = Stage(epochs=20, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
 
 
 @hookimpl
