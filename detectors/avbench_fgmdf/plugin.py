@@ -1,0 +1,52 @@
+"""Declares FGMDF: its presets and every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from avbench.hookspecs import hookimpl
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage
+
+OFFICIAL: dict[str, Setting] = {
+    "groups": 10,  # that a clip is cut into
+    "frames": 4,  # that are seen of each
+    "width": 32,  # of the first convolution of the eyes
+    "filters": 50,
+    "hop": 1,  # samples
+    "narrow": 32,
+    "wide": 64,
+    "dropout": 0.3,  # of what pooling judges
+    "halve_every": 8,  # epochs; the rate
+    "sharp_start": False,  # a random fusion of frames that sees change from the start
+}
+
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "width": 8,
+    "filters": 24,
+    "hop": 2,
+    "narrow": 8,
+    "wide": 16,
+    "sharp_start": True,
+}
+
+# A second clip starts two seconds after the first; sound is as long as the frames.
+CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, least_frames=100)
+DEMO_CLIP = ClipSpec(frames=50, fps=25, size=64, hop=25, least_frames=50)
+STAGE = Stage(epochs=20, batch=32, lr=1e-3, weight_decay=0.0, clip_norm=0.0)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=0.0, clip_norm=1.0)
+
+
+@hookimpl
+def avbench_detectors() -> Iterable[DetectorSpec]:
+    """Yield FGMDF."""
+    yield DetectorSpec(
+        name="fgmdf",
+        load="avbench_fgmdf.detector:FineGrained",
+        title="FGMDF",
+        summary="moments of pictures and of sound as two graphs that listen to each other",
+        presets=(
+            Preset("official", CLIP, OFFICIAL, (STAGE,)),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_STAGE,), eval_batch=16),
+        ),
+        paper="https://doi.org/10.1007/s11263-024-02128-1",
+    )
