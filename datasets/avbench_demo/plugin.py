@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
-from avbench.types import DatasetSpec
+from avbench.types import DatasetSpec, TargetSpec
+
+UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 
 
 @hookimpl
@@ -20,4 +22,7 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         summary="two small sets of rendered talking faces, made on first use; their numbers mean nothing",
         identity_is="rendered speaker, or root original video",
         locally_forged=True,
+        targets=(
+            TargetSpec("au", "avbench_demo.truth:read_units", UNITS, "action units as rendered, intensity 0 to 5"),
+        ),
     )

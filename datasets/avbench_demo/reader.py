@@ -1,4 +1,4 @@
-"""Reads both demo datasets as one, by the readers of the databases that they imitate."""
+"""Reads both demo datasets as one, by the readers of the databases that they imitate; adds what only demo data know."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from avbench.splits import PARTS, split
 from avbench.types import Sample
+from avbench_demo.plan import plan_scenes
+from avbench_demo.truth import truth_of
 from avbench_fakeavceleb import reader as fakeavceleb
 from avbench_lavdf import reader as lavdf
 
@@ -15,11 +17,20 @@ LOCAL, WHOLE = "LAV-DF", "FakeAVCeleb_v1.2"
 
 
 def scan(root: Path) -> list[Sample]:
-    """Return the samples of both; where a split is missing, fold 1 by identity is the test set."""
+    """Return the samples of both, each with its action units; where a split is missing, fold 1 is the test set."""
     parts = split(fakeavceleb.scan(root / WHOLE))
-    return [
+    samples = [
         *_within(LOCAL, lavdf.scan(root / LOCAL)),
         *(replace(sample, split=part) for part in PARTS for sample in _within(WHOLE, getattr(parts, part))),
+    ]
+    speakers = {f"{LOCAL}/{s.split}/{name}": f"speaker{s.speaker:02d}" for s in plan_scenes() for name in s.names}
+    return [
+        replace(
+            sample,
+            cluster=speakers.get(sample.id, sample.cluster),  # who speaks twice in a database that names nobody
+            targets=(("au", truth_of(root, sample.path)),),
+        )
+        for sample in samples
     ]
 
 

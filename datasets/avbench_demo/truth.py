@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avbench_demo.performance import AU_NAMES, Performance
+from avbench.targets import Series
+from avbench_demo.performance import AU_NAMES, FPS, Performance
 from avbench_demo.phonemes import Sentence
 
 
@@ -27,3 +28,16 @@ def write_truth(video: Path, seen: Performance, heard: Sentence, speaker: str) -
         word_times=np.array(heard.word_times, np.float64),
         speaker=np.array(speaker),
     )
+
+
+def truth_of(root: Path, video: Path) -> Path:
+    """Return where the truth of a video of the demo data at `root` lies."""
+    return root / "truth" / video.relative_to(root).with_suffix(".npz")
+
+
+def read_units(path: Path) -> Series:
+    """Read the action units of a video, (T,8) intensity 0-5, in the order of AU_NAMES."""
+    with np.load(path, allow_pickle=False) as truth:
+        if tuple(truth["au_names"]) != AU_NAMES:
+            raise ValueError(f"{path}: action units {', '.join(truth['au_names'])}, not {', '.join(AU_NAMES)}")
+        return Series.of_frames(truth["au"], FPS)

@@ -49,7 +49,7 @@ class GEM(nn.Module):
         concerned_NUDL = self.FAM(units_NUDL, face_NDL[:, None].expand_as(units_NUDL))
         to_NEDL = concerned_NUDL.repeat_interleave(count, dim=1)
         from_NEDL = concerned_NUDL.repeat(1, count, 1, 1)
-        edges_NEDL = self.bn(self.edge_proj(self.ARM(from_NEDL, to_NEDL)))
+        edges_NEDL: Tensor = self.bn(self.edge_proj(self.ARM(from_NEDL, to_NEDL)))
         return edges_NEDL.mean(dim=2)
 
 
@@ -85,7 +85,7 @@ def gated_step(
     at_end_NUUL, at_start_NUUL = modules["A"](nodes_NUL)[:, :, None], modules["B"](nodes_NUL)[:, None]
     change_NEL = (at_end_NUUL + at_start_NUUL).flatten(1, 2) + modules["E"](edges_NEL)
     edges_NEL = edges_NEL + F.relu(modules["bne"](change_NEL))
-    gates_NUUL = edges_NEL.sigmoid().unflatten(1, (count, count)).softmax(dim=2)
+    gates_NUUL = edges_NEL.sigmoid().view(at_end_NUUL.shape[0], count, count, -1).softmax(dim=2)
     heard_NUL = (gates_NUUL * modules["V"](nodes_NUL)[:, None]).mean(dim=2)
     update_NUL = modules["bnv"](modules["U"](nodes_NUL) + heard_NUL)
     return nodes_NUL + F.relu(update_NUL) if outside else F.relu(nodes_NUL + update_NUL), edges_NEL

@@ -115,7 +115,7 @@ class Block(nn.Module):
 
     def forward(self, x_NPC: Tensor) -> Tensor:
         """Map tokens (N, H * W, C) to (N, H * W, C)."""
-        x_NHWC = self.norm1(x_NPC).unflatten(1, (self.side, self.side)).roll((-self.shift, -self.shift), (1, 2))
+        x_NHWC = self.norm1(x_NPC).view(len(x_NPC), self.side, self.side, -1).roll((-self.shift, -self.shift), (1, 2))
         seen = self.attn(to_windows(x_NHWC, self.window), self.attn_mask)
         seen_NHWC = from_windows(seen, self.window, self.side, self.side).roll((self.shift, self.shift), (1, 2))
         x_NPC = x_NPC + self._by_chance(seen_NHWC.flatten(1, 2))
@@ -149,7 +149,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x_NPC: Tensor) -> Tensor:
         """Map (N, H * W, C) to (N, H * W / 4, 2 * C)."""
-        x_NHWC = x_NPC.unflatten(1, (self.side, self.side))
+        x_NHWC = x_NPC.view(len(x_NPC), self.side, self.side, -1)
         corners = [x_NHWC[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         merged: Tensor = self.reduction(self.norm(torch.cat(corners, dim=-1).flatten(1, 2)))
         return merged

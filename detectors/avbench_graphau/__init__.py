@@ -1,0 +1,1 @@
+"""Pre-training of ME-GraphAU, the encoder of facial action units; the README has every detail."""

@@ -1,0 +1,93 @@
+"""How ME-GraphAU is pre-trained: presets, what differs between databases, weights it can start from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+
+TARGET = "au"  # the frame-level target of a dataset that is learnt
+
+OFFICIAL: dict[str, Setting] = {
+    # network
+    "backbone": "resnet50",  # resnet18, resnet50, resnet101, swin_tiny, swin_small, swin_base
+    "width": 64,  # channels of a ResNet's stem
+    "units": 8,  # set by the database
+    "neighbours": 4,  # in the graph of the first stage
+    "metric": "dots",  # or cosine, l1, l2
+    # labels
+    "unit_names": "",  # set by the database
+    "positive_from": 2.0,  # intensity
+    "unit_weights": "auto",  # from how often units occur in the training frames; or numbers, separated by commas
+    "edge_weight": 0.001,  # of the pairs' cross-entropy in the second stage
+    # inputs; pixels of the picture that is fed
+    "crop_from": 256,
+    "crop": 224,
+    "input_size": 224,
+    "jitter": 0.4,
+    # start
+    "backbone_weights": "auto",
+    "graphau_weights": "random",
+}
+
+DEMO: dict[str, Setting] = OFFICIAL | {
+    "backbone": "resnet18",
+    "width": 16,
+    "crop_from": 80,
+    "crop": 70,
+    "input_size": 40,
+    "jitter": 0.2,
+    "backbone_weights": "random",
+}
+
+CLIP = ClipSpec(frames=1, size=256, sound_samples=0, targets=(TARGET,))
+DEMO_CLIP = ClipSpec(frames=12, fps=4.0, size=112, sound_samples=0, targets=(TARGET,))
+STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
+STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
+DEMO_STAGE = Stage("anfl", epochs=30, batch=8, micro_batch=8, lr=2e-3, weight_decay=5e-4, clip_norm=0.0)
+DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=5, lr=2e-4))
+
+FOR_DATASET: dict[str, dict[str, Setting]] = {
+    "disfa": {"clip.fps": 20.0, "neighbours": 3, "edge_weight": 0.01},
+    "disfa_plus": {"clip.fps": 20.0, "neighbours": 3, "edge_weight": 0.01},
+    "bp4d": {"neighbours": 4, "edge_weight": 0.05, "positive_from": 1.0},
+    "demo": {"neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
+}
+
+WEIGHTS = (
+    WeightSpec(
+        name="resnet50-imagenet",
+        setting="backbone_weights",
+        title="ResNet-50, ImageNet (torchvision, V1)",
+        url="https://download.pytorch.org/models/resnet50-19c8e357.pth",
+        licence="BSD-3-Clause",
+    ),
+    WeightSpec(
+        name="swin-base-imagenet",
+        setting="backbone_weights",
+        title="Swin-B, ImageNet, 224 px (Microsoft); needs backbone=swin_base",
+        url="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224.pth",
+        licence="MIT",
+    ),
+    WeightSpec(
+        name="megraphau-disfa-r50",
+        setting="graphau_weights",
+        title="ME-GraphAU ResNet-50, DISFA, 8 action units (a zip of three folds: unpack one)",
+        url="https://drive.google.com/file/d/1V-imbmhg-OgcP2d9SETT5iswNtCA0f8_",
+        licence="MIT",
+    ),
+)
+
+SPEC = DetectorSpec(
+    name="graphau",
+    load="avbench_graphau.detector:GraphAU",
+    title="ME-GraphAU",
+    tasks=("binary",),
+    requires=frozenset({"video"}),
+    presets=(
+        Preset("official", CLIP, OFFICIAL, STAGES, FOR_DATASET, eval_batch=64),
+        Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, FOR_DATASET, eval_batch=8),
+    ),
+    weights=WEIGHTS,
+    paper="https://arxiv.org/abs/2205.01782",
+)
