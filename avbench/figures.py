@@ -29,7 +29,7 @@ from avbench.types import Forgery
 
 Card = Mapping[str, Any]
 COLOURS = {"RARV": "#1b8a7a", "RAFV": "#e0912f", "FARV": "#6f63c1", "FAFV": "#c8405a", "fake": "#c8405a"}
-INK, FAINT, PAPER = "#22303c", "#9aa7b2", "#ffffff"
+INK, SOFT, FAINT, PAPER = "#22303c", "#5f6d79", "#9aa7b2", "#ffffff"
 _BLUES = LinearSegmentedColormap.from_list("counts", ["#f5f8fa", "#a8cbdc", "#2c7a9c", "#123c53"])
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -79,34 +79,39 @@ def draw_run(card: Card, table: pd.DataFrame, folder: Path, *, curves: Path | No
 
 def confusion(card: Card, found: Mapping[str, Any], where: str, path: Path) -> list[Path]:
     """Draw a confusion matrix: counts, shares of the true class, shade by share."""
+    side = 3.4 + 0.55 * len(found["labels"])
+    with _figure(card, f"Confusion matrix, {where}", path, (side, side - 0.3)) as axes:
+        draw_matrix(axes, found)
+    return _both(path)
+
+
+def draw_matrix(axes: Axes, found: Mapping[str, Any]) -> None:
+    """Draw a confusion matrix into axes: counts, shares of the true class, shade by share."""
     counts, labels = np.array(found["matrix"]), found["labels"]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 3.4 + 0.55 * len(labels)
-    with _figure(card, f"Confusion matrix, {where}", path, (side, side - 0.3)) as axes:
-        axes.imshow(share, cmap=_BLUES, vmin=0, vmax=1)
-        for (row, column), n in np.ndenumerate(counts):
-            colour = PAPER if share[row, column] > 0.5 else INK
-            for text, height, size in ((f"{n:,}", 5, 12), (f"{100 * share[row, column]:.1f} %", -12, 8.5)):
-                axes.annotate(
-                    text,
-                    (column, row),
-                    (0, height),
-                    textcoords="offset points",
-                    ha="center",
-                    va="center",
-                    color=colour,
-                    fontsize=size,
-                )
-        axes.set_xticks(range(len(labels)), labels)
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set(xlabel="called", ylabel="true")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_xticks(np.arange(len(labels) - 1) + 0.5, minor=True)
-        axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
-        axes.grid(which="minor", color=PAPER, linewidth=3)
-        axes.tick_params(which="minor", length=0)
-    return _both(path)
+    axes.imshow(share, cmap=_BLUES, vmin=0, vmax=1)
+    for (row, column), n in np.ndenumerate(counts):
+        colour = PAPER if share[row, column] > 0.5 else INK
+        for text, height, size in ((f"{n:,}", 5, 12), (f"{100 * share[row, column]:.1f} %", -12, 8.5)):
+            axes.annotate(
+                text,
+                (column, row),
+                (0, height),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=size,
+            )
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="called", ylabel="true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(len(labels) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color=PAPER, linewidth=3)
+    axes.tick_params(which="minor", length=0)
 
 
 def roc(card: Card, rows: pd.DataFrame, where: str, path: Path, measured: Mapping[str, Any]) -> list[Path]:
@@ -214,6 +219,13 @@ def saved_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
         figure.savefig(path.with_suffix(".svg"), bbox_inches=everything, metadata={"Date": None, "Creator": None})
 
 
+def write_heading(figure: Figure, heading: str, below: str) -> None:
+    """Write a heading and a smaller line below it at the top of a figure of several panels; leave 0.62 inches free."""
+    height = figure.get_figheight()
+    figure.text(0.01, 1 - 0.1 / height, heading, fontweight="bold", va="top", color=INK)
+    figure.text(0.01, 1 - 0.33 / height, below, fontsize=8.5, color=SOFT, va="top")
+
+
 @contextmanager
 def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: int = 1) -> Iterator[Any]:
     """Yield empty axes in the house style, and save them as PNG and SVG; what is drawn from demo data says so."""
@@ -229,7 +241,7 @@ def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: 
             xycoords="axes fraction",
             textcoords="offset points",
             fontsize=8.5,
-            color="#5f6d79",
+            color=SOFT,
         )
 
 

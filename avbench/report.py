@@ -232,13 +232,17 @@ def _finished(cards: Sequence[Card]) -> list[Card]:
 
 def summary(cards: Sequence[Card]) -> str:
     """Return several runs as text: one row each, then the spread of those that differ in seed or fold alone."""
-    tables = [summary_table(cards), spread_table(cards)]
-    return "\n\n".join(text(table) for table in tables if table.rows)
+    return "\n\n".join(text(table) for table in summaries(cards))
+
+
+def summaries(cards: Sequence[Card]) -> list[Table]:
+    """Return the table of several runs, and that of their spread where some differ in seed or fold alone."""
+    return [table for table in (summary_table(cards), spread_table(cards)) if table.rows]
 
 
 def markdown(cards: Sequence[Card]) -> str:
     """Return runs as GitHub Markdown: the summary, then every metric and confusion matrix of each run."""
-    blocks = [as_markdown(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    blocks = [as_markdown(table) for table in summaries(cards)]
     for card in _finished(cards):
         blocks += [
             as_markdown(table) for table in (metric_table(card), *confusion_tables(card), *perturbation_tables(card))

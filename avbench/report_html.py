@@ -16,8 +16,7 @@ from avbench.report import (
     metric_table,
     origin_lines,
     perturbation_tables,
-    spread_table,
-    summary_table,
+    summaries,
     title,
 )
 from avbench.table import Table
@@ -61,16 +60,17 @@ for (const head of document.querySelectorAll("th")) head.onclick = () => {
 """
 
 
-def html(cards: Sequence[Card], folder: Path) -> Path:
+def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn: Sequence[Path] = ()) -> Path:
     """Write `folder`/report.html of finished runs and return its path.
 
-    A run's figures are the SVG files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
+    `first` are tables that open the page, `drawn` figures (SVG) over several runs. A run's own figures are the SVG
+    files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
     """
-    tables = [table_section(table) for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    tables = [table_section(table) for table in (*first, *summaries(cards))]
     runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.get("metrics")]
     links = "".join(f'<a href="#{escape(card["id"], quote=True)}">{escape(title(card))}</a>' for card, _ in runs)
     demo = ' <span class="mark">demo data</span>' if any(is_demo(card) for card, _ in runs) else ""
-    overview = f"{''.join(tables)}<h3>Runs in detail</h3><nav>{links}</nav>"
+    overview = f"{''.join(tables)}{_images(drawn)}<h3>Runs in detail</h3><nav>{links}</nav>"
     details = "".join(_run(card, figures) for card, figures in runs)
     body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
     path = folder / "report.html"
@@ -94,23 +94,26 @@ def _run(card: Card, figures: Sequence[Path]) -> str:
     lines = "<br>".join(escape(line) for line in said)
     further = [*confusion_tables(card), *perturbation_tables(card)]
     tables = table_section(metric_table(card), heading=False) + "".join(table_section(table) for table in further)
-    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{inlined(path)}">' for path in figures)
     head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
-    shown = f'<div class="tables">{tables}</div><div class="figures">{drawn}</div>'
+    shown = f'<div class="tables">{tables}</div>{_images(figures)}'
     return f'{head}<p class="soft">{lines}</p>{shown}</section>'
 
 
 def table_section(table: Table, *, heading: bool = True) -> str:
     """Return a table as HTML, its title above and its notes below."""
     kinds = [' class="number"' if all(map(_is_number, column)) else "" for column in zip(*table.rows, strict=True)]
-    head = "".join(f"<th{kind}>{escape(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
-    shown = [[escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
+    head = "".join(f"<th{kind}>{_lines(cell)}</th>" for kind, cell in zip(kinds, table.head, strict=True))
+    shown = [[_lines(cell) for cell in row] for row in table.rows]
     cells = ["".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in shown]
     rows = "".join(f"<tr>{row}</tr>" for row in cells)
     notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     name = f"<h3>{escape(table.title)}</h3>" if heading else ""
     drawn = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return f"<div>{name}{drawn}{notes}</div>"
+
+
+def _lines(cell: str) -> str:
+    return escape(cell).replace("\n", "<br>")
 
 
 def _is_number(cell: str) -> bool:
@@ -123,6 +126,11 @@ def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
         if found := sorted((place / "figures").glob("*.svg")):
             return found
     return []
+
+
+def _images(figures: Sequence[Path]) -> str:
+    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{inlined(path)}">' for path in figures)
+    return f'<div class="figures">{drawn}</div>'
 
 
 def inlined(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from avbench.figures import FAINT, INK, saved_figure
+from avbench.figures import FAINT, saved_figure, write_heading
 from avbench.report import is_demo
 from avbench.types import LEVELS
 
@@ -55,8 +55,7 @@ def draw_robustness(cards: Sequence[Card], path: Path, metric: str = "auc") -> l
             axes.set_ylabel(f"{TITLES[metric]} (%)")
         top = 1 - 0.62 / figure.get_figheight()
         figure.tight_layout(rect=(0, 0.3 / figure.get_figheight() if len(cards) > 1 else 0, 1, top))
-        figure.text(0.01, 1 - 0.1 / figure.get_figheight(), heading, fontweight="bold", va="top", color=INK)
-        figure.text(0.01, 1 - 0.33 / figure.get_figheight(), below, fontsize=8.5, color="#5f6d79", va="top")
+        write_heading(figure, heading, below)
         if len(cards) > 1:
             lines = {
                 label: handle

@@ -96,8 +96,9 @@ def _entry(card: Card, metric: str) -> Mapping[str, Any] | None:
 def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: Sequence[str]) -> Table:
     cells = {**cells, **{key: _average(suite, cells, *key) for key in suite.wanted if key[1].protocol == AVERAGE}}
     head = ["model", "modality", "category"]
+    several = len({column.task for column in suite.columns}) > 1
     for column in suite.columns:
-        head += [_heading(column), "reported"]
+        head += [_heading(column, several), "reported"]
     rows = []
     for row in suite.rows:
         texts = [row.label, row.modality, row.category]
@@ -125,10 +126,11 @@ def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], row: Ro
     return Measured(mean(known), None, percent(mean(known)))
 
 
-def _heading(column: Column) -> str:
+def _heading(column: Column, with_task: bool) -> str:
     train, _, test = column.protocol.removeprefix("cross_").partition("_to_")
     where = f"{train} → {test}" if test else column.protocol.removeprefix("within_")
-    return f"{where}\n{_TASKS[column.task]} {_METRICS.get(column.metric, column.metric)}"
+    metric = _METRICS.get(column.metric, column.metric)
+    return f"{where}\n{_TASKS[column.task]} {metric}" if with_task else f"{where}\n{metric}"
 
 
 def _marked(cell: Measured, column: Column, cells: Mapping[tuple[Row, Column], Measured]) -> str:

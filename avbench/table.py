@@ -63,9 +63,14 @@ def text(table: Table) -> str:
         headers=table.head,
         tablefmt="simple",
         disable_numparse=True,
-        colalign=("left", *["right"] * (len(table.head) - 1)),
+        colalign=["left" if _is_text(column) else "right" for column in zip(*table.rows, strict=True)],
     )
     return "\n".join([table.title, body, *table.notes])
+
+
+def _is_text(column: Sequence[str]) -> bool:
+    """Whether no cell of a column shows a number."""
+    return not any(letter.isdigit() for cell in column for letter in cell)
 
 
 def markdown(table: Table) -> str:
@@ -77,10 +82,11 @@ def markdown(table: Table) -> str:
 
 def latex(table: Table) -> str:
     """Return a table as a LaTeX table environment for the booktabs package."""
-    flat = [[cell.replace("\n", " ") for cell in row] for row in table.rows]
-    body = tabulate(flat, headers=table.head, tablefmt="latex_booktabs", disable_numparse=True)
+    head, *rows = [[cell.replace("\n", " ") for cell in row] for row in (table.head, *table.rows)]
+    body = tabulate(rows, headers=head, tablefmt="latex_booktabs", disable_numparse=True)
     notes = "".join(f"\\par\\footnotesize {_escaped(note)}\n" for note in table.notes)
-    return f"\\begin{{table}}\n\\centering\n\\caption{{{_escaped(table.title)}}}\n{body}\n{notes}\\end{{table}}\n"
+    whole = f"\\begin{{table}}\n\\centering\n\\caption{{{_escaped(table.title)}}}\n{body}\n{notes}\\end{{table}}\n"
+    return whole.replace("→", "$\\rightarrow$").replace("−", "$-$").replace("±", "$\\pm$")
 
 
 def _escaped(words: str) -> str:
@@ -90,7 +96,6 @@ def _escaped(words: str) -> str:
 def comma_separated(table: Table) -> str:
     """Return head and rows of a table as CSV."""
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(
-        [table.head, *([c.replace("\n", " ") for c in r] for r in table.rows)]
-    )
+    rows = ([cell.replace("\n", " ") for cell in row] for row in (table.head, *table.rows))
+    csv.writer(file, lineterminator="\n").writerows(rows)
     return file.getvalue()

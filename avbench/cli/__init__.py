@@ -17,6 +17,7 @@ COMMANDS = {
     "matrix": "many detectors under many protocols, or the tables of the paper",
     "ls": "list detectors, datasets, protocols, metrics and perturbations",
     "check": "check that a plugin keeps its contract",
+    "compare": "compare two runs on the videos that both scored",
     "report": "show finished runs again: terminal, Markdown, HTML, MLflow",
     "audit": "look for leaks, shortcuts and imbalance in a database or protocol",
     "data": "make the demo data, or check a database's files",
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"avbench: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:  # a full disk, a folder that cannot be written, a file that is gone
         if arguments.traceback:
             raise

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
 from avbench.errors import UserError
 from avbench.places import results_folder, written_whole
+
+if TYPE_CHECKING:
+    from avbench.table import Table
 
 EXAMPLES = """examples:
   avbench report
   avbench report fauforensics-cross_lavdf_to_fakeav-binary-s0-1a2b3c4d
   avbench report --html --markdown results/report.md
+  avbench report --paper
+  avbench report --paper table1 table3 --html --latex results/tables.tex --csv results/tables
   avbench report RUN --to-mlflow
 """
 
@@ -24,32 +32,61 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument(
+        "--paper",
+        nargs="*",
+        metavar="TABLE",
+        help="the paper's tables, reported beside measured: table1 to table5 (default: all that something is known of)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="with --paper: show the runs that were made with this setting; repeatable",
+    )
+    parser.add_argument(
         "--html", action="store_true", help="write one self-contained page, report.html beside the runs"
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write Markdown")
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables as LaTeX (booktabs)")
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="write each table as CSV into a folder")
     parser.add_argument("--to-mlflow", action="store_true", help="log the runs to MLflow, where that failed before")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the runs; write and log what was asked for."""
+    """Print the runs, or the paper's tables of them; write and log what was asked for."""
     from avbench import card as cards
-    from avbench import report
+    from avbench import report, table
 
-    folders = _folders(arguments.runs, (arguments.out or results_folder()) / "runs")
+    folders = run_folders(arguments.runs, (arguments.out or results_folder()) / "runs")
     found = [cards.read(folder) for folder in folders]
-    if arguments.runs:
-        for card in found:
-            say(report.terminal(card) + "\n")
-    if len(found) > 1 or not arguments.runs:
-        say(report.summary(found))
+    if arguments.paper is not None:
+        tables = _paper(arguments.paper, found, arguments.overrides)
+        for one in tables:
+            say(table.text(one) + "\n")
+    else:
+        tables = report.summaries(found)
+        if arguments.runs:
+            for card in found:
+                say(report.terminal(card) + "\n")
+        if len(found) > 1 or not arguments.runs:
+            say(report.summary(found))
     if arguments.markdown:
-        with written_whole(arguments.markdown) as temporary:
-            temporary.write_text(report.markdown(found), "utf-8")
-        say(f"Markdown: {arguments.markdown}")
+        blocks = [table.markdown(one) for one in tables]
+        _write(arguments.markdown, "\n\n".join(blocks) if arguments.paper is not None else report.markdown(found))
+    if arguments.latex:
+        _write(arguments.latex, "\n".join(table.latex(one) for one in tables))
+    if arguments.csv:
+        for one in tables:
+            _write(arguments.csv / f"{_file_name(one.title)}.csv", table.comma_separated(one))
     if arguments.html:
         from avbench.report_html import html
+        from avbench.suite_figures import draw_suite
 
-        say(f"HTML: {html(found, folders[0].parent)}")
+        first = tables if arguments.paper is not None else []
+        drawn = draw_suite(found, folders[0].parent.parent / "figures") if len(found) > 1 else []
+        say(f"HTML: {html(found, folders[0].parent, first, [path for path in drawn if path.suffix == '.svg'])}")
     if arguments.to_mlflow:
         from avbench.tracking import log_run
 
@@ -59,17 +96,27 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _folders(names: list[str], runs: Path) -> list[Path]:
-    """Return the folders of the named runs, or of all there are."""
-    there = sorted(path.parent for path in runs.glob("*/card.json"))
-    if not there and not names:
-        raise UserError(f"no run in {runs}; avbench run makes one")
-    folders: list[Path] = []
-    for name in names:
-        matching = (
-            [Path(name)] if (Path(name) / "card.json").is_file() else [p for p in there if p.name.startswith(name)]
-        )
-        if not matching:
-            raise UserError(f"no run called {name!r} in {runs}; avbench report lists those there are")
-        folders += matching
-    return folders or there
+def _paper(names: list[str], found: list[dict[str, Any]], settings: list[str]) -> list[Table]:
+    """Return the paper's tables; UserError where none of the runs belongs into one that was named."""
+    from avbench import suite
+    from avbench.suite_tables import suite_tables
+
+    tables: list[Table] = []
+    for name in names or list(suite.paper()):
+        made = list(suite_tables(suite.find(name), found, settings))
+        if names and not made:
+            raise UserError(f"{name}: none of these runs belongs into it; make them with avbench matrix --paper {name}")
+        tables += made
+    if not tables:
+        raise UserError("none of these runs belongs into a table of the paper; avbench matrix --paper all makes them")
+    return tables
+
+
+def _file_name(title: str) -> str:
+    return "_".join(re.findall(r"[a-z0-9]+", title.lower()))
+
+
+def _write(path: Path, content: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(content.rstrip("\n") + "\n", "utf-8")
+    say(f"written: {path}")

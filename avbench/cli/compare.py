@@ -1,0 +1,44 @@
+"""`avbench compare`: whether one run is better than another, on the videos that both scored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avbench.cli.selecting import run_folders
+from avbench.cli.terminal import say
+from avbench.errors import UserError
+from avbench.places import results_folder
+
+EXAMPLES = """examples:
+  avbench compare fauforensics-within_fakeav-binary-s0 avts-within_fakeav-binary-s0
+  avbench compare results/runs/RUN_A /elsewhere/results/runs/RUN_B
+
+A run is an id, the beginning of one, or a folder. The difference is paired: it is measured on the videos that both
+scored, and its interval draws the same people for both.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("first", metavar="A", help="a run: an id, the beginning of one, or a folder")
+    parser.add_argument("second", metavar="B", help="another run")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the paired differences and the settings that differ."""
+    from avbench import card as cards
+    from avbench.compare import compare_runs
+    from avbench.table import text
+
+    runs = (arguments.out or results_folder()) / "runs"
+    pair = []
+    for name in (arguments.first, arguments.second):
+        found = run_folders([name], runs)
+        if len(found) > 1:
+            raise UserError(f"{name} is the beginning of {', '.join(path.name for path in found)}; name one of them")
+        pair.append((cards.read(found[0]), found[0]))
+    for table in compare_runs(*pair):
+        say(text(table) + "\n")
+    return 0

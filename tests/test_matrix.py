@@ -1,0 +1,134 @@
+"""The matrix: trainings shared and never doubled, failures that stop nothing, runs found again, one MLflow parent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from avbench.cell import Cell
+from avbench.cli import main
+from avbench.errors import UserError
+from avbench.matrix import groups, run_matrix
+from avbench.plugins import installed
+from avbench.protocol import Protocol, known
+
+PLUGIN = Path(__file__).with_name("small_detector.py")
+ABSENT = Path(__file__).with_name("absent_detector.py")
+
+
+def cell(detector: str, protocol: str, **changes: object) -> Cell:
+    """Return a binary cell under a protocol of the installed datasets."""
+    return Cell(detector, known(installed().datasets())[protocol], "binary", **changes)  # type: ignore[arg-type]
+
+
+def names(group: Sequence[Cell]) -> list[str]:
+    """Name the cells of a group."""
+    return [f"{one.detector} {one.protocol.name}" for one in group]
+
+
+def test_protocols_of_one_training_are_one_group() -> None:
+    cells = [
+        cell("chance", "within_lavdf"),
+        cell("chance", "within_fakeav"),
+        cell("chance", "cross_lavdf_to_fakeav"),
+        cell("chance", "within_lavdf", seed=1),
+        cell("chance", "within_lavdf", overrides=("epochs=1",)),
+    ]
+    (phase,) = groups([*cells, cells[0]], installed())
+    assert [names(group) for group in phase] == [
+        ["chance within_lavdf", "chance cross_lavdf_to_fakeav"],
+        ["chance within_fakeav"],
+        ["chance within_lavdf"],
+        ["chance within_lavdf"],
+    ]
+
+
+def test_ensembles_come_after_their_members_which_are_trained_once() -> None:
+    asked = [
+        cell("lipforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
+        cell("realforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
+        cell("lipforensics", "within_fakeav", overrides=("epochs=2",)),
+    ]
+    members, joined = groups(asked, installed())
+    assert sorted(name for group in members for name in names(group)) == [
+        "lipforensics within_fakeav",
+        "rawgat_st within_fakeav",
+        "realforensics within_fakeav",
+    ]
+    assert [one.overrides for group in members for one in group if one.detector == "rawgat_st"] == [
+        ("epochs=2", "lr=1")
+    ]
+    assert len(joined) == 2
+
+
+@pytest.fixture
+def command(tiny: Path, tmp_path: Path) -> list[str]:
+    """Return the words of a matrix of two small detectors on small videos, one of which cannot be loaded."""
+    words = ["matrix", "--detector", "small", "majority", "absent", "--protocol", "within_folder", "--task", "binary"]
+    words += ["--data", f"folder={tiny}", "--out", str(tmp_path / "out"), "--workers", "0", "--set", "epochs=1"]
+    return [*words, "--plugin", str(PLUGIN), "--plugin", str(ABSENT)]
+
+
+def test_a_failed_cell_shows_its_reason_and_stops_nothing_and_repeating_does_nothing_again(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 1
+    printed = capsys.readouterr().out
+    assert "failed: absent" in printed and "nowhere" in printed and "2 of 3 cells finished" in printed
+    assert "Majority" in printed and "Matrix" in printed
+    cards = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").glob("*/card.json")}
+    finished = [path for path in cards if json.loads(path.read_text("utf-8"))["status"] == "finished"]
+    assert len(finished) == 2
+    assert main([*command, "--seed", "0", "1"]) == 1, "one more seed"
+    assert "4 of 6 cells finished" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == cards[path] for path in finished)
+
+
+def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    assert main([*command, "--no-mlflow", "--out", str(tmp_path / "one")]) == 1
+    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    assert main([*command, "--jobs", "2", "--out", str(tmp_path / "two")]) == 1
+    runs = {out: sorted((tmp_path / out / "runs").glob("*/scores.parquet")) for out in ("one", "two")}
+    assert [p.parent.name for p in runs["one"]] == [p.parent.name for p in runs["two"]] and len(runs["one"]) == 2
+    for one, two in zip(runs["one"], runs["two"], strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'two' / 'mlflow.db'}")
+    logged = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    parents = [run for run in logged if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in logged if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(parents) == 1 and len(children) == 2 and not (tmp_path / "one" / "mlflow.db").exists()
+
+
+def test_what_cannot_be_is_told_in_one_line(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["matrix"], "name --paper"),
+        (["matrix", "--paper", "table9"], "table9"),
+        ([*command, "--jobs", "0"], "--jobs 0"),
+        ([*command, "--paper", "table1"], "name --paper"),
+        ([*command, "--jobs", "2", "--backend", "ray"], "--backend ray"),
+        ([*command, "--task", "four_class", "--detector", "majority"], "nothing to compute"),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_an_unknown_database_fails_its_cells_alone(tmp_path: Path) -> None:
+    here = Cell("majority", known(installed().datasets())["within_folder"], "binary", results=tmp_path)
+    there = Cell("majority", Protocol("p", 1, "folder", "folder", fold=3), "binary", results=tmp_path)
+    outcomes = run_matrix([here, there], installed())
+    assert [bool(outcome.reason) for outcome in outcomes] == [True, True] and "--data" in outcomes[0].reason
+
+
+def test_run_takes_an_ablation_as_its_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--detector", "chance", "--protocol", "ablation_modules", "--out", str(tmp_path)]) == 2
+    assert "asks for fauforensics" in capsys.readouterr().err
+    with pytest.raises(UserError):
+        installed().detector("ablation_modules")

@@ -1,0 +1,153 @@
+"""The paper's tables: what their files hold, what cells they ask for, and how cards fill them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avbench import suite
+from avbench.errors import UserError
+from avbench.plugins import installed
+from avbench.protocol import known
+from avbench.suite import AVERAGE, Column, Row, crossing
+from avbench.suite_tables import suite_tables
+from avbench.table import Table, comma_separated, latex
+
+
+def card(detector: str, protocol: str, auc: float, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    """Return a card as far as a suite's table reads it; the interval reaches five points to either side."""
+    entry = {"value": auc, "ci95": [auc - 0.05, auc + 0.05], "n": 80, "clusters": 40, "few_clusters": False}
+    return {
+        "detector": {"name": detector, "version": "1"},
+        "protocol": {"name": protocol, "version": 1, "fold": 1, "placements": ["labelled"], "perturbations": []},
+        "task": "binary",
+        "seed": seed,
+        "started": "2026-01-01T00:00:00+00:00",
+        "asked": {"overrides": [], "preset": None},
+        "variant": [],
+        "marks": [],
+        "metrics": {"labelled": {"video": {"auc": entry, "acc": entry}}},
+    } | changes
+
+
+def by_label(table: Table) -> dict[str, dict[str, str]]:
+    """Return a table's rows by label; columns of one heading keep the last."""
+    return {row[0]: dict(zip(table.head, row, strict=True)) for row in table.rows}
+
+
+def test_the_papers_tables_ask_for_what_is_installed() -> None:
+    assert [name.split("_")[0] for name in suite.paper()] == ["table1", "table2", "table3", "table4", "table5"]
+    plugins, protocols = installed(), known(installed().datasets())
+    for table in suite.paper().values():
+        for row, protocol, task in table.cells():
+            assert task in plugins.detector(row.detector).tasks and protocol in protocols, (table.name, row)
+    systems = {row.detector for row in suite.find("table1").rows if row.category != "Control"}
+    assert len(systems) == 12
+
+
+def test_every_average_of_the_paper_is_that_of_its_columns_but_the_one_that_is_noted() -> None:
+    odd = []
+    for table in suite.paper().values():
+        for (row, column), printed in table.reported.items():
+            parts = [
+                table.reported[row, other]
+                for other in table.columns
+                if other.protocol != AVERAGE
+                and (other.task, other.metric) == (column.task, column.metric)
+                and (row, other) in table.reported
+            ]
+            if column.protocol == AVERAGE and abs(sum(parts) / len(parts) - printed) > 0.000051:
+                odd.append((row.label, column.metric))
+    assert odd == [("SSLAS", "acc")]
+
+
+def test_published_values_are_those_of_detectors_as_they_are() -> None:
+    found = suite.published()
+    assert found["cross_lavdf_to_fakeav"]["fauforensics"]["binary"] == {"auc": 0.8377}, "not that of an ablation"
+    assert found["within_lavdf"]["mrdf"]["four_class"] == {"acc": 0.9669, "auc": 0.9976}
+    assert AVERAGE not in found
+
+
+def test_a_table_is_found_by_number_and_by_subject() -> None:
+    assert suite.find("table4") is suite.find("ablation_modules") is suite.find("table4_ablation_modules")
+    assert suite.named("ablation_encoders") and not suite.named("within_lavdf")
+    with pytest.raises(UserError, match=r"table9.*table"):
+        suite.find("table9")
+    cells = list(suite.find("table4").cells())
+    assert len(cells) == 8 and cells[0][0].settings == ("use_ffl=false", "use_ifa=false", "use_tap=false")
+
+
+def test_a_broken_table_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("row,detector\nMine,mine\n", "utf-8")
+    with pytest.raises(UserError, match=r"odd\.csv.*columns row"):
+        suite.read(path)
+
+
+def test_crossing_leaves_out_tasks_that_a_detector_cannot_do() -> None:
+    rows = [Row("A", "a"), Row("B", "b")]
+    cells = list(crossing("x", rows, ["p", "q"], {"a": ("binary",), "b": ("binary", "four_class")}).cells())
+    assert len(cells) == 6 and ("A", "four_class") not in {(row.label, task) for row, _, task in cells}
+
+
+TWO = crossing(
+    "Two", [Row("A", "a"), Row("B", "b"), Row("C", "c")], ["p", "q"], dict.fromkeys("abc", ("binary",)), ["auc"]
+)
+
+
+def test_best_and_ties_are_marked_and_a_missing_cell_is_a_dash() -> None:
+    cards = [card("a", "p", 0.90), card("b", "p", 0.86), card("c", "p", 0.80), card("a", "q", 0.7)]
+    (table,) = suite_tables(TWO, cards)
+    column = [row[1].split("\n")[0] for row in table.rows]
+    assert table.head == ("model", "p\nAUC", "q\nAUC") and column == ["90.0†", "86.0‡", "80.0"]
+    assert [row[2] for row in table.rows] == ["70.0\n[65.0, 75.0]", "–", "–"]
+
+
+def test_seeds_are_averaged_and_of_equal_runs_the_newest_counts() -> None:
+    later = card("a", "p", 0.8, started="2026-02-01T00:00:00+00:00")
+    cards = [later, card("a", "p", 0.1), card("a", "p", 0.6, seed=1)]
+    (table,) = suite_tables(TWO, cards)
+    assert table.rows[0][1] == "70.0 ± 14.1\n(60.0 to 80.0)"
+
+
+def test_variants_presets_settings_and_versions_are_never_mixed() -> None:
+    demo = card("b", "p", 0.5, variant=["demo data"])
+    paper = card("b", "p", 0.6, asked={"overrides": [], "preset": "paper"})
+    tuned = card("b", "p", 0.7, asked={"overrides": ["epochs=1"], "preset": None})
+    old, new = card("c", "p", 0.2), card("c", "p", 0.3)
+    new["protocol"] = {**new["protocol"], "version": 2}
+    tables = {table.title: by_label(table) for table in suite_tables(TWO, [demo, paper, tuned, old, new])}
+    assert set(tables) == {"Two", "DEMO DATA · Two", "preset paper · Two"}
+    assert tables["Two"]["B"]["p\nAUC"] == "–" and tables["Two"]["C"]["p\nAUC"].startswith("30.0")
+    assert tables["DEMO DATA · Two"]["B"]["p\nAUC"].startswith("50.0")
+    (given,) = suite_tables(TWO, [tuned], ["epochs=1"])
+    assert by_label(given)["B"]["p\nAUC"].startswith("70.0")
+
+
+def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:
+    full = card("fauforensics", "within_lavdf", 0.9)
+    without = card("fauforensics", "within_lavdf", 0.8, asked={"overrides": ["use_fau=false"], "preset": None})
+    (table,) = suite_tables(suite.find("table5"), [full, without])
+    rows = by_label(table)
+    assert rows["FauForensics"]["lavdf\nAUC"].startswith("90.0") and rows["w/o FAU encoder"]["lavdf\nAUC"].startswith(
+        "80.0"
+    )
+    assert rows["w/o audio encoder"]["reported"] == "66.42"
+    one = [card("mrdf", "cross_lavdf_to_fakeav", 0.6)]
+    both = [*one, card("mrdf", "cross_fakeav_to_lavdf", 0.8)]
+    average = Column(AVERAGE, "binary", "auc")
+    place = 3 + 2 * suite.find("table3").columns.index(average)
+    for cards, shown in ((one, "–"), (both, "70.0")):
+        (table,) = suite_tables(suite.find("table3"), cards)
+        (row,) = (row for row in table.rows if row[0] == "MRDF")
+        assert row[place] == shown
+
+
+def test_latex_and_csv_hold_every_cell() -> None:
+    table = Table("50 % of it", ("a & b", "x → y"), (("R_1", "1.0\n[0, 2]"),), ("note",))
+    assert comma_separated(table) == 'a & b,x → y\nR_1,"1.0 [0, 2]"\n'
+    made = latex(table)
+    assert "50 \\% of it" in made and "a \\& b" in made and "$\\rightarrow$" in made and "R\\_1" in made
+    assert made.count("\\\\") == 2 and "\\toprule" in made and made.endswith("\\end{table}\n")
