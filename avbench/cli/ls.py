@@ -10,7 +10,7 @@ from avbench.cli.terminal import say
 if TYPE_CHECKING:
     from avbench.plugins import Plugins
 
-KINDS = ("detectors", "datasets", "protocols", "metrics", "perturbations")
+KINDS = ("detectors", "datasets", "protocols", "tables", "metrics", "perturbations")
 EXAMPLES = """examples:
   avbench ls
   avbench ls protocols
@@ -68,6 +68,14 @@ def _protocols(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
     ]
 
 
+def _tables(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
+    from avbench.suite import paper
+
+    return ["name", "title", "rows", "cells"], [
+        [name, table.title, str(len(table.rows)), str(len(list(table.cells())))] for name, table in paper().items()
+    ]
+
+
 def _metrics(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
     return ["name", "title", "tasks", "better"], [
         [m.name, m.title, " ".join(m.tasks), "higher" if m.higher_is_better else "lower"]
@@ -86,6 +94,7 @@ _ROWS = {
     "detectors": _detectors,
     "datasets": _datasets,
     "protocols": _protocols,
+    "tables": _tables,
     "metrics": _metrics,
     "perturbations": _perturbations,
 }
