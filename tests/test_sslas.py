@@ -1,4 +1,4 @@
-"""SSLAS: names and sizes of the published network, encoder files, label order, RawBoost's formulas, a short run."""
+"""SSLAS: names and sizes of the published network, encoder files, label order and RawBoost's formulas."""
 
 from __future__ import annotations
 
@@ -285,6 +285,7 @@ def test_peaks_are_limited_only_above_one():
     [
         ("rawboost=9", "1 to 8"),
         ("encoder_heads=5", "cannot be shared"),
+        ("position_groups=0", "position_groups=0: must be at least 1"),
         ("clip.sound_rate=8000", "8000 Hz"),
         ("clip.sound_samples=300", "cannot hear 300"),
     ],

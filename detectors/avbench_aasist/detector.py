@@ -11,9 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from avbench.config import Config
 from avbench.types import Stage
-from avbench_antispoofing.detector import AntiSpoofing, check_sound, size_from
+from avbench_antispoofing.detector import AntiSpoofing, check_sinc, size_from
 from avbench_backbones.aasist import AASIST, JudgeSize
-from avbench_backbones.spectro_temporal import steps_after
 
 FLOOR = 0.05  # of the rate, where the cosine ends: 5e-6 of 1e-4
 
@@ -24,7 +23,7 @@ class AASISTDetector(AntiSpoofing):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         s: Mapping[str, Any] = config.settings
-        check_sound(config, steps_after(config.clip.samples, s["hop"]))
+        check_sinc(config)
         self.network = AASIST(size_from(JudgeSize, config, rows=s["filters"]), s["hop"])
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:

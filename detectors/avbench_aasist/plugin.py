@@ -7,33 +7,20 @@ from dataclasses import replace
 
 from avbench.hookspecs import hookimpl
 from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
-from avbench_antispoofing.presets import two_presets
+from avbench_antispoofing.presets import DEMO_SINC, SINC, two_presets
 
-OFFICIAL: dict[str, Setting] = {
-    "filters": 70,
-    "hop": 1,  # samples
-    "narrow": 32,
-    "wide": 64,
-    "graph": 32,
+OFFICIAL: dict[str, Setting] = SINC | {
     "keep_spectral": 0.5,  # shares of nodes
     "keep_temporal": 0.7,
     "keep_joined": 0.5,
-    "mask_filters": True,
-    "weights": "random",
+    "dropout": True,
 }
 
 LIGHT: dict[str, Setting] = {"wide": 24, "keep_spectral": 0.4, "keep_temporal": 0.5, "keep_joined": 0.7}
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "filters": 24,
-    "hop": 4,
-    "narrow": 8,
-    "wide": 16,
-    "graph": 16,
-    "mask_filters": False,
-}
+DEMO: dict[str, Setting] = OFFICIAL | DEMO_SINC | {"dropout": False}
 
 STAGE = Stage(epochs=100, batch=24, micro_batch=24, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
 
 REPOSITORY = "https://github.com/clovaai/aasist/raw"
 

@@ -20,9 +20,10 @@ from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage
 from avbench_backbones import checkpoints
-from avbench_backbones.anti_spoofing import real_then_fake, repeat_short, weighted_loss
+from avbench_backbones.anti_spoofing import emphasised, real_then_fake, repeat_short, weighted_loss
 from avbench_backbones.augment import dice
 from avbench_backbones.sinc import SAMPLE_RATE
+from avbench_backbones.spectro_temporal import POOLED, steps_after
 
 Size = TypeVar("Size")
 
@@ -39,9 +40,10 @@ class AntiSpoofing(Detector):
 
     def hear(self, batch: ClipBatch) -> Tensor:
         """Return the network's logits (B,2); in training, some of its filters may be masked."""
-        masks = self.training and self.config.settings["mask_filters"]
-        audio_BS = repeat_short(batch.audio, batch.samples)
-        logits_B2: Tensor = self.network(audio_BS, dice(batch.seed) if masks else None)
+        s: Mapping[str, Any] = self.config.settings
+        audio_BS = emphasised(repeat_short(batch.audio, batch.samples), s["emphasis"])
+        masking = dice(batch.seed) if self.training and s["mask_filters"] else None
+        logits_B2: Tensor = self.network(audio_BS, masking)
         return logits_B2
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
@@ -84,6 +86,20 @@ def size_from(kind: type[Size], config: Config, **more: Any) -> Size:
     s: Mapping[str, Any] = config.settings
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: s[name] for name in names & s.keys()} | more)
+
+
+def check_sizes(config: Config, least: Mapping[str, int]) -> None:
+    """Raise a UserError for a setting that is smaller than its least value."""
+    s: Mapping[str, Any] = config.settings
+    for name, lowest in least.items():
+        if s[name] < lowest:
+            raise UserError(f"{name}={s[name]}: must be at least {lowest}")
+
+
+def check_sinc(config: Config) -> None:
+    """Raise a UserError for sizes that no network behind sinc filters can have, and for sound that it cannot hear."""
+    check_sizes(config, {"hop": 1, "filters": POOLED, "narrow": 1, "wide": 1, "graph": 2})
+    check_sound(config, steps_after(config.clip.samples, int(config.settings["hop"] or 1)))
 
 
 def check_sound(config: Config, steps: int, least: int = 1) -> None:

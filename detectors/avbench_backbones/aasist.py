@@ -27,7 +27,8 @@ class JudgeSize:
     """Sizes of the network after its front end; the defaults are AASIST's, `AASIST_L` are those of its small form.
 
     `rows` of the picture that is judged (filters); `narrow` and `wide` channels of the blocks; `graph` features of the
-    joined graphs; the share of nodes kept of the spectral, the temporal and the joined graphs.
+    joined graphs; the share of nodes kept of the spectral, the temporal and the joined graphs; `dropout` as published,
+    or none.
     """
 
     rows: int = 70
@@ -37,6 +38,7 @@ class JudgeSize:
     keep_spectral: float = 0.5
     keep_temporal: float = 0.7
     keep_joined: float = 0.5
+    dropout: bool = True
 
 
 AASIST_L = JudgeSize(wide=24, keep_spectral=0.4, keep_temporal=0.5, keep_joined=0.7)
@@ -67,6 +69,9 @@ class GraphJudge(nn.Module):
         self.drop_way = nn.Dropout(0.2)
         self.drop = nn.Dropout(0.5)
         self.out_layer = nn.Linear(5 * outputs, 2)
+        if not size.dropout:
+            for drop in (module for module in self.modules() if isinstance(module, nn.Dropout)):
+                drop.p = 0.0
 
     def look(self, picture_BFT: Tensor) -> Tensor:
         """Map a picture (B,rows,T) to what the blocks see in it (B,C,rows // 3,T)."""

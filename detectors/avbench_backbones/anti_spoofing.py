@@ -1,4 +1,4 @@
-"""What published anti-spoofing code agrees on: how short sound is filled up, and that class 1 is bona fide.
+"""What anti-spoofing networks hear and say: short sound is filled up, high sound may be lifted, class 1 is bona fide.
 
 Sources: eurecom-asp/RawGAT-ST-antispoofing, clovaai/aasist, TakHemlata/SSL_Anti-spoofing (all MIT).
 Letters: B clips, S samples.
@@ -15,6 +15,11 @@ def repeat_short(audio_BS: Tensor, valid_B: Tensor) -> Tensor:
     """Fill what a short clip lacks with repetitions of its valid samples, from their beginning on."""
     steps_S = torch.arange(audio_BS.shape[1], device=audio_BS.device)
     return audio_BS.gather(1, steps_S % valid_B.clamp(min=1)[:, None])
+
+
+def emphasised(audio_BS: Tensor, share: float) -> Tensor:
+    """Subtract from each sample a share of the one before: what is high becomes louder, what is low softer."""
+    return audio_BS - share * torch.cat([audio_BS[:, :1], audio_BS[:, :-1]], dim=1) if share else audio_BS
 
 
 def real_then_fake(logits_B2: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ from typing import Any
 
 from avbench.config import Config
 from avbench.errors import unknown
-from avbench_antispoofing.detector import AntiSpoofing, check_sound, size_from
+from avbench_antispoofing.detector import AntiSpoofing, check_sinc, size_from
 from avbench_backbones.rawgat import RawGATSize, RawGATST
-from avbench_backbones.spectro_temporal import steps_after
 
 FUSIONS = ("mul", "add", "cat")
 
@@ -22,6 +21,6 @@ class RawGAT(AntiSpoofing):
         s: Mapping[str, Any] = config.settings
         if s["fusion"] not in FUSIONS:
             raise unknown("value of fusion", str(s["fusion"]), FUSIONS)
-        samples, dropout = config.clip.samples, (s["attention_dropout"], s["pool_dropout"])
-        check_sound(config, steps_after(samples, s["hop"]))
-        self.network = RawGATST(size_from(RawGATSize, config, samples=samples, dropout=dropout))
+        check_sinc(config)
+        dropout = (s["attention_dropout"], s["pool_dropout"])
+        self.network = RawGATST(size_from(RawGATSize, config, samples=config.clip.samples, dropout=dropout))

@@ -6,36 +6,27 @@ from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
 from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
-from avbench_antispoofing.presets import two_presets
+from avbench_antispoofing.presets import DEMO_SINC, SINC, two_presets
 
-OFFICIAL: dict[str, Setting] = {
-    "filters": 70,
-    "hop": 1,  # samples
-    "narrow": 32,
-    "wide": 64,
-    "graph": 32,
+OFFICIAL: dict[str, Setting] = SINC | {
     "fused": 12,
     "fusion": "mul",  # or "add", "cat"
     "attention_dropout": 0.2,
     "pool_dropout": 0.3,
-    "mask_filters": True,
-    "weights": "random",
 }
 
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "filters": 24,
-    "hop": 4,
-    "narrow": 8,
-    "wide": 16,
-    "graph": 16,
-    "fusion": "cat",
-    "attention_dropout": 0.0,
-    "pool_dropout": 0.0,
-    "mask_filters": False,
-}
+DEMO: dict[str, Setting] = (
+    OFFICIAL
+    | DEMO_SINC
+    | {
+        "fusion": "cat",
+        "attention_dropout": 0.0,
+        "pool_dropout": 0.0,
+    }
+)
 
 STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
 
 REPOSITORY = "https://github.com/eurecom-asp/RawGAT-ST-antispoofing/raw/2f770aa46d303b9ed7513ba041b8e64cab1b31b5"
 SHA256 = {"mul": "8a91ce8201d42119cbfb9ebca8850e5914f1a85959b3ca962819783738c2a9e2"}

@@ -12,7 +12,7 @@ from torch import Tensor
 from avbench.config import Config
 from avbench.errors import UserError
 from avbench.types import ClipBatch
-from avbench_antispoofing.detector import AntiSpoofing, check_sound, size_from
+from avbench_antispoofing.detector import AntiSpoofing, check_sizes, check_sound, size_from
 from avbench_backbones import checkpoints
 from avbench_backbones.aasist import JudgeSize
 from avbench_backbones.anti_spoofing import repeat_short
@@ -22,6 +22,7 @@ from avbench_sslas.network import SSLAS, EncoderSize, feature_frames
 from avbench_sslas.rawboost import ALGORITHMS, rawboost
 
 ENCODER_SIZES = ("width", "layers", "heads", "inner")  # whose settings begin with "encoder_"
+SMALLEST = {name: 1 for name in ("encoder_heads", "position_groups", "narrow", "wide", "graph")} | {"features": POOLED}
 
 
 class SSLASDetector(AntiSpoofing):
@@ -34,6 +35,7 @@ class SSLASDetector(AntiSpoofing):
         s: Mapping[str, Any] = config.settings
         if s["rawboost"] not in ALGORITHMS:
             raise UserError(f"rawboost={s['rawboost']}: give an algorithm of RawBoost, 1 to 8, or 0 for none")
+        check_sizes(config, SMALLEST)
         for part in ("encoder_heads", "position_groups"):
             if s["encoder_width"] % s[part]:
                 raise UserError(f"encoder_width={s['encoder_width']} cannot be shared by {part}={s[part]}")

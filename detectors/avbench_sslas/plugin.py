@@ -26,6 +26,7 @@ OFFICIAL: dict[str, Setting] = {
     "keep_spectral": 0.5,  # shares of nodes
     "keep_temporal": 0.5,
     "keep_joined": 0.5,
+    "dropout": True,  # of the back-end
     # training
     "rawboost": 5,  # as published for ASVspoof 2021 LA; 3 for DF; 0: none
 }
@@ -43,11 +44,12 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "narrow": 8,
     "wide": 16,
     "graph": 16,
+    "dropout": False,
     "rawboost": 0,
 }
 
 STAGE = Stage(epochs=100, batch=14, micro_batch=14, lr=1e-6, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=10, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
 
 WEIGHTS = (
     WeightSpec(
