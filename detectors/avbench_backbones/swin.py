@@ -194,7 +194,8 @@ class SwinTokens(nn.Module):
         super().__init__()
         self.out_channels = size.out_channels
         self.patch_embed = PatchEmbedding(size.width)
-        ramp = torch.linspace(0, size.drop_path, sum(size.blocks)).tolist()
+        total = sum(size.blocks)
+        ramp = [size.drop_path * number / (total - 1) for number in range(total)]
         self.layers = nn.ModuleList()
         for number, count in enumerate(size.blocks):
             first = sum(size.blocks[:number])
