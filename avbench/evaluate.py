@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -140,11 +141,18 @@ class Faults:
         self.allowed = loading.allowed(samples)
         self.samples = samples
         self.seen: dict[str, Reason] = {}
+        self.without_clip: dict[str, Reason] = {}  # files that are sound give none either where they are too short
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return how many samples gave no clip, by reason."""
+        return dict(sorted(Counter(str(reason) for reason in self.without_clip.values()).items()))
 
     def note(self, loaded: LoadedBatch) -> None:
         """Log failures; raise UserError when more files failed than are allowed."""
         for failure in loaded.failures:
             name = failure.request.sample.id
+            self.without_clip[name] = failure.reason
             if failure.reason in FAULTS and name not in self.seen:
                 log.warning("%s: %s", failure.reason, failure.message)
                 self.seen[name] = failure.reason

@@ -113,7 +113,19 @@ def count_lines(card: Card) -> Iterator[str]:
     share = percent(counts["scored"] / total if total else None)
     yield f"{counts['scored']} of {total} videos scored ({share} %): {classes}"
     if counts["unscored"]:
-        yield "without a score: " + ", ".join(f"{reason} {n}" for reason, n in counts["reasons"].items())
+        reasons = ", ".join(f"{reason} {n}" for reason, n in counts["reasons"].items())
+        left_out = ", ".join(f"{name} {n}" for name, n in counts.get("unscored_by_class", {}).items() if n)
+        yield f"without a score: {reasons}" + f" ({left_out})" * bool(left_out)
+    if "too_short" in counts["reasons"]:
+        yield from too_short_line(card)
+
+
+def too_short_line(card: Card) -> Iterator[str]:
+    """Yield what too short means to this detector, where its card knows."""
+    clip = card.get("training", {}).get("config", {}).get("clip", {})
+    if clip.get("least_frames") and clip.get("fps"):
+        least, fps = clip["least_frames"], clip["fps"]
+        yield f"too_short: fewer than {least} frames at {fps:g} fps, {least / fps:g} s"
 
 
 def origin_lines(card: Card) -> Iterator[str]:
@@ -124,6 +136,8 @@ def origin_lines(card: Card) -> Iterator[str]:
             who = f"by {about.get('identity_is', 'identity')}: {about['identities']}"
             yield f"{name}: {about['title']}, {about['n']} videos ({who})"
     training = card.get("training", {})
+    if left_out := training.get("without_clip"):
+        yield "training and validation videos without a clip: " + ", ".join(f"{r} {n}" for r, n in left_out.items())
     if training.get("chosen_epoch") is not None:
         yield f"epoch {training['chosen_epoch']} chosen by {training.get('selected_on', 'unknown')}"
     for member in card.get("members", []):
@@ -138,12 +152,15 @@ def terminal(card: Card) -> str:
     """Return a run as text: headline metrics with 95 % intervals, confusion matrices, what has no score."""
     if not card.get("metrics"):
         return f"{title(card)}\n{card.get('error') or card['status']}: nothing measured yet ({card['id']})"
+    about = "\n".join([*count_lines(card), *origin_lines(card)])
+    if card.get("counts") and not card["counts"]["scored"]:
+        return f"{title(card)}\nno video of the test list has a score, so there is nothing to measure\n{about}"
     headline = [*HEADLINE, *(f"collapsed_{name}" for name in ("acc", "auc"))]
     if card.get("members"):  # a mean of one certain and one innocent branch is about one half, so Acc there says little
         headline += ["acc_at_threshold", "balanced_acc_at_threshold"]
     tables = [metric_table(card, headline), *confusion_tables(card), *perturbation_tables(card)]
     blocks = [text(table) for table in tables]
-    return "\n\n".join([*blocks, "\n".join([*count_lines(card), *origin_lines(card)])])
+    return "\n\n".join([*blocks, about])
 
 
 def perturbation_tables(card: Card) -> Iterator[Table]:
@@ -179,7 +196,7 @@ def summary_table(cards: Sequence[Card]) -> Table:
                 *_names(card),
                 str(card["seed"]),
                 placement,
-                str(acc["n"]) if acc else "–",
+                scored_of(card, acc["n"]) if acc else "–",
                 with_interval(acc),
                 published(beside.get("acc")),
                 with_interval(auc),
@@ -189,6 +206,13 @@ def summary_table(cards: Sequence[Card]) -> Table:
             )
         )
     return Table("Runs", head, tuple(rows)).without_empty_columns()
+
+
+def scored_of(card: Card, scored: int) -> str:
+    """Show how many videos a number rests on, and of how many where some have no score."""
+    counts = card.get("counts") or {}
+    total = counts.get("scored", 0) + counts.get("unscored", 0)
+    return f"{scored} of {total}" if total > scored else str(scored)
 
 
 def spread_table(cards: Sequence[Card]) -> Table:

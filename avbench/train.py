@@ -146,6 +146,7 @@ class _Training:
                     if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps:
                         self._save(number, epoch, step + 1, optimizer, schedule)
                         saved = time.monotonic()
+                self._require_clips(len(samples))
                 self._epoch_ended(number, epoch, optimizer)
                 self._save(number, epoch + 1, 0, optimizer, schedule)
                 saved = time.monotonic()
@@ -222,6 +223,16 @@ class _Training:
                 f"the loss is {total['loss']} in epoch {epoch + 1}; lower the rate with --set lr={stage.lr / 10:g}"
             )
         return total or {"loss": float("nan")}
+
+    def _require_clips(self, samples: int) -> None:
+        """Raise UserError where an epoch is over and no clip has been seen: nothing was learnt."""
+        if not self.clips and self.fabric.world_size == 1:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in self.faults.reasons.items())
+            least, fps = self.plan.config.clip.least_frames, self.plan.config.clip.fps
+            raise UserError(
+                f"none of the {samples} training videos gives a clip ({reasons}); {self.plan.spec.name} needs "
+                f"{least} frames at {fps:g} fps, {least / fps:g} s: choose other videos or another --preset"
+            )
 
     def _clip(self, model: Any, optimizer: Any, stage: Stage) -> None:
         if stage.clip_norm and stage.clip_scaled:
@@ -308,6 +319,7 @@ class _Training:
             "threshold": self.best.get("threshold"),
             "seconds": round(self.seconds, 2),
             "clips_per_second": round(self.clips * self.fabric.world_size / max(self.seconds, 1e-9), 2),
+            "without_clip": self.faults.reasons,
             "failed_files": {name: str(reason) for name, reason in sorted(self.faults.seen.items())},
             "parameters": sum(p.numel() for p in self.detector.parameters()),
             "trainable": sum(p.numel() for p in self.detector.parameters() if p.requires_grad),

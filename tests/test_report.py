@@ -71,6 +71,19 @@ def test_the_terminal_shows_all_of_a_run() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_what_has_no_score_is_told_by_class_and_counted_beside_every_number() -> None:
+    counts = {"scored": 80, "unscored": 40, "reasons": {"too_short": 40}, "by_class": {"RARV": 60, "FAFV": 60}}
+    counts["unscored_by_class"] = {"RARV": 10, "RAFV": 0, "FAFV": 30}
+    card = a_card(counts=counts)
+    card["training"] = {"config": {"clip": {"least_frames": 100, "fps": 25.0}}, "without_clip": {"too_short": 7}}
+    text = report.terminal(card)
+    assert "80 of 120 videos scored (66.7 %)" in text and "without a score: too_short 40 (RARV 10, FAFV 30)" in text
+    assert "too_short: fewer than 100 frames at 25 fps, 4 s" in text
+    assert "training and validation videos without a clip: too_short 7" in text
+    assert re.search(r"\b80 of 120\b", report.summary([card]))
+    assert not re.search(r"\b80 of\b", report.summary([a_card(counts=counts | {"unscored": 0})]))
+
+
 def test_demo_data_and_marks_cannot_be_overlooked() -> None:
     card = a_card(marks=["demo data", "selected on test"])
     assert report.terminal(card).startswith("DEMO DATA · Loudness")

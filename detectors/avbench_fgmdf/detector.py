@@ -140,8 +140,8 @@ def _check(config: Config) -> None:
     s, clip, sizes = config.settings, config.clip, size(config)
     if sizes.groups < REACH:
         raise UserError(f"groups={sizes.groups}: a moment of sound meets {REACH} groups, so there must be as many")
-    if sizes.frames < 4:
-        raise UserError(f"frames={sizes.frames}: time is averaged over four frames of a group, so there must be four")
+    if sizes.frames < 4 or sizes.frames % 4:
+        raise UserError(f"frames={sizes.frames}: time is averaged over fours of frames, so use 4, 8, ...")
     if clip.frames % sizes.groups or clip.frames // sizes.groups < sizes.frames:
         least = sizes.groups * sizes.frames
         raise UserError(

@@ -21,6 +21,7 @@ OFFICIAL: dict[str, Setting] = {
 }
 
 DEMO: dict[str, Setting] = OFFICIAL | {
+    "groups": 6,
     "width": 8,
     "filters": 24,
     "hop": 2,
@@ -31,7 +32,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 
 # A second clip starts two seconds after the first; sound is as long as the frames.
 CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, least_frames=100)
-DEMO_CLIP = ClipSpec(frames=50, fps=25, size=64, hop=25, least_frames=50)
+DEMO_CLIP = ClipSpec(frames=30, fps=25, size=40, hop=15, least_frames=30)
 STAGE = Stage(epochs=20, batch=32, lr=1e-3, weight_decay=0.0, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=0.0, clip_norm=1.0)
 

@@ -8,10 +8,13 @@ Letters: B clips, G groups, T frames of a group, F = B T, C channels, H W pixels
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+PACES = {"": 1, "_down": 2, "_down2": 4}  # how many frames make one step, by published name
 
 
 class SeparableConv(nn.Module):
@@ -27,6 +30,17 @@ class SeparableConv(nn.Module):
         """Map (F,C,H,W) to (F,outputs,H,W)."""
         y_FCHW: Tensor = self.pointwise(self.conv1(x_FCHW))
         return y_FCHW
+
+
+class TimeConv(SeparableConv):
+    """A separable convolution along time alone, whichever axis its published kernel lies on."""
+
+    def forward(self, x_BCTX: Tensor) -> Tensor:
+        """Map (B,C,T,X) to (B,outputs,T,X)."""
+        kernel_C131 = self.conv1.weight.flatten(1)[:, None, :, None]
+        filtered_BCTX = F.conv2d(x_BCTX, kernel_C131, padding=(1, 0), groups=len(kernel_C131))
+        y_BCTX: Tensor = self.pointwise(filtered_BCTX)
+        return y_BCTX
 
 
 class NegativeSimilarity(nn.Module):
@@ -76,8 +90,8 @@ class TimeAttention(nn.Module):
         self.frames = frames
         self.gamma = nn.Parameter(torch.zeros(1))
         for direction, kernel in (("horizontal", (3, 1)), ("vertical", (1, 3))):
-            for pace in ("", "_down", "_down2"):
-                conv = SeparableConv(channels, channels // 4, kernel)
+            for pace in PACES:
+                conv = TimeConv(channels, channels // 4, kernel)
                 self.add_module(f"{direction}_conv{pace}", nn.Sequential(conv, nn.BatchNorm2d(channels // 4)))
             merge = nn.Conv2d(channels // 4, channels, 1)
             self.add_module(f"{direction}_conv_merge", nn.Sequential(merge, nn.BatchNorm2d(channels)))
@@ -85,22 +99,21 @@ class TimeAttention(nn.Module):
     def forward(self, x_FCHW: Tensor) -> Tensor:
         """Weigh (F,C,H,W) by one plus gamma times the mean attention of both directions."""
         x_BCTX = x_FCHW.unflatten(0, (-1, self.frames)).transpose(1, 2).flatten(3)
-        attention_BCTX = self.direction("horizontal", x_BCTX)
-        attention_BCTX = (attention_BCTX + self.direction("vertical", x_BCTX.transpose(2, 3)).transpose(2, 3)) / 2
+        slower = {pace: x_BCTX.unflatten(2, (-1, steps)).mean(dim=3) for pace, steps in PACES.items()}
+        attention_BCTX = (self.direction("horizontal", slower) + self.direction("vertical", slower)) / 2
         attention_FCHW = attention_BCTX.transpose(1, 2).reshape(x_FCHW.shape)
         y_FCHW: Tensor = x_FCHW + self.gamma * attention_FCHW * x_FCHW
         return y_FCHW
 
-    def direction(self, name: str, x: Tensor) -> Tensor:
-        """Return attention in [-.5,.5] like x, which is (B,C,T,X) for "horizontal" and (B,C,X,T) for "vertical"."""
-        sizes = []
-        for steps, pace in ((1, ""), (2, "_down"), (4, "_down2")):
-            window = (steps, 1) if name == "horizontal" else (1, steps)
-            moved = self.get_submodule(f"{name}_conv{pace}")(F.avg_pool2d(x, window))
-            sizes.append(F.interpolate(moved, x.shape[2:]))
-        mean: Tensor = sum(sizes, torch.zeros(())) / len(sizes)
-        attention: Tensor = self.get_submodule(f"{name}_conv_merge")(mean).sigmoid() - 0.5
-        return attention
+    def direction(self, name: str, slower: Mapping[str, Tensor]) -> Tensor:
+        """Return attention (B,C,T,X) in [-.5,.5] from means over one, two and four frames."""
+        moved = [
+            self.get_submodule(f"{name}_conv{pace}")(x_BCTX).repeat_interleave(PACES[pace], dim=2)
+            for pace, x_BCTX in slower.items()
+        ]
+        mean_BCTX = torch.stack(moved).mean(dim=0)
+        attention_BCTX: Tensor = self.get_submodule(f"{name}_conv_merge")(mean_BCTX).sigmoid() - 0.5
+        return attention_BCTX
 
 
 class XceptionBlock(nn.Module):
