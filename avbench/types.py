@@ -244,7 +244,10 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
-    """Published weights a detector can start from; `setting` is the setting that chooses them."""
+    """Published weights a detector can start from; `setting` is the setting that chooses them.
+
+    `shipped` is the "package:file" of weights that come with the plugin; they are chosen by name, never by "auto".
+    """
 
     name: str
     setting: str
@@ -252,6 +255,7 @@ class WeightSpec:
     url: str
     licence: str
     sha256: str = ""
+    shipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import urllib.request
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 
 from avbench.config import Weights
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def cached(spec: WeightSpec) -> Path | None:
-    """Return the fetched file, or None."""
+    """Return the fetched or shipped file, or None."""
     path = _place(spec)
     return path if path.is_file() else None
 
@@ -25,8 +26,8 @@ def cached(spec: WeightSpec) -> Path | None:
 def choose(spec: DetectorSpec, settings: Mapping[str, Setting]) -> dict[str, Weights]:
     """Resolve each weight setting to a file and its sha256, or to "random".
 
-    A setting is "random", "auto" (fetched weights where there are some, else random), the name of published weights
-    that were fetched, or a file. Raises UserError for a file or name that is not there.
+    A setting is "random" or "none", "auto" (fetched weights where there are some, else random), the name of weights
+    that were fetched or ship with the plugin, or a file. Raises UserError for a file or name that is not there.
     """
     chosen: dict[str, Weights] = {}
     for setting in dict.fromkeys(w.setting for w in spec.weights):
@@ -36,10 +37,10 @@ def choose(spec: DetectorSpec, settings: Mapping[str, Setting]) -> dict[str, Wei
 
 
 def _resolve(setting: str, value: str, published: list[WeightSpec]) -> Weights:
-    if value == "random":
+    if value in {"random", "none"}:
         return Weights()
     if value == "auto":
-        paths = [path for path in map(cached, published) if path]
+        paths = [path for path in (cached(weights) for weights in published if not weights.shipped) if path]
         if not paths:
             log.info("%s: nothing fetched, starting from random weights", setting)
         return _file(paths[0]) if paths else Weights()
@@ -48,6 +49,8 @@ def _resolve(setting: str, value: str, published: list[WeightSpec]) -> Weights:
             path = cached(weights)
             if path is None:
                 raise UserError(f"--set {setting}={value}: not fetched yet; run avbench weights fetch {value}")
+            if weights.shipped and (found := sha256(path)) != weights.sha256:
+                raise UserError(f"{path}: sha256 is {found}, shipped was {weights.sha256}; install the package again")
             return _file(path)
     if not Path(value).expanduser().is_file():
         names = ", ".join(w.name for w in published)
@@ -60,6 +63,8 @@ def fetch(spec: WeightSpec, progress: Callable[[int, int], None] | None = None) 
 
     Where no checksum was published, the file's own is written beside it and every later load is held to it.
     """
+    if spec.shipped:
+        return _place(spec)
     if "drive.google.com" in spec.url:
         raise UserError(f"{spec.name} is on Google Drive: download {spec.url} by hand, then --set {spec.setting}=FILE")
     place = _place(spec)
@@ -99,6 +104,9 @@ def _file(path: Path) -> Weights:
 
 
 def _place(spec: WeightSpec) -> Path:
+    if spec.shipped:
+        package, _, name = spec.shipped.partition(":")
+        return Path(str(files(package))) / name
     return cache_folder() / "weights" / f"{spec.name}{Path(spec.url).suffix or '.bin'}"
 
 

@@ -54,6 +54,21 @@ def test_files_are_taken_and_missing_ones_named(spec: DetectorSpec, tmp_path: Pa
         weights.choose(spec, {"some_weights": str(tmp_path / "none.pt")})
 
 
+def test_weights_that_ship_are_chosen_by_name_alone_and_held_to_their_checksum(spec: DetectorSpec) -> None:
+    from dataclasses import replace
+
+    file = Path(weights.__file__)
+    shipped = WeightSpec("own", "some_weights", "Own", "", "Apache-2.0", weights.sha256(file), "avbench:weights.py")
+    both = replace(spec, weights=(shipped, *spec.weights))
+    assert weights.choose(both, {"some_weights": "own"})["some_weights"] == Weights(file, shipped.sha256)
+    assert weights.fetch(shipped) == file, "nothing is downloaded"
+    for word in ("auto", "random", "none"):
+        assert weights.choose(both, {"some_weights": word}) == {"some_weights": Weights()}, word
+    altered = replace(spec, weights=(replace(shipped, sha256="0" * 64),))
+    with pytest.raises(UserError, match="install the package again"):
+        weights.choose(altered, {"some_weights": "own"})
+
+
 def test_drive_files_are_for_the_hand() -> None:
     with pytest.raises(UserError, match="by hand"):
         weights.fetch(WeightSpec("d", "w", "D", "https://drive.google.com/file/d/x", "MIT"))

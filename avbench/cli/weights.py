@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
                 w.title,
                 w.licence,
                 w.sha256[:12] or "not published",
-                "yes" if cached(w) else "no",
+                "shipped" if w.shipped else "yes" if cached(w) else "no",
                 w.url,
             ]
             for detector, w in known.values()
@@ -50,7 +50,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if name not in known:
             raise unknown("weights", name, known)
         detector, spec = known[name]
-        say(f"{name}: downloading {spec.url} ({spec.licence})")
+        say(f"{name}: {'ships with its plugin' if spec.shipped else f'downloading {spec.url}'} ({spec.licence})")
         path = fetch(spec, made_with(bar, name))
         say(f"{name}: {path}, sha256 {sha256(path)}; {detector} uses it by --set {spec.setting}={name}")
     return 0
