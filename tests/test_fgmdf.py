@@ -17,7 +17,7 @@ from avbench.detector import probabilities
 from avbench.errors import UserError
 from avbench.types import ClipBatch, Forgery, Stream, Task
 from avbench_fgmdf.audio import least_samples
-from avbench_fgmdf.detector import FineGrained, compare_frames, drawn_offsets, fixed_offsets, in_forgery_order, pick
+from avbench_fgmdf.detector import FineGrained, drawn_offsets, fixed_offsets, in_forgery_order, pick
 from avbench_fgmdf.plugin import avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
@@ -183,17 +183,47 @@ def test_rate_is_halved_every_eight_epochs() -> None:
     assert rates == [1e-3] * 40 + [5e-4] * 40 + [2.5e-4] * 20
 
 
-def test_sharp_start_compares_neighbouring_frames_of_one_channel() -> None:
-    network = build("binary", "sharp_start=false").network
-    compare_frames(network)
-    conv = network.video_encoder.fea_fusion.convblk[0]
+def test_sharp_start_sees_what_bends_in_time_and_nothing_that_stands_still_or_drifts() -> None:
+    encoder = build().network.video_encoder
+    conv = encoder.fea_fusion.convblk[0]
     assert isinstance(conv, nn.Conv2d)
-    weight = conv.weight.view(conv.out_channels, 4, -1)
-    assert torch.equal(weight.sum(dim=1), torch.zeros_like(weight[:, 0])), "what stands still is not seen"
-    assert ((weight != 0).sum(dim=(1, 2)) == 2).all()
-    still, moving = torch.ones(1, 4, weight.shape[2]), torch.ones(1, 4, weight.shape[2])
-    moving[0, 1] = 3.0
-    assert (conv(still.view(1, -1, 1, 1)) == 0).all() and (conv(moving.view(1, -1, 1, 1)) != 0).any()
+    channels = conv.in_channels // 4
+    still = torch.ones(4, channels)
+    drifting = torch.arange(4.0)[:, None].expand(4, channels)
+    flickering = torch.tensor([0.0, 1.0, 0.0, 0.0])[:, None].expand(4, channels)
+    seen = [conv(frames.reshape(1, -1, 1, 1)).flatten() for frames in (still, drifting, flickering)]
+    assert (seen[0] == 0).all() and (seen[1] == 0).all() and (seen[2] != 0).all()
+    assert (seen[2] > 0).any() and (seen[2] < 0).any()
+    assert {index for index in conv.weight.flatten(1).ne(0).nonzero()[:, 1].remainder(channels).tolist()} == set(
+        range(channels)
+    ), "every channel is looked at"
+
+
+def test_sharp_start_lets_small_changes_through() -> None:
+    def change(*overrides: str) -> float:
+        """Return how much of a faint flicker of the whole picture is left in what the frames are fused from."""
+        encoder, fused = build("binary", "clip.size=40", *overrides).network.video_encoder, []
+        encoder.fea_fusion.register_forward_pre_hook(lambda module, given: fused.append(given[0]))
+        video = torch.rand(4, 1, 4, 3, 40, 40) * 0.1 + torch.rand(4, 1, 1, 3, 1, 1)
+        flickering = video + torch.tensor([0.0, 0.05, 0.0, 0.05]).view(4, 1, 1, 1)
+        with torch.no_grad():
+            encoder.train()(video), encoder(flickering)
+        spread = [found.unflatten(1, (4, -1)).mean(dim=(3, 4)).std(dim=1).mean() for found in fused]
+        return float(spread[1] / spread[0])
+
+    assert change() > 1.5 * change("sharp_start=false")
+
+
+def test_high_sound_is_lifted_where_asked() -> None:
+    plain, lifted = build("binary", "emphasis=0").eval(), build("binary", "emphasis=0.5").eval()
+    batch = batch_of(plain, 1)
+    heard: list[torch.Tensor] = []
+    for detector in (plain, lifted):
+        detector.network.audio_encoder.register_forward_pre_hook(lambda module, given: heard.append(given[0]))
+        with torch.no_grad():
+            detector(batch)
+    assert torch.equal(heard[0], batch.audio)
+    torch.testing.assert_close(heard[1][:, 1:], batch.audio[:, 1:] - 0.5 * batch.audio[:, :-1])
 
 
 @pytest.mark.parametrize(

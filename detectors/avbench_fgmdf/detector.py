@@ -19,11 +19,13 @@ from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.types import CLASSES, ClipBatch, Forgery, Output, Stage, Stream
 from avbench_backbones import checkpoints
+from avbench_backbones.anti_spoofing import emphasised
 from avbench_backbones.augment import dice
 from avbench_backbones.sinc import SAMPLE_RATE
 from avbench_fgmdf.audio import least_samples
 from avbench_fgmdf.graph import REACH, audio_moments
 from avbench_fgmdf.network import FGMDF, ROUNDS, Size
+from avbench_fgmdf.start import sharpen
 
 # Class k of the published network.
 PUBLISHED_ORDER = (Forgery.RARV, Forgery.FAFV, Forgery.RAFV, Forgery.FARV)
@@ -37,17 +39,17 @@ class FineGrained(Detector):
         _check(config)
         self.network = FGMDF(size(config))
         if config.settings["sharp_start"]:
-            compare_frames(self.network)
+            sharpen(self.network.video_encoder)
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
-        return self._output(self.network(self._groups(batch), batch.audio))
+        return self._output(self.network(self._groups(batch), self._sound(batch)))
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return the vectors of all groups (B,G,L), or of all moments of the sound (B,M,L), in evaluation."""
         if stream == "video":
             return {"video": self.network.video_encoder(self._groups(batch))}
-        return {"audio": self.network.audio_encoder(batch.audio)}
+        return {"audio": self.network.audio_encoder(self._sound(batch))}
 
     def judge(self, features: Mapping[str, Tensor]) -> Output:
         """Return what `forward` returns, from the vectors of both streams."""
@@ -60,6 +62,9 @@ class FineGrained(Detector):
         span = batch.video.shape[1] // groups
         offsets_BT = drawn_offsets(batch.seed, span, frames) if self.training else fixed_offsets(span, frames)
         return pick(batch.video, groups, offsets_BT.to(batch.video.device)).float() / 255
+
+    def _sound(self, batch: ClipBatch) -> Tensor:
+        return emphasised(batch.audio, float(self.config.settings["emphasis"] or 0))
 
     def _output(self, logits: Mapping[str, Tensor]) -> Output:
         mix_BK = logits["mix"] if self.classes == 2 else in_forgery_order(logits["mix"])
@@ -111,21 +116,6 @@ def pick(video_BTCHW: Tensor, groups: int, offsets_BT: Tensor) -> Tensor:
     place_BGT = torch.arange(groups, device=offsets_BT.device)[:, None] * span + offsets_BT[:, None]
     clip_B11 = torch.arange(len(video_BTCHW), device=offsets_BT.device)[:, None, None]
     return video_BTCHW[clip_B11, place_BGT]
-
-
-@torch.no_grad()
-def compare_frames(network: FGMDF) -> None:
-    """Make the fusion of a group's frames see how each channel changes from one frame to the next."""
-    conv = network.video_encoder.fea_fusion.convblk[0]
-    frames = network.video_encoder.frames
-    assert isinstance(conv, torch.nn.Conv2d)
-    weight_LTC = conv.weight.view(conv.out_channels, frames, -1)  # a view: what is written here is the filter
-    weight_LTC.zero_()
-    channels = weight_LTC.shape[2]
-    for feature in range(conv.out_channels):
-        turn, channel = divmod(feature, channels)
-        first = turn % (frames - 1)
-        weight_LTC[feature, first, channel], weight_LTC[feature, first + 1, channel] = -1.0, 1.0
 
 
 def size(config: Config) -> Size:

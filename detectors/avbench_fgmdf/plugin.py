@@ -11,13 +11,14 @@ OFFICIAL: dict[str, Setting] = {
     "groups": 10,  # that a clip is cut into
     "frames": 4,  # that are seen of each
     "width": 32,  # of the first convolution of the eyes
+    "emphasis": 0.0,  # of high over low frequencies: the share of the last sample that is subtracted
     "filters": 50,
     "hop": 1,  # samples
     "narrow": 32,
     "wide": 64,
     "dropout": 0.3,  # of what pooling judges
     "halve_every": 8,  # epochs; the rate
-    "sharp_start": False,  # a random fusion of frames that sees change from the start
+    "sharp_start": False,  # random eyes that see small changes, see start.py
 }
 
 DEMO: dict[str, Setting] = OFFICIAL | {
@@ -27,6 +28,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "hop": 2,
     "narrow": 8,
     "wide": 16,
+    "emphasis": 0.97,  # else the loud low bands hide the others from a small random network
+    "dropout": 0.0,
     "sharp_start": True,
 }
 
@@ -34,7 +37,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, least_frames=100)
 DEMO_CLIP = ClipSpec(frames=30, fps=25, size=40, hop=15, least_frames=30)
 STAGE = Stage(epochs=20, batch=32, lr=1e-3, weight_decay=0.0, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=0.0, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=2e-3, weight_decay=0.0, clip_norm=1.0)
 
 
 @hookimpl
