@@ -57,5 +57,5 @@ class AudioEncoder(nn.Module):
 
 def least_samples(hop: int, moments: int) -> int:
     """Return how many samples leave every moment one step or more of time."""
-    steps = 3 * moments * (3**BLOCKS + 1)
+    steps: int = 3 * moments * (3**BLOCKS + 1)
     return (steps - 1) * hop + TAPS

@@ -67,15 +67,15 @@ class NegativeSimilarity(nn.Module):
         """
         height, width = x_FCHW.shape[-2:]
         q_BTCX, k_BTCX = (
-            F.normalize(conv(x_FCHW), dim=1).unflatten(0, (-1, self.frames)).flatten(3)
-            for conv in (self.q_conv, self.k_conv)
+            _by_clip(F.normalize(conv(x_FCHW), dim=1), self.frames).flatten(3) for conv in (self.q_conv, self.k_conv)
         )
         unlike_BTX = -(q_BTCX * k_BTCX.sum(dim=1, keepdim=True)).sum(dim=2)
         variance_BX = unlike_BTX.var(dim=1)
         least_B1 = variance_BX.topk(height, dim=1).values[:, -1:]
         unlike_BTX = unlike_BTX.masked_fill((variance_BX <= least_B1)[:, None], -self.frames)
         low, high = unlike_BTX.amin(dim=2, keepdim=True), unlike_BTX.amax(dim=2, keepdim=True)
-        return ((unlike_BTX - low) / (high - low + 1e-8)).reshape(-1, 1, height, width)
+        scaled_BTX: Tensor = (unlike_BTX - low) / (high - low + 1e-8)
+        return scaled_BTX.reshape(-1, 1, height, width)
 
 
 class TimeAttention(nn.Module):
@@ -98,8 +98,8 @@ class TimeAttention(nn.Module):
 
     def forward(self, x_FCHW: Tensor) -> Tensor:
         """Weigh (F,C,H,W) by one plus gamma times the mean attention of both directions."""
-        x_BCTX = x_FCHW.unflatten(0, (-1, self.frames)).transpose(1, 2).flatten(3)
-        slower = {pace: x_BCTX.unflatten(2, (-1, steps)).mean(dim=3) for pace, steps in PACES.items()}
+        x_BCTX = _by_clip(x_FCHW, self.frames).transpose(1, 2).flatten(3)
+        slower = {pace: _averaged(x_BCTX, steps) for pace, steps in PACES.items()}
         attention_BCTX = (self.direction("horizontal", slower) + self.direction("vertical", slower)) / 2
         attention_FCHW = attention_BCTX.transpose(1, 2).reshape(x_FCHW.shape)
         y_FCHW: Tensor = x_FCHW + self.gamma * attention_FCHW * x_FCHW
@@ -223,6 +223,16 @@ class VideoEncoder(nn.Module):
         x_FCHW = self.block3(F.relu(x_FCHW))
         x_FCHW = F.relu(self.bn3(self.conv3(F.relu(x_FCHW))))
         x_FCHW = F.relu(self.bn4(self.conv4(x_FCHW)))
-        x_BCHW = x_FCHW.unflatten(0, (-1, self.frames)).flatten(1, 2)
+        x_BCHW = _by_clip(x_FCHW, self.frames).flatten(1, 2)
         features_BL: Tensor = self.fea_fusion(x_BCHW).mean(dim=(2, 3))
         return features_BL
+
+
+def _by_clip(x_FCHW: Tensor, frames: int) -> Tensor:
+    """Return frames (F,C,H,W) clip by clip, (B,T,C,H,W)."""
+    return x_FCHW.reshape(-1, frames, *x_FCHW.shape[1:])
+
+
+def _averaged(x_BCTX: Tensor, steps: int) -> Tensor:
+    """Average so many frames at a time."""
+    return x_BCTX.reshape(*x_BCTX.shape[:2], -1, steps, x_BCTX.shape[3]).mean(dim=3)
