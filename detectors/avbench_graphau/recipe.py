@@ -32,20 +32,20 @@ OFFICIAL: dict[str, Setting] = {
 
 DEMO: dict[str, Setting] = OFFICIAL | {
     "backbone": "resnet18",
-    "width": 16,
-    "crop_from": 80,
+    "width": 12,
+    "crop_from": 74,
     "crop": 70,
-    "input_size": 40,
+    "input_size": 70,
     "jitter": 0.2,
     "backbone_weights": "random",
 }
 
 CLIP = ClipSpec(frames=1, size=256, sound_samples=0, targets=(TARGET,))
-DEMO_CLIP = ClipSpec(frames=12, fps=4.0, size=112, sound_samples=0, targets=(TARGET,))
+DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, sound_samples=0, targets=(TARGET,))
 STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
 STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
-DEMO_STAGE = Stage("anfl", epochs=30, batch=8, micro_batch=8, lr=2e-3, weight_decay=5e-4, clip_norm=0.0)
-DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=5, lr=2e-4))
+DEMO_STAGE = Stage("anfl", epochs=24, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)
+DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=3, lr=2e-4))
 
 FOR_DATASET: dict[str, dict[str, Setting]] = {
     "disfa": {"clip.fps": 20.0, "neighbours": 3, "edge_weight": 0.01},
@@ -86,7 +86,7 @@ SPEC = DetectorSpec(
     requires=frozenset({"video"}),
     presets=(
         Preset("official", CLIP, OFFICIAL, STAGES, FOR_DATASET, eval_batch=64),
-        Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, FOR_DATASET, eval_batch=8),
+        Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, FOR_DATASET, eval_batch=64),
     ),
     weights=WEIGHTS,
     paper="https://arxiv.org/abs/2205.01782",
