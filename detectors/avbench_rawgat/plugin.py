@@ -15,15 +15,7 @@ OFFICIAL: dict[str, Setting] = SINC | {
     "pool_dropout": 0.3,
 }
 
-DEMO: dict[str, Setting] = (
-    OFFICIAL
-    | DEMO_SINC
-    | {
-        "fusion": "cat",
-        "attention_dropout": 0.0,
-        "pool_dropout": 0.0,
-    }
-)
+DEMO: dict[str, Setting] = OFFICIAL | DEMO_SINC | {"fusion": "cat", "attention_dropout": 0.0, "pool_dropout": 0.0}
 
 STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
