@@ -56,12 +56,14 @@ def robustness(
             "parameter": condition.parameter,
             "strength": _strength(_of(rows, _key(condition))),
             **{name: measured.entry(name, measured.of(name, _key(condition))) for name in METRICS},
-            "drop": {name: measured.entry(name, measured.drop(name, [_key(condition)])) for name in METRICS},
+            "drop": {
+                name: measured.entry(name, measured.drop(name, [_key(condition)]), share=False) for name in METRICS
+            },
         }
     for name, found in part["types"].items():
         keys = [(name, int(level)) for level in found["levels"]]
         found["mean"] = {metric: measured.entry(metric, measured.mean(metric, keys)) for metric in METRICS}
-        found["drop"] = {metric: measured.entry(metric, measured.drop(metric, keys)) for metric in METRICS}
+        found["drop"] = {metric: measured.entry(metric, measured.drop(metric, keys), share=False) for metric in METRICS}
     return part
 
 
@@ -92,9 +94,9 @@ class _Measured:
         clean, mean = self.values[metric, CLEAN], self.mean(metric, keys)
         return clean[0] - mean[0], clean[1] - mean[1]
 
-    def entry(self, metric: str, value: tuple[float, Floats]) -> Part:
-        """Return the card's entry for a value and its draws."""
-        return entry(interval(*value, len(self.rows), self.clusters), self.rows)
+    def entry(self, metric: str, value: tuple[float, Floats], *, share: bool = True) -> Part:
+        """Return the card's entry for a value and its draws; `share`: it lies in [0,1], as differences do not."""
+        return entry(interval(*value, len(self.rows), self.clusters, share=share), self.rows)
 
 
 def _key(condition: Condition | None) -> Key:

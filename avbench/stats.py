@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
+from scipy.stats import t as student_t
 
 from avbench.errors import UserError
 from avbench.metrics import Count, Counting, Metric
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 Measure = Callable[[pd.DataFrame], float]
 
+MARGIN = 1e-4  # from 0 and from 1, at which a share counts as this far away
 FEW = 10  # clusters, below which an interval is too narrow to be believed
 LEVELS = 4096  # score levels kept apart while resampling; the value itself always knows every one
 _ROWS_A_PLAIN_METRIC_MAY_READ = 50_000_000
@@ -26,7 +29,7 @@ _ROWS_A_PLAIN_METRIC_MAY_READ = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its percentile interval; nan where undefined. `n` rows in `clusters` clusters made it.
+    """A value with its interval; nan where undefined. `n` rows in `clusters` clusters made it.
 
     `skipped` of `resamples` had no value, as when a class was not drawn; when half of them have none, or there is
     one cluster alone, there is no interval.
@@ -54,7 +57,7 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Measure a table of scored rows, with percentile intervals over whole clusters drawn with replacement.
+    """Measure a table of scored rows, with intervals over whole clusters drawn with replacement, see `interval`.
 
     All metrics see the same draws. A built-in Metric reweights its counts; any other function is given the drawn rows
     themselves (fewer times, if there are many). Memory does not grow with `resamples`.
@@ -68,7 +71,7 @@ def bootstrap(
     for name, metric in metrics.items():
         if isinstance(metric, Metric):
             value = metric.of_counts(counts[metric.counting].total())[0]
-            found[name] = interval(value, drawn[name], *used[metric.counting], level)
+            found[name] = interval(value, drawn[name], *used[metric.counting], level, share=True)
         else:
             found[name] = _bootstrap_rows(table, name, metric, cluster, clusters, resamples, seed, level)
     return found
@@ -166,17 +169,39 @@ def _bootstrap_rows(
     except Exception:
         log.warning("metric %s failed and is left out", name, exc_info=True)
         value, values = np.nan, []
-    return interval(value, np.array(values, np.float64), len(table), clusters, level)
+    drawn = np.array(values, np.float64)
+    share = bool((np.isnan(drawn) | ((drawn >= 0) & (drawn <= 1))).all())
+    return interval(value, drawn, len(table), clusters, level, share=share)
 
 
-def interval(value: float, drawn: Floats, n: int, clusters: int, level: float = 0.95) -> Interval:
-    """Return a value with the percentile interval of what was drawn of it."""
+def interval(
+    value: float, drawn: Floats, n: int, clusters: int, level: float = 0.95, *, share: bool = False
+) -> Interval:
+    """Return a value with the percentile interval of what was drawn of it, widened for few clusters.
+
+    The percentiles are expanded (T. Hesterberg, "What teachers should know about the bootstrap", The American
+    Statistician 2015, section 3.3): with 10 clusters they are those of 98.3 %, with 40 of 95.9 %.
+
+    Of a `share`, which lies in [0,1], the percentiles are taken of logits that are centred at the value's. Near 1,
+    plain percentiles cover too little; and drawing a person twice pairs their real with their own fakes twice as
+    often, which shifts a resampled AUC.
+    """
     defined = drawn[~np.isnan(drawn)]
     skipped = len(drawn) - len(defined)
     low = high = np.nan
     if clusters > 1 and len(defined) > skipped and not np.isnan(value):
-        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        quantiles = norm.cdf(np.sqrt(clusters / (clusters - 1)) * student_t.ppf(tails, clusters - 1))
+        if share and 0 < value < 1:
+            logits = _logit(defined)
+            low, high = expit(np.quantile(logits - logits.mean() + _logit(np.array([value])), quantiles))
+        else:
+            low, high = np.quantile(defined, quantiles)
     return Interval(float(value), float(low), float(high), n, clusters, len(drawn), skipped)
+
+
+def _logit(share: Floats) -> Floats:
+    return np.asarray(logit(np.clip(share, MARGIN, 1 - MARGIN)), np.float64)
 
 
 def codes(cluster: pd.Series) -> tuple[NDArray[np.int64], int]:
