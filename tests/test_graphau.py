@@ -92,6 +92,15 @@ def test_f1_and_what_looks_at_nothing() -> None:
     assert table["low"][0] == pytest.approx(one) and table["high"][0] == pytest.approx(other)
 
 
+def test_frames_come_in_every_epoch_augmented_anew() -> None:
+    sample = Sample("a", Path("a"), Forgery.RARV, "faces", fps=25.0, frames=10)
+    clip = replace(SPEC.presets[1].clip, fps=25.0)
+    first, again, second = (measure.place([sample], clip, 0, epoch) for epoch in (0, 0, 1))
+    assert [r.start for r in first] == pytest.approx([k / 25 for k in range(10)]) and first == again
+    assert [r.start for r in second] == [r.start for r in first]
+    assert not {r.seed for r in first} & {r.seed for r in second} and len({r.seed for r in first}) == 10
+
+
 class Oracle(torch.nn.Module):
     """Says that a unit is shown in frames whose first value is even; labels are what they are."""
 

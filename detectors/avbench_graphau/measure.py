@@ -18,6 +18,7 @@ from avbench.data import ClipRequest
 from avbench.detector import Detector
 from avbench.evaluate import Faults, Loading, batches_of, load
 from avbench.placement import labelled, sweep
+from avbench.splits import draw
 from avbench.types import ClipSpec, Sample
 from avbench.validation import Selection, Validated, share_buffers
 from avbench_graphau.loss import asymmetric_loss
@@ -29,8 +30,13 @@ RESAMPLES = 1000
 
 
 def place(samples: Sequence[Sample], clip: ClipSpec, seed: int, epoch: int) -> list[ClipRequest]:
-    """Return the clips of an epoch: every frame where a clip is one frame, else one clip a video, drawn anew."""
-    return sweep(samples, clip, seed=seed) if clip.frames == 1 else labelled(samples, clip, seed, epoch)
+    """Return the clips of an epoch: every frame where a clip is one frame, else one clip a video, drawn anew.
+
+    Either way a clip is augmented anew in each epoch.
+    """
+    if clip.frames == 1:
+        return sweep(samples, clip, seed=draw(seed, epoch))
+    return labelled(samples, clip, seed, epoch)
 
 
 @torch.inference_mode()
