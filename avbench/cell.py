@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from avbench import config, weights
+from avbench.card import region_of
 from avbench.config import Config
 from avbench.errors import UserError
 from avbench.evaluate import Loading
@@ -93,13 +95,14 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
             f"training {cell.training} belongs to other data or to another version: here it would be {plan.id}; train "
             "again with avbench run, or judge its weights with --detector, --protocol and --checkpoint"
         )
-    shaping = {
+    shaping: dict[str, Any] = {
         "training": plan.id if plan is not None else weights.sha256(cell.checkpoint) if cell.checkpoint else "",
         "config": settings.as_dict(),
         "protocol": cell.protocol.digest(),
         "test": list_digest(lists.split.test),
         "placements": list(placements),
-        "demo": lists.demo,
+        "edition": lists.judged.edition,
+        "faces": region_of(settings.clip),
     }
     if any(conditions):
         shaping["conditions"] = [(c.name, c.level, c.parameter) for c in conditions if c]
@@ -135,9 +138,11 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Pla
         "config": settings.as_dict(),
         "seed": cell.seed,
         "selection": cell.protocol.select_on,
+        "faces": region_of(settings.clip),
         "trained_on": {
             "dataset": lists.learnt.spec.name,
             "demo": lists.learnt.demo,
+            "edition": lists.learnt.edition,
             "n": len(split.train),
             "digest": list_digest(split.train),
             "validation_digest": list_digest(split.validation),

@@ -18,11 +18,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A dataset with its folder; `demo` says that demo data stand in for it."""
+    """A dataset with its folder; `demo` says that demo data stand in for it, `edition` which."""
 
     spec: DatasetSpec
     root: Path
     demo: bool = False
+    edition: str = ""
 
     @property
     def title(self) -> str:
@@ -70,11 +71,11 @@ def locate(
     if "" in roots:
         return Database(spec, _below(spec, roots[""]))
     if spec.make:
-        return Database(spec, _made(spec, progress), demo=True)
+        return Database(spec, _made(spec, progress), True, spec.edition)
     for other in datasets.values():
         if spec.name in other.stands_in_for:
             log.info("no %s given: using demo data", spec.title)
-            return Database(spec, _below(spec, _made(other, progress)), demo=True)
+            return Database(spec, _below(spec, _made(other, progress)), True, other.edition)
     raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
 
 

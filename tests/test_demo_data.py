@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from avbench_demo import make as making
 from avbench_demo.person import draw_person
 from avbench_demo.plan import SEED, plan_scenes, plan_subjects
+from avbench_demo.plugin import EDITION
 
 DATABASES = ("LAV-DF", "FakeAVCeleb_v1.2")
 OFFICIAL_FIELDS = [
@@ -274,9 +275,9 @@ def test_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("age", "survivor"), [(1, "new"), (0, "old")])
 def test_folder_is_replaced_only_when_outdated(tmp_path: Path, age: int, survivor: str) -> None:
     root, building = tmp_path / "demo", tmp_path / "building"
-    for folder, name, version in ((root, "old", making.VERSION - age), (building, "new", making.VERSION)):
+    for folder, name, version in ((root, "old", EDITION - age), (building, "new", EDITION)):
         folder.mkdir()
         (folder / "who").write_text(name)
         (folder / "demo.json").write_text(json.dumps({"version": version}))
-    making._put_in_place(building, root, {"version": making.VERSION})
+    making._put_in_place(building, root, {"version": EDITION})
     assert (root / "who").read_text() == survivor

@@ -16,8 +16,8 @@ from typing import Any
 
 from avbench_demo.layout import write_fakeav, write_lavdf
 from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
+from avbench_demo.plugin import EDITION
 
-VERSION = 9  # raise when anything that is written changes
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -110,7 +110,7 @@ def _stamp(scenes: list[Scene], subjects: list[Subject]) -> dict[str, Any]:
     local, whole = 4 * len(scenes), sum(len(s.takes) + len(s.fakes) for s in subjects)
     libraries = {name: version(name) for name in ("av", "numpy", "opencv-python-headless", "scipy")}
     counts = {"videos": local + whole, LAVDF: local, FAKEAV: whole}
-    return {"version": VERSION, "seed": SEED, **counts, "libraries": libraries}
+    return {"version": EDITION, "seed": SEED, **counts, "libraries": libraries}
 
 
 def _stamp_of(root: Path) -> dict[str, Any] | None:
