@@ -39,7 +39,9 @@ class FineGrained(Detector):
         _check(config)
         self.network = FGMDF(size(config))
         if config.settings["sharp_start"]:
-            sharpen(self.network.video_encoder)
+            sharpen(self.network)
+        if config.settings["keep_eyes"]:
+            self.network.video_encoder.requires_grad_(False)
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""

@@ -1,6 +1,7 @@
-"""Random weights with which the eyes see small changes from the start, for a training of minutes.
+"""Random weights with which small changes are seen from the start, and passed on, for a training of minutes.
 
-A pre-trained encoder sees them; behind a random one what flickers drowns in texture, ReLU and pooling.
+A pre-trained encoder sees them; behind a random one what flickers drowns in texture, ReLU and pooling. The pool drops
+nodes that stand out by their length, so nodes must speak to each other before they are dropped.
 Letters: L features, T frames of a group, C channels.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from avbench_fgmdf.graph import CrossAttention, TimeGraphAttention
+from avbench_fgmdf.network import FGMDF
 from avbench_fgmdf.video import SeparableConv, VideoEncoder
 
 OPEN = 4.0  # deviations by which a BatchNorm lifts its channel, so that ReLU lets nearly all of it through
@@ -16,7 +19,19 @@ BENDS = ((-1.0, 2.0, -1.0, 0.0), (0.0, -1.0, 2.0, -1.0))  # what differs from th
 
 
 @torch.no_grad()
-def sharpen(encoder: VideoEncoder) -> None:
+def sharpen(network: FGMDF) -> None:
+    """Give the eyes weights that see small changes, and all that nodes say to each other its full weight."""
+    see_changes(network.video_encoder)
+    for module in network.modules():
+        if isinstance(module, TimeGraphAttention):
+            nn.init.ones_(module.gamma)
+        if isinstance(module, CrossAttention):
+            nn.init.ones_(module.gamma1)
+            nn.init.ones_(module.gamma2)
+
+
+@torch.no_grad()
+def see_changes(encoder: VideoEncoder) -> None:
     """Make an encoder blur and shrink pictures, and the fusion of a group's frames see how they bend in time."""
     for conv in (encoder.conv1, encoder.conv2):
         conv.weight.copy_(conv.weight.mean(dim=(2, 3), keepdim=True).expand_as(conv.weight))
