@@ -22,6 +22,7 @@ from avbench.report import (
 from avbench.table import Table
 
 Card = Mapping[str, Any]
+DENSE = 12  # columns, above which a table is set small to fit 1280 pixels
 
 _STYLE = """
 :root { --ink: #22303c; --soft: #5f6d79; --line: #e1e7ec; --back: #f5f8fa; --accent: #2c7a9c; --warn: #c8405a; }
@@ -34,6 +35,8 @@ section { background: white; border: 1px solid var(--line); border-radius: 10px;
   margin-bottom: 24px; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
+.dense { font-size: 12px; } .dense th, .dense td { padding: 5px; } .dense td:last-child { min-width: 0; }
+.dense td:first-child { white-space: normal; }
 th, td { padding: 6px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { padding-left: 0; } .number { text-align: right; }
 th, td:not(:last-child), .number { white-space: nowrap; } td:last-child { min-width: 110px; }
@@ -108,7 +111,8 @@ def table_section(table: Table, *, heading: bool = True) -> str:
     rows = "".join(f"<tr>{row}</tr>" for row in cells)
     notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     name = f"<h3>{escape(table.title)}</h3>" if heading else ""
-    drawn = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    dense = ' class="dense"' if len(table.head) > DENSE else ""
+    drawn = f'<div class="wide"><table{dense}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return f"<div>{name}{drawn}{notes}</div>"
 
 

@@ -98,7 +98,7 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: 
     head = ["model", "modality", "category"]
     several = len({column.task for column in suite.columns}) > 1
     for column in suite.columns:
-        head += [_heading(column, several), "reported"]
+        head += [_heading(column, several), "paper"]
     rows = []
     for row in suite.rows:
         texts = [row.label, row.modality, row.category]
@@ -108,7 +108,8 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: 
         rows.append(tuple(texts))
     said = ["DEMO DATA" if mark == "demo data" else mark for mark in variant]
     notes = [
-        "%, with 95 % cluster-bootstrap intervals; of several seeds or folds mean ± standard deviation (range)",
+        "%; paper: as reported there; else as measured, with 95 % cluster-bootstrap intervals",
+        "of several seeds or folds the mean ± standard deviation (range)",
         f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value",
     ]
     if "demo data" in variant:

@@ -134,7 +134,7 @@ def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:
     assert rows["FauForensics"]["lavdf\nAUC"].startswith("90.0") and rows["w/o FAU encoder"]["lavdf\nAUC"].startswith(
         "80.0"
     )
-    assert rows["w/o audio encoder"]["reported"] == "66.42"
+    assert rows["w/o audio encoder"]["paper"] == "66.42"
     one = [card("mrdf", "cross_lavdf_to_fakeav", 0.6)]
     both = [*one, card("mrdf", "cross_fakeav_to_lavdf", 0.8)]
     average = Column(AVERAGE, "binary", "auc")
