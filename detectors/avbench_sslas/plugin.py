@@ -49,7 +49,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
 }
 
 STAGE = Stage(epochs=100, batch=14, micro_batch=14, lr=1e-6, weight_decay=1e-4, clip_norm=0.0)
-DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=5e-4, weight_decay=1e-4, clip_norm=1.0)
 
 WEIGHTS = (
     WeightSpec(
