@@ -54,7 +54,7 @@ def _make(out: Path | None) -> int:
     from avbench.progress import made_with
 
     for spec in installed().datasets().values():
-        if spec.make:
+        if spec.make and spec.stands_in_for:
             root = load_object(spec.make, f"dataset {spec.name}")(
                 out or cache_folder() / spec.name, progress=made_with(bar, "make demo data")
             )

@@ -1,4 +1,4 @@
-"""Declares the demo data, which stand in for LAV-DF and FakeAVCeleb where neither is on disk."""
+"""Declares the demo data, which stand in for LAV-DF and FakeAVCeleb where neither is on disk, and the demo faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 
 @hookimpl
 def avbench_datasets() -> Iterable[DatasetSpec]:
-    """Yield the demo data."""
+    """Yield the demo data and the demo faces."""
     yield DatasetSpec(
         name="demo",
         title="Demo data",
@@ -27,4 +27,14 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         targets=(
             TargetSpec("au", "avbench_demo.truth:read_units", UNITS, "action units as rendered, intensity 0 to 5"),
         ),
+    )
+    yield DatasetSpec(
+        name="demo_faces",
+        title="Demo faces",
+        scan="avbench_demo.coded_faces:scan",
+        make="avbench_demo.coded_faces:make_faces",
+        summary="256 rendered faces with known action units, none of them in the demo data, made on first use",
+        identity_is="rendered person",
+        targets=(TargetSpec("au", "avbench_demo.coded_faces:read_units", UNITS, "action units, intensity 0 to 5"),),
+        forgery_labels=False,
     )

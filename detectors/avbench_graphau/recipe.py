@@ -52,6 +52,7 @@ FOR_DATASET: dict[str, dict[str, Setting]] = {
     "disfa_plus": {"clip.fps": 20.0, "neighbours": 3, "edge_weight": 0.01},
     "bp4d": {"neighbours": 4, "edge_weight": 0.05, "positive_from": 1.0},
     "demo": {"neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
+    "demo_faces": {"clip.fps": 25.0, "neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
 }
 
 WEIGHTS = (
