@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
@@ -64,6 +70,12 @@ def test_ensembles_come_after_their_members_which_are_trained_once() -> None:
     assert len(joined) == 2
 
 
+def finished(runs: Path) -> dict[Path, int]:
+    """Return when the card of each finished run was written."""
+    cards = {path: path.stat().st_mtime_ns for path in runs.glob("*/card.json")}
+    return {path: time for path, time in cards.items() if json.loads(path.read_text("utf-8"))["status"] == "finished"}
+
+
 @pytest.fixture
 def command(tiny: Path, tmp_path: Path) -> list[str]:
     """Return the words of a matrix of two small detectors on small videos, one of which cannot be loaded."""
@@ -79,12 +91,11 @@ def test_a_failed_cell_shows_its_reason_and_stops_nothing_and_repeating_does_not
     printed = capsys.readouterr().out
     assert "failed: absent" in printed and "nowhere" in printed and "2 of 3 cells finished" in printed
     assert "Majority" in printed and "Matrix" in printed
-    cards = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").glob("*/card.json")}
-    finished = [path for path in cards if json.loads(path.read_text("utf-8"))["status"] == "finished"]
-    assert len(finished) == 2
+    before = finished(tmp_path / "out" / "runs")
+    assert len(before) == 2
     assert main([*command, "--seed", "0", "1"]) == 1, "one more seed"
     assert "4 of 6 cells finished" in capsys.readouterr().out
-    assert all(path.stat().st_mtime_ns == cards[path] for path in finished)
+    assert before.items() <= finished(tmp_path / "out" / "runs").items()
 
 
 def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
@@ -105,6 +116,24 @@ def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
     parents = [run for run in logged if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in logged if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(parents) == 1 and len(children) == 2 and not (tmp_path / "one" / "mlflow.db").exists()
+
+
+def test_a_killed_matrix_goes_on_where_it_was(command: list[str], tmp_path: Path) -> None:
+    whole = [*command, "--no-mlflow", "--seed", "0", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "avbench", *whole], start_new_session=True, stdout=DEVNULL)
+    runs, deadline = tmp_path / "out" / "runs", time.monotonic() + 120
+    while not finished(runs) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = finished(runs)
+    assert 1 <= len(before) < 4, "it was over before it could be killed"
+    assert main(whole) == 1
+    assert main([*whole, "--out", str(tmp_path / "reference")]) == 1
+    for path in sorted((tmp_path / "reference" / "runs").glob("*/scores.parquet")):
+        continued = runs / path.parent.name / "scores.parquet"
+        assert continued.read_bytes() == path.read_bytes()
+    assert before.items() <= finished(runs).items(), "what was finished is left alone"
 
 
 def test_what_cannot_be_is_told_in_one_line(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
