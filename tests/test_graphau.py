@@ -198,7 +198,7 @@ def test_people_are_apart_and_a_database_without_units_is_refused(faces: Path, t
     people = [{s.identity for s in part} for part in (parts.train, parts.validation, parts.test)]
     assert sum(map(len, people)) == len(set.union(*people)) == 10 and all(people)
     request = Request("folder", roots={"folder": tiny})
-    with pytest.raises(UserError, match=r"folder: it has no action units; choose bp4d, demo, disfa"):
+    with pytest.raises(UserError, match=r"folder: it has no action units; choose bp4d, demo, demo_faces, disfa"):
         pretrain.locate(request, installed())
 
 

@@ -10,7 +10,7 @@ from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 
 EXAMPLES = """examples:
-  avbench pretrain graphau --dataset demo
+  avbench pretrain graphau --dataset demo_faces
   avbench pretrain graphau --dataset disfa --fold 1 --data disfa=/data/DISFA
   avbench pretrain graphau --dataset bp4d --data /databases --set backbone=swin_base --seed 0 1 2
   avbench pretrain graphau --dataset disfa --data /databases --stage mefl --set graphau_weights=stage1.pth
@@ -23,7 +23,7 @@ Repeating a command continues it; a finished one prints its table again.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("network", choices=("graphau",), help="graphau: ME-GraphAU, FauForensics' action-unit encoder")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="disfa, disfa_plus, bp4d, demo or a plugin's")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="disfa, disfa_plus, bp4d, demo_faces ...")
     parser.add_argument("--fold", type=int, default=1, metavar="K", help="fold of the database's people (default: 1)")
     parser.add_argument("--stage", default="both", metavar="NAME", help="anfl, mefl or both (default: both)")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
