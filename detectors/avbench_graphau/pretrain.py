@@ -26,6 +26,7 @@ from avbench.places import results_folder, written_whole
 from avbench.plugins import Plugins, load_object
 from avbench.progress import Progress, made_with, silent
 from avbench.protocol import digest_of
+from avbench.ranks import leads
 from avbench.train import CURVES, WEIGHTS, Plan, build, fit
 from avbench.types import Forgery, Sample, TargetSpec
 from avbench_graphau import measure
@@ -68,15 +69,16 @@ def pretrain(
         say(f"{base.title}: {len(getattr(parts, name)):,} {name} videos at {base.root}")
     rates = rates_of(parts.train, target, _positive_from(request, base))
     plan = plan_of(request, base, target, parts, rates)
-    if request.fresh:
+    if request.fresh and leads():
         shutil.rmtree(plan.folder, ignore_errors=True)
     if (plan.folder / "card.json").is_file() and (card := cards.read(plan.folder))["status"] == "finished":
         say(f"finished before: {plan.folder} (--fresh starts anew)")
         return card, plan.folder
     fabric = make_fabric(request.device, plan.config.stages[0].precision)
+    fabric.barrier()  # nobody goes on before the leader has forgotten
     card = begin(request, base, parts, plan, plugins, describe(fabric))
-    leads = fabric.global_rank == 0
-    if leads:
+    leader = fabric.global_rank == 0
+    if leader:
         plan.folder.mkdir(parents=True, exist_ok=True)
         cards.write(card, plan.folder)
         plugins.notify("avbench_run_started", card=card, folder=plan.folder)
@@ -93,12 +95,12 @@ def pretrain(
     started = time.monotonic()
     counts, loss = measure.count(network, parts.test, fabric, request.loading, Faults(len(parts.test), request.loading))
     card["seconds"] = {"train": record["seconds"], "evaluate": round(time.monotonic() - started, 2)}
-    if leads:
+    if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
         finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
         plugins.notify("avbench_run_finished", card=card, folder=plan.folder)
     fabric.barrier()
-    return card if leads else cards.read(plan.folder), plan.folder
+    return card if leader else cards.read(plan.folder), plan.folder
 
 
 def locate(request: Request, plugins: Plugins, progress: Progress = silent) -> tuple[Database, TargetSpec]:
