@@ -131,10 +131,18 @@ def test_rows_of_the_joint_matrix():
         torch.testing.assert_close(joint, expected.flatten(1))
 
 
-def test_fusion_adds_normalised_features():
-    net = network()
+def resized(picture, edge):
+    """Scale (1,3,H,W) without antialiasing, pixel by pixel at half its edge: the mean of the middle two by two."""
+    assert picture.shape[-1] == 2 * edge
+    return picture.unflatten(-1, (edge, 2)).unflatten(-3, (edge, 2)).mean((-3, -1))
+
+
+@pytest.mark.parametrize("edge", [0, 16])
+def test_fusion_adds_normalised_features_of_pictures_that_may_be_smaller_for_the_csn(edge):
+    net = network(f"csn_input_size={edge}")
     pixels = torch.randn(1, 3, 25, 32, 32)
-    video = F.layer_norm(net.v_pool(net.VEncoder_cnn(pixels).mean((3, 4)).transpose(1, 2)), (96,))
+    small = pixels if not edge else torch.stack([resized(pixels[:, :, t], edge) for t in range(25)], dim=2)
+    video = F.layer_norm(net.v_pool(net.VEncoder_cnn(small).mean((3, 4)).transpose(1, 2)), (96,))
     frames = torch.stack([net.FAUEncoder_cnn(pixels[:, :, t]) for t in range(25)], dim=1)
     au = F.layer_norm(net.au_pool(frames), (96,))
     torch.testing.assert_close(net.encode_video(pixels), video + au, atol=1e-4, rtol=1e-4)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+import avbench_fauforensics
+from avbench import weights
 from avbench.check import random_batch
 from avbench.config import resolve
+from avbench.media import read_clip
+from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare
 from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors
@@ -103,3 +112,40 @@ def test_sharp_start_lets_correlations_differ_between_clips() -> None:
 def test_published_presets_use_none_of_it(preset: str) -> None:
     config = resolve(SPEC, "binary", preset=preset)
     assert not config.settings["sharp_start"] and [stage.name for stage in config.stages] == ["train"]
+
+
+def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
+    config = resolve(SPEC, "binary", preset="demo")
+    chosen = weights.choose(SPEC, config.settings)
+    (shipped,) = (w for w in SPEC.weights if w.shipped)
+    path = chosen["fau_weights"].path
+    assert chosen["fau_weights"].sha256 == shipped.sha256 and path is not None and path.stat().st_size < 3_000_000
+    assert chosen["csn_weights"].path is None and chosen["whisper_weights"].path is None
+    detector, state = build(), load_file(path)
+    detector.start({"fau_weights": path})
+    encoder = detector.network.FAUEncoder_cnn.state_dict()
+    assert all(torch.equal(encoder[name], state[name]) for name in encoder) and len(encoder) > 100
+    assert not any(parameter.requires_grad for parameter in detector.network.FAUEncoder_cnn.parameters())
+    official = resolve(SPEC, "binary", preset="official")
+    for words in ({"fau_weights": "random"}, {"fau_weights": "none"}, dict(official.settings)):
+        assert weights.choose(SPEC, words)["fau_weights"].sha256 == "random", "auto is never what ships"
+
+
+def test_what_ships_tells_faces_apart_by_their_mouths(demo_root: Path) -> None:
+    """Of one face, frames whose lips are alike are alike to the encoder, more than to a random one."""
+    video = next((demo_root / "LAV-DF" / "test").glob("*.mp4"))
+    units = read_units(truth_of(demo_root, video)).values
+    clip = read_clip(video, resolve(SPEC, "binary", preset="demo").clip, start=0.4)
+    parted = units[10:35, 6]
+    likeness = {}
+    for name in ("random", "shipped"):
+        detector = build()
+        if name == "shipped":
+            detector.start({"fau_weights": next(Path(avbench_fauforensics.__path__[0]).glob("*.safetensors"))})
+        frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None]
+        batch = replace(random_batch(detector.config.clip, 1), video=frames)
+        pixels, mel = prepare(batch, detector.recipe, training=False)
+        said = detector.eval().network.features(pixels, mel)["fau"][0].numpy()
+        apart = np.linalg.norm(said[:, None] - said[None], axis=2)[np.triu_indices(25, 1)]
+        likeness[name] = np.corrcoef(apart, np.abs(parted[:, None] - parted[None])[np.triu_indices(25, 1)])[0, 1]
+    assert likeness["shipped"] > likeness["random"] and likeness["shipped"] > 0.3, likeness

@@ -28,6 +28,8 @@ from avbench_fauforensics.start import EncoderHeads, sharpen
 log = logging.getLogger(__name__)
 
 ENCODERS = "encoders"  # a stage that teaches the encoders alone, for want of pre-trained ones
+# Of an ME-GraphAU file of either stage: what lies behind the nodes.
+LEFT_OUT = ("head.gnn.", "head.sc", "head.edge_extractor.", "head.edge_fc.")
 CHOICES = {
     "fau_features": ("global", "nodes"),
     "fau_batch_norm": ("eval", "train"),
@@ -66,10 +68,9 @@ class FauForensics(Detector):
         While the encoders alone are taught, the logits of their heads are all there is, as aux.
         """
         pixels, mel = prepare(batch, self.recipe, training=self.training)
-        features = self.network.features(pixels, mel)
         if self.training and self.encoder_heads is not None:
-            return Output(aux=self.encoder_heads(features))
-        return self.judge(self.network.streams(features))
+            return Output(aux=self.encoder_heads(self.network.features(pixels, mel, fau=False)))
+        return self.judge(self.network.encode(pixels, mel))
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return Z_v or Z_a (B,T,L), in evaluation; nothing where no encoder of that stream is switched on."""
@@ -125,7 +126,7 @@ class FauForensics(Detector):
             checkpoints.load_strict(self.network.VEncoder_cnn, checkpoints.csn_from_pytorchvideo(weights))
         else:
             state = checkpoints.graphau_from_official(weights, head=built.fau_units > 0)
-            checkpoints.load_strict(self.network.FAUEncoder_cnn, state, ("head.gnn.", "head.sc"))
+            checkpoints.load_strict(self.network.FAUEncoder_cnn, state, LEFT_OUT)
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
@@ -149,6 +150,7 @@ def architecture(config: Config) -> Architecture:
         query_head_width=s["query_head_width"],
         csn_blocks=_block_counts(s["csn_blocks"]),
         csn_width=s["csn_width"],
+        csn_input=s["csn_input_size"],
         audio=s["use_audio"],
         audio_size=WhisperSize(s["audio_state"], s["audio_heads"], s["audio_layers"]),
         fau=s["use_fau"] and s["use_ffl"],

@@ -29,6 +29,7 @@ FIRST_SCALE = 1 / 0.07  # of the temporal attentional pooler, as in CLIP
 class Architecture:
     """Every size and switch of the network; the defaults are those of the published code.
 
+    csn_input: edge in pixels to which the CSN's pictures are scaled; 0 leaves them as they are.
     fau_units: 0 takes the FAU encoder's global feature, else the mean of so many action-unit nodes.
     attention_norm: "column" divides each column of a correlation matrix by its length, "softmax" makes rows
     sum to 1. joint_rows: the stream that the joint matrix's rows belong to. hidden: width of a layer in the
@@ -43,6 +44,7 @@ class Architecture:
     query_head_width: int = 64
     csn_blocks: Sequence[int] = (3, 4, 23, 3)
     csn_width: int = 64
+    csn_input: int = 0
     audio: bool = True
     audio_size: WhisperSize = SIZES["base"]
     fau: bool = True
@@ -216,21 +218,33 @@ class Network(nn.Module):
         """Encode what is heard, (B,M,4T), as Z_a (B,T,L)."""
         return self.streams(self._heard(mel_BMN))["audio"]
 
-    def features(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
-        """Return what each encoder that is there says: "video" (B,T,C), "fau" and "audio" (B,T,their width)."""
-        return self._seen(pixels_BCTHW) | self._heard(mel_BMN)
+    def features(self, pixels_BCTHW: Tensor, mel_BMN: Tensor, *, fau: bool = True) -> dict[str, Tensor]:
+        """Return what each encoder that is there says: "video" (B,T,C), "fau" and "audio" (B,T,their width).
 
-    def _seen(self, pixels_BCTHW: Tensor) -> dict[str, Tensor]:
+        fau: whether the frozen encoder is asked.
+        """
+        return self._seen(pixels_BCTHW, fau=fau) | self._heard(mel_BMN)
+
+    def _seen(self, pixels_BCTHW: Tensor, *, fau: bool = True) -> dict[str, Tensor]:
         seen = {}
-        if pixels_BCTHW.device.type == "cpu":  # which convolves this layout one and a half times as fast
-            pixels_BCTHW = pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d)
         if self.architecture.video:
-            seen["video"] = self.VEncoder_cnn(pixels_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
-        if self.architecture.fau:
+            small_BCTHW = self._scaled(pixels_BCTHW)
+            if small_BCTHW.device.type == "cpu":  # which convolves this layout one and a half times as fast
+                small_BCTHW = small_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+            seen["video"] = self.VEncoder_cnn(small_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
+        if self.architecture.fau and fau:
             with torch.no_grad():
                 au_NL = self.FAUEncoder_cnn(pixels_BCTHW.transpose(1, 2).flatten(0, 1))
             seen["fau"] = au_NL.unflatten(0, (len(pixels_BCTHW), -1))
         return seen
+
+    def _scaled(self, pixels_BCTHW: Tensor) -> Tensor:
+        """Scale pictures to what the CSN sees, bilinear, without antialiasing."""
+        edge = self.architecture.csn_input
+        if edge in (0, pixels_BCTHW.shape[-1]):
+            return pixels_BCTHW
+        frames = F.interpolate(pixels_BCTHW.transpose(1, 2).flatten(0, 1), (edge, edge), mode="bilinear")
+        return frames.view(len(pixels_BCTHW), -1, *frames.shape[1:]).transpose(1, 2)
 
     def _heard(self, mel_BMN: Tensor) -> dict[str, Tensor]:
         return {"audio": self.AEncoder(mel_BMN)} if self.architecture.audio else {}

@@ -31,6 +31,7 @@ OFFICIAL: dict[str, Setting] = {
     "crop_from": 160,
     "crop": 140,
     "input_size": 112,
+    "csn_input_size": 0,  # of the pictures that the CSN sees; 0: as all
     "grayscale": 0.0,
     "masking": True,  # random erasing, time and frequency masks
     "mel": "20ms",  # or "whisper"
@@ -73,13 +74,14 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "audio_heads": 4,
     "audio_layers": 2,
     "fau_depth": 18,
-    "fau_width": 8,
-    "input_size": 40,
+    "fau_width": 12,
+    "input_size": 70,
+    "csn_input_size": 40,
     "masking": False,
     "sharp_start": True,
     "whisper_weights": "random",
     "csn_weights": "random",
-    "fau_weights": "random",
+    "fau_weights": "graphau-demo",
 }
 
 CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
@@ -108,6 +110,15 @@ WEIGHTS = (
         title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
         url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
         licence="Apache-2.0",
+    ),
+    WeightSpec(
+        name="graphau-demo",
+        setting="fau_weights",
+        title="ME-GraphAU ResNet-18, narrow, of the demo preset; taught on the demo faces, 8 action units",
+        url="",
+        licence="Apache-2.0",
+        sha256="9863f86def2f6810f8d934e3cfa775d20f4a92f7bfdddba6e6b6d24da2228337",
+        shipped="avbench_fauforensics:graphau_demo.safetensors",
     ),
     WeightSpec(
         name="megraphau-disfa-r50",

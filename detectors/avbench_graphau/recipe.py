@@ -33,10 +33,10 @@ OFFICIAL: dict[str, Setting] = {
 DEMO: dict[str, Setting] = OFFICIAL | {
     "backbone": "resnet18",
     "width": 12,
-    "crop_from": 76,
+    "crop_from": 72,
     "crop": 70,
     "input_size": 70,
-    "jitter": 0.2,
+    "jitter": 0.1,
     "backbone_weights": "random",
 }
 
@@ -44,8 +44,8 @@ CLIP = ClipSpec(frames=1, size=256, sound_samples=0, targets=(TARGET,))
 DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, sound_samples=0, targets=(TARGET,))
 STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
 STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
-DEMO_STAGE = Stage("anfl", epochs=11, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)
-DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=4, lr=1e-3))
+DEMO_STAGE = Stage("anfl", epochs=24, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)
+DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=6, lr=5e-4))
 
 FOR_DATASET: dict[str, dict[str, Setting]] = {
     "disfa": {"clip.fps": 20.0, "neighbours": 3, "edge_weight": 0.01},
