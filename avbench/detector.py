@@ -69,7 +69,11 @@ class Detector(nn.Module):
         """Prepare a training stage: freeze, thaw, swap heads. The default trains everything."""
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
-        """Return the optimiser of what is trainable and a schedule stepped once per optimiser step."""
+        """Return the optimiser of what is trainable and a schedule stepped once per optimiser step.
+
+        A ReduceLROnPlateau is stepped once an epoch, by the negative log-likelihood of the validation clips (by the
+        training loss in a stage without validation).
+        """
         trainable = [p for p in self.parameters() if p.requires_grad]
         return torch.optim.AdamW(trainable, lr=stage.lr, weight_decay=stage.weight_decay), None
 

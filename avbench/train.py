@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from avbench import checkpoint
 from avbench.config import Config
@@ -138,7 +139,7 @@ class _Training:
                     start = time.monotonic()
                     values = self._step(model, optimizer, stage, number, epoch, step, batches, clips, stream)
                     self.losses.append(values)
-                    if schedule is not None:
+                    if schedule is not None and not isinstance(schedule, ReduceLROnPlateau):
                         schedule.step()
                     self.detector.after_step()
                     self.seconds += time.monotonic() - start
@@ -148,6 +149,8 @@ class _Training:
                         saved = time.monotonic()
                 self._require_clips(len(samples))
                 self._epoch_ended(number, epoch, optimizer)
+                if isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step(self.curves[-1].get("val_nll", self.curves[-1]["loss"]))
                 self._save(number, epoch + 1, 0, optimizer, schedule)
                 saved = time.monotonic()
         if stage.epochs == 0 and number == len(self.plan.config.stages) - 1:

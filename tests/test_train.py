@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,33 @@ def test_what_was_counted_survives_an_interruption(tiny: Path, tmp_path: Path, m
     record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
     assert load_file(tmp_path / train.WEIGHTS)["seen"].tolist() == [4, 12] and record["chosen_epoch"] == 1
     assert len(Counting.modes) == 4 + 1  # batches 3 to 6, and the validation clips
+
+
+class Halving(Constant):
+    """Never gets better, so that its rate is halved after every epoch but the first."""
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
+        return {"loss": 0 * output.aux["weight"].sum()}
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[torch.optim.Optimizer, Any]:  # type: ignore[override]
+        optimizer = torch.optim.SGD(self.parameters(), lr=stage.lr)
+        return optimizer, torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+
+
+def test_a_rate_that_falls_on_a_plateau_is_told_of_every_epoch_and_survives_a_resume(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = (Stage(epochs=4, batch=8, micro_batch=8, lr=0.08),)
+    run = partial(fit, fabric=Fabric(accelerator="cpu"), loading=Loading(workers=0))
+    run(plan_of(tiny, tmp_path / "whole", "Halving", stages))
+    curves = pd.read_csv(tmp_path / "whole" / "curves.csv")
+    assert curves["lr"].tolist() == [0.08, 0.08, 0.04, 0.02]
+
+    def interrupt(epoch: int, values: dict[str, float]) -> None:
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan_of(tiny, tmp_path / "cut", "Halving", stages), on_epoch=interrupt)
+    run(plan_of(tiny, tmp_path / "cut", "Halving", stages))
+    assert (tmp_path / "cut" / "curves.csv").read_bytes() == (tmp_path / "whole" / "curves.csv").read_bytes()

@@ -83,9 +83,10 @@ class ResNet2d3d(nn.Module):
     @torch.no_grad()
     def see_change(self) -> None:
         """Let the blocks of single frames start as shortcuts, and the first of three frames with differences."""
-        for block in (*self.layer1, *self.layer2):
-            block.bn2.weight.zero_()
-        differ(self.layer3[0].conv1.weight, dim=2)
+        for name, weight in self.named_parameters():
+            if name.startswith(("layer1.", "layer2.")) and name.endswith("bn2.weight"):
+                weight.zero_()
+        differ(self.get_parameter("layer3.0.conv1.weight"), dim=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B,3,T,H,W) to (B,4 width,T/4,H/32,W/32), rounded up."""
@@ -118,8 +119,8 @@ class DissonanceNetwork(nn.Module):
     @torch.no_grad()
     def calm(self) -> None:
         """Let embeddings and heads start small, so that first distances are near one and first logits near nothing."""
-        for last in (self.netfcaud[-1], self.netfclip[-1], self.final_fc_lip[-1], self.final_fc_aud[-1]):
-            last.weight.mul_(CALM)
+        for last in ("netfcaud.3", "netfclip.3", "final_fc_lip.1", "final_fc_aud.1"):
+            self.get_parameter(f"{last}.weight").mul_(CALM)
 
     def see(self, pixels_BCTHW: Tensor) -> Tensor:
         """Embed pictures (B,3,T,H,W) as (B,embedding).
@@ -129,7 +130,7 @@ class DissonanceNetwork(nn.Module):
         if self.training or self.track:
             maps = self.netcnnlip(pixels_BCTHW)
         else:
-            maps = torch.cat([self.netcnnlip(clip) for clip in pixels_BCTHW.split(1)])
+            maps = torch.cat([self.netcnnlip(clip) for clip in torch.split(pixels_BCTHW, 1)])
         pooled = F.avg_pool3d(maps, (self.moments, 1, 1), stride=1)
         seen_BL: Tensor = self.netfclip(pooled.flatten(1))
         return seen_BL

@@ -123,7 +123,10 @@ class CepstraEncoder(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three pointwise convolutions beside a shortcut; unless `flat` the first sees three frames. `shrink`: half of H, W."""
+    """Three pointwise convolutions beside a shortcut.
+
+    The first of them sees three frames, unless it is `flat`; `shrink` halves the picture.
+    """
 
     def __init__(self, channels: int, width: int, *, flat: bool, shrink: bool) -> None:
         super().__init__()
@@ -169,9 +172,10 @@ class PointEncoder(nn.Module):
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """Map (B,C,T,H,W) to tokens (B,T/2,16 width)."""
-        x = self.layer1(self.maxpool(F.relu(self.bn1(self.conv1(x_BCTHW)))))
-        x = self.layer3(self.layer2(self.maxpool2(x)))
-        return x.mean(dim=(3, 4)).transpose(1, 2)
+        x_BCTHW = self.maxpool(F.relu(self.bn1(self.conv1(x_BCTHW))))
+        for name in ("layer1", "maxpool2", "layer2", "layer3"):
+            x_BCTHW = self.get_submodule(name)(x_BCTHW)
+        return x_BCTHW.mean(dim=(3, 4)).transpose(1, 2)
 
     def first_filters(self) -> Tensor:
         """Return the weights that look at pictures first (O,C,5,1,1)."""

@@ -145,12 +145,12 @@ class SynchronisationNetwork(nn.Module):
     def see(self, pixels_BMCTHW: Tensor) -> Tensor:
         """Encode windows of pictures as tokens (B,M,K,L)."""
         tokens: Tensor = self.v_encoder(pixels_BMCTHW.flatten(0, 1))
-        return tokens.unflatten(0, pixels_BMCTHW.shape[:2])
+        return torch.unflatten(tokens, 0, pixels_BMCTHW.shape[:2])
 
     def hear(self, cepstra_BMNQ: Tensor) -> Tensor:
         """Encode windows of sound as tokens (B,M,K,L)."""
         tokens: Tensor = self.a_encoder(cepstra_BMNQ.flatten(0, 1))
-        return tokens.unflatten(0, cepstra_BMNQ.shape[:2])
+        return torch.unflatten(tokens, 0, cepstra_BMNQ.shape[:2])
 
     def judge(self, seen_BMKL: Tensor, heard_BMKL: Tensor) -> Tensor:
         """Return the logits (B,M,Z) of each window."""
@@ -159,7 +159,7 @@ class SynchronisationNetwork(nn.Module):
             norms = (self.v_normalized, self.a_normalized)
             streams = [norm(x.transpose(1, 2)).transpose(1, 2) for norm, x in zip(norms, streams, strict=True)]
         logits: Tensor = self.temporal_classifier(torch.cat(streams, dim=2))
-        return logits.unflatten(0, seen_BMKL.shape[:2])
+        return torch.unflatten(logits, 0, seen_BMKL.shape[:2])
 
     @property
     def judging_parts(self) -> list[nn.Module]:

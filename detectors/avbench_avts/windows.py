@@ -63,7 +63,7 @@ def augmented_pictures(batch: ClipBatch, cut: Cut, start_B: Tensor, *, grey: boo
         video_BTCHW = augment.erase_randomly(video_BTCHW, dice)
     pixels_BTCHW = _normalised(video_BTCHW, grey=grey)
     if each:
-        return pixels_BTCHW.unflatten(0, (len(batch), cut.count)).transpose(2, 3)
+        return torch.unflatten(pixels_BTCHW, 0, (len(batch), cut.count)).transpose(2, 3)
     return _windows(pixels_BTCHW, cut)
 
 
@@ -72,7 +72,7 @@ def cepstra(batch: ClipBatch, cut: Cut, start_B: Tensor, fps: float) -> Tensor:
     each = round(SOUND_RATE / fps)  # samples of a frame
     audio_BS = _from(batch.audio, start_B * each, cut.span * each)
     windows_BMS = audio_BS.unfold(1, cut.frames * each, cut.step * each)
-    return mfcc(windows_BMS.flatten(0, 1) * INT16, SOUND_RATE).unflatten(0, windows_BMS.shape[:2])
+    return torch.unflatten(mfcc(windows_BMS.flatten(0, 1) * INT16, SOUND_RATE), 0, windows_BMS.shape[:2])
 
 
 def whole(valid_B: Tensor, cut: Cut) -> Tensor:

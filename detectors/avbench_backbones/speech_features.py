@@ -80,7 +80,8 @@ def _power(audio_BS: Tensor, rate: int, nfft: int, window: float, hop: float) ->
         count = windows(sound_BS.shape[1], rate, window, hop)
         filled_BS = F.pad(sharp_BS, (0, (count - 1) * step + length - sound_BS.shape[1]))
         spectrum_BTK = torch.fft.rfft(filled_BS.unfold(1, length, step), nfft)
-        return spectrum_BTK.abs().square() / nfft
+        power_BTK: Tensor = spectrum_BTK.abs().square() / nfft
+        return power_BTK
 
 
 def _logarithm(power: Tensor) -> Tensor:

@@ -1,0 +1,424 @@
+"""AVTS: published names, sizes and arithmetic of both configurations, windows, both stages, heads, published files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avbench import card
+from avbench.check import check_detector, random_batch
+from avbench.cli import main
+from avbench.config import resolve
+from avbench.detector import probabilities
+from avbench.errors import UserError
+from avbench.types import ClipBatch, Output, Task
+from avbench_avts import windows
+from avbench_avts.detector import AVTS, rate_factor
+from avbench_avts.encoders import SoundBlock
+from avbench_avts.model import Sizes, SynchronisationNetwork, TemporalClassifier, contrast
+from avbench_avts.plugin import avbench_detectors
+from avbench_backbones.speech_features import INT16, mfcc
+
+SPEC = next(iter(avbench_detectors()))
+TRAIN_SIZES = Sizes("train", 18, 768, 1)
+SMALL = ("clip.size=32", "clip.frames=15", "features=16", "heads=2", "head_width=8", "hidden=16", "align_windows=4")
+
+
+def build(*overrides: str, task: Task = "binary", preset: str = "demo", seed: int = 0) -> AVTS:
+    torch.manual_seed(seed)
+    return AVTS(resolve(SPEC, task, preset=preset, overrides=(*SMALL, *overrides)))
+
+
+def begun(stage: int, *overrides: str, task: Task = "binary") -> AVTS:
+    """Build a detector and begin its stages up to this one."""
+    detector = build(*overrides, task=task)
+    for reached in detector.config.stages[: stage + 1]:
+        detector.begin_stage(reached)
+    return detector
+
+
+def step(detector: AVTS, stage: int) -> tuple[dict[str, Tensor], set[str]]:
+    """Take one training step of a stage; return the losses and what moved."""
+    batch = random_batch(detector.config.clip, 4)
+    before = {name: value.clone() for name, value in detector.network.state_dict().items()}
+    optimizer, _ = detector.optimizer(detector.config.stages[stage], 10)
+    detector.train()
+    losses = detector.loss(detector(batch), batch)
+    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    after = detector.network.state_dict()
+    return losses, {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def meta(sizes: Sizes) -> SynchronisationNetwork:
+    with torch.device("meta"):
+        return SynchronisationNetwork(sizes)
+
+
+# published sizes and names
+
+
+def counted(network: SynchronisationNetwork) -> dict[str, int]:
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+
+
+def test_published_sizes() -> None:
+    count = counted(meta(Sizes()))
+    assert count == {"v_encoder": 11_186_688, "a_encoder": 11_346_480, "temporal_classifier": 37_808_129}
+    count = counted(meta(TRAIN_SIZES))
+    assert count["v_encoder"] == 3_576_432 and count["a_encoder"] == 2_972_352
+    with torch.device("meta"):
+        checkpoint, train = meta(Sizes()), meta(TRAIN_SIZES)
+        assert checkpoint.see(torch.empty(2, 3, 1, 5, 224, 224)).shape == (2, 3, 5, 512)
+        assert checkpoint.hear(torch.empty(2, 3, 19, 13)).shape == (2, 3, 5, 512)
+        assert train.see(torch.empty(2, 1, 3, 18, 224, 224)).shape == (2, 1, 9, 768)
+        assert train.hear(torch.empty(2, 1, 71, 13)).shape == (2, 1, 9, 768)
+
+
+def norm_names(*names: str) -> list[str]:
+    parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    return [f"{name}.{part}" for name in names for part in parts]
+
+
+def classifier_names(depth: int) -> list[str]:
+    names = ["pos_embedding", "cls_token"]
+    for i in range(depth):
+        at = f"transformer.layers.{i}"
+        names += [f"{at}.0.fn.to_qkv.weight"]
+        affine = ("0.norm", "0.fn.to_out.0", "1.norm", "1.fn.net.0", "1.fn.net.3")
+        names += [f"{at}.{name}.{part}" for name in affine for part in ("weight", "bias")]
+    names += [f"mlp_head.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")]
+    return [f"temporal_classifier.{name}" for name in names]
+
+
+def test_names_of_the_released_checkpoint() -> None:
+    names = ["v_encoder.v_conv3D.0.weight", *norm_names("v_encoder.v_conv3D.1"), "v_encoder.v_conv3D.2.weight"]
+    names += ["a_encoder.conv1.weight", *norm_names("a_encoder.bn1")]
+    for layer in range(4):
+        for block in (0, 1):
+            seen, heard = f"v_encoder.v_conv2D.layers.{layer}.{block}", f"a_encoder.layer{layer + 1}.{block}"
+            for number in (1, 2):
+                names += [f"{seen}.relu{number}.weight"]
+                for at in (seen, heard):
+                    names += [f"{at}.conv{number}.weight", *norm_names(f"{at}.bn{number}")]
+            names += [f"{heard}.se.fc.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")]
+            if layer and not block:
+                for at in (seen, heard):
+                    names += [f"{at}.downsample.0.weight", *norm_names(f"{at}.downsample.1")]
+    state = meta(Sizes()).state_dict()
+    assert sorted(state) == sorted(names + classifier_names(6))
+    assert state["temporal_classifier.pos_embedding"].shape == (1, 6, 1024)
+    assert state["temporal_classifier.mlp_head.1.weight"].shape == (1, 1024)
+    assert state["a_encoder.layer4.0.se.fc.0.weight"].shape == (64, 512)
+
+
+def test_names_of_the_training_code() -> None:
+    names = ["v_encoder.conv1.weight", *norm_names("v_encoder.bn1.0", "v_normalized", "a_normalized")]
+    for layer, blocks in ((1, 3), (2, 4), (3, 6)):
+        for block in range(blocks):
+            at = f"v_encoder.layer{layer}.{block}"
+            names += [f"{at}.conv{number}.weight" for number in (1, 2, 3)]
+            names += norm_names(f"{at}.bn1", f"{at}.bn2.0" if layer > 1 and not block else f"{at}.bn2", f"{at}.bn3")
+            if not block:
+                names += [f"{at}.downsample.0.weight", *norm_names(f"{at}.downsample.1")]
+    for at, norm in (("layer1.0", "layer1.1"), ("layer2.0", "layer2.1"), ("layer3.0", "layer3.1")):
+        names += [f"a_encoder.{at}.{part}" for part in ("weight", "bias")] + norm_names(f"a_encoder.{norm}")
+    for i in (3, 6):
+        names += [f"a_encoder.layer3.{i}.{part}" for part in ("weight", "bias")]
+        names += norm_names(f"a_encoder.layer3.{i + 1}")
+    names += ["a_encoder.layer4.0.weight", "a_encoder.layer4.0.bias"]
+    state = meta(TRAIN_SIZES).state_dict()
+    assert sorted(state) == sorted(names + classifier_names(1))
+    kernel = {
+        name: tuple(state[f"v_encoder.{name}.conv1.weight"].shape[2:]) for name in ("layer1.1", "layer2.1", "layer2.2")
+    }
+    assert kernel == {"layer1.1": (3, 1, 1), "layer2.1": (1, 1, 1), "layer2.2": (3, 1, 1)}
+    assert state["temporal_classifier.pos_embedding"].shape == (1, 19, 1536)
+
+
+# published arithmetic
+
+
+def test_sound_block_has_relu_before_its_first_norm() -> None:
+    block = SoundBlock(8, 8, 1).eval()
+    for norm in (block.bn1, block.bn2):
+        norm.running_mean.copy_(torch.randn(8))
+        norm.running_var.copy_(torch.rand(8) + 0.5)
+    x = torch.randn(2, 8, 6, 5)
+
+    def normalised(x: Tensor, norm: torch.nn.BatchNorm2d) -> Tensor:
+        return (x - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()
+
+    with torch.no_grad():
+        out = normalised(F.conv2d(x, block.conv1.weight, padding=1).clamp(min=0), block.bn1)
+        out = normalised(F.conv2d(out, block.conv2.weight, padding=1), block.bn2)
+        first, last = block.se.fc[0], block.se.fc[2]
+        means = out.mean(dim=(2, 3))
+        gate = torch.sigmoid((means @ first.weight.T + first.bias).clamp(min=0) @ last.weight.T + last.bias)
+        torch.testing.assert_close(block(x), (out * gate[:, :, None, None] + x).clamp(min=0))
+
+
+def test_classifier_is_the_published_transformer() -> None:
+    sizes = Sizes(frames=5, depth=2, heads=2, head_width=4, hidden=12)
+    classifier = TemporalClassifier(6, sizes).eval()
+    state, x = classifier.state_dict(), torch.randn(1, 5, 6)
+
+    def affine(x: Tensor, name: str) -> Tensor:
+        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    def normed(x: Tensor, name: str) -> Tensor:
+        return F.layer_norm(x, (6,), state[f"{name}.weight"], state[f"{name}.bias"])
+
+    h = torch.cat([state["cls_token"][0], x[0]]) + state["pos_embedding"][0]
+    for i in (0, 1):
+        at = f"transformer.layers.{i}"
+        qkv = normed(h, f"{at}.0.norm") @ state[f"{at}.0.fn.to_qkv.weight"].T
+        q, k, v = qkv[:, :8], qkv[:, 8:16], qkv[:, 16:]
+        heads = [
+            torch.softmax(q[:, s] @ k[:, s].T / 2, dim=1) @ v[:, s] for s in (slice(0, 4), slice(4, 8))
+        ]  # 2 = sqrt of the head's width
+        h = h + affine(torch.cat(heads, dim=1), f"{at}.0.fn.to_out.0")
+        h = h + affine(F.gelu(affine(normed(h, f"{at}.1.norm"), f"{at}.1.fn.net.0")), f"{at}.1.fn.net.3")
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(x)[0], affine(normed(h[0], "mlp_head.0"), "mlp_head.1"))
+
+
+def test_contrast_by_hand() -> None:
+    seen, heard = torch.randn(2, 3, 2, 4), torch.randn(2, 3, 2, 4)
+    expected = []
+    for clip in range(2):
+        vectors = [x.flatten().numpy() for x in (*seen[clip], *heard[clip])]
+        vectors = [v / np.linalg.norm(v) for v in vectors]
+        losses = []
+        for anchor in range(6):
+            positive = np.exp(vectors[anchor] @ vectors[(anchor + 3) % 6] / 0.07)
+            others = [i for i in range(6) if i % 3 != anchor % 3]
+            negative = sum(np.exp(vectors[anchor] @ vectors[i] / 0.07) for i in others)
+            losses.append(-np.log(positive / (positive + negative)))
+        expected.append(np.mean(losses))
+    np.testing.assert_allclose(contrast(seen, heard, 0.07).numpy(), expected, rtol=1e-4)
+
+
+# windows
+
+
+def test_judged_windows_lie_end_to_end_with_their_own_sound() -> None:
+    batch = random_batch(build().config.clip, 2)
+    cut, start = windows.judged(17, 5), torch.zeros(2, dtype=torch.long)
+    assert (cut.count, cut.span) == (3, 15)
+    pixels = windows.pictures(batch, cut, start, grey=True)
+    assert pixels.shape == (2, 3, 1, 5, 28, 28)
+    red, green, blue = batch.video[1, 7, :, 2:30, 2:30].float()
+    luma = (0.299 * red + 0.587 * green + 0.114 * blue) / 255
+    torch.testing.assert_close(pixels[1, 1, 0, 2], (luma - 0.421) / 0.165, rtol=0, atol=0.02)
+    heard = windows.cepstra(batch, cut, start, 25)
+    assert heard.shape == (2, 3, 19, 13)
+    torch.testing.assert_close(heard[1, 2], mfcc(batch.audio[1:, 6400:9600] * INT16, 16_000)[0])
+    assert windows.pictures(batch, cut, start, grey=False).shape == (2, 3, 3, 5, 28, 28)
+
+
+def test_compared_windows_are_a_frame_apart_and_drawn_by_the_seed() -> None:
+    batch = random_batch(build().config.clip, 6)
+    cut = windows.Cut(5, 1, 4)
+    start = windows.draw_starts(batch, cut)
+    assert len(set(start.tolist())) > 1 and int(start.max()) <= 15 - cut.span
+    plain = windows.pictures(batch, cut, start, grey=True)
+    assert torch.equal(plain[:, 0, :, 1:], plain[:, 1, :, :-1])
+    frame = int(start[3]) + 2
+    alone = windows.pictures(batch, windows.Cut(1, 1, 1), torch.full((6,), frame), grey=True)
+    assert torch.equal(plain[3, 1, 0, 1], alone[3, 0, 0, 0])
+    heard = windows.cepstra(batch, cut, start, 25)
+    first = 640 * frame
+    torch.testing.assert_close(heard[3, 2], mfcc(batch.audio[3:4, first : first + 3200] * INT16, 16_000)[0])
+    one = batch.take([3])
+    assert torch.equal(windows.draw_starts(one, cut), start[3:4])
+    for each in (True, False):
+        arguments = {"grey": True, "each": each, "erasing": True}
+        together = windows.augmented_pictures(batch, cut, start, **arguments)
+        assert together.shape == plain.shape
+        assert torch.equal(windows.augmented_pictures(one, cut, start[3:4], **arguments)[0], together[3])
+
+
+def test_only_whole_windows_are_judged() -> None:
+    detector = build().eval()
+    batch = random_batch(detector.config.clip, 3)
+    batch.frames, batch.samples = torch.tensor([15, 12, 3]), torch.tensor([9600, 6000, 9600])
+    with torch.no_grad():
+        output = detector(batch)
+        assert output.aux["whole"].tolist() == [[True, True, True], [True, False, False], [True, False, False]]
+        logits = output.aux["windows"][:, :, 0]
+        assert output.logits is not None and (output.logits[:, 0] == 0).all()
+        torch.testing.assert_close(output.logits[:, 1], torch.stack([logits[0].mean(), logits[1, 0], logits[2, 0]]))
+        torch.testing.assert_close(probabilities(output)[0], output.logits[:, 1].sigmoid())
+
+
+# stages, losses, labels
+
+
+def test_stage_1_trains_encoders_and_stage_2_what_judges() -> None:
+    losses, moved = step(begun(0), 0)
+    assert losses.keys() == {"loss"} and moved and all(name.startswith(("v_encoder.", "a_encoder.")) for name in moved)
+    _, moved = step(begun(1), 1)
+    assert moved and all(name.startswith("temporal_classifier.") for name in moved), "neither weights nor statistics"
+    _, moved = step(begun(1, "frozen_batch_norm=train"), 1)
+    drifting = {name.rpartition(".")[2] for name in moved if not name.startswith("temporal_classifier.")}
+    assert drifting == {"running_mean", "running_var", "num_batches_tracked"}
+    _, moved = step(begun(1, "freeze_encoders=false"), 1)
+    assert "v_encoder.v_conv3D.0.weight" in moved
+
+
+def test_variant_of_the_training_code_trains() -> None:
+    small = ("variant=train", "features=32", "window=18", "clip.frames=36", "align_windows=3", "clip.size=64")
+    detector = begun(1, *small)
+    assert step(detector, 1)[0]["loss"].isfinite()
+    batch = random_batch(detector.config.clip, 2)
+    assert detector.eval()(batch).aux["windows"].shape == (2, 2, 1)
+    assert step(begun(0, *small), 0)[0]["loss"].isfinite()
+
+
+def test_clips_that_hold_not_all_windows_do_not_count_in_stage_1() -> None:
+    detector = begun(0).train()
+    batch = random_batch(detector.config.clip, 3)
+    batch.frames[1] = 3
+    output = detector(batch)
+    assert output.logits is None and output.aux["counts"].tolist() == [True, False, True]
+    loss = detector.loss(output, batch)["loss"]
+    torch.testing.assert_close(loss, output.aux["contrast"][[0, 2]].mean())
+    batch.frames[:] = 3
+    assert detector.loss(detector(batch), batch)["loss"] == 0
+
+
+def judged(detector: AVTS, logits_BMZ: Tensor) -> Output:
+    shape = logits_BMZ.shape[:2]
+    whole = torch.ones(shape, dtype=torch.bool)
+    logits = logits_BMZ.mean(dim=1)
+    logits = logits if detector.classes == 4 else F.pad(logits, (1, 0))
+    return Output(logits=logits, aux={"windows": logits_BMZ, "whole": whole})
+
+
+def batch_of(forgery: list[int]) -> ClipBatch:
+    batch = random_batch(build().config.clip, len(forgery))
+    batch.forgery = torch.tensor(forgery)
+    return batch
+
+
+def test_one_logit_above_nothing_is_fake_and_classes_weigh_alike() -> None:
+    detector = build("shares=0.1,0.3,0.3,0.3")
+    logits = torch.tensor([[[2.0], [4.0]], [[2.0], [4.0]]])
+    loss = detector.loss(judged(detector, logits), batch_of([0, 3]))["loss"]
+    real, fake = F.softplus(torch.tensor([2.0, 4.0])).mean(), F.softplus(torch.tensor([-2.0, -4.0])).mean()
+    torch.testing.assert_close(loss, (real / 0.2 + fake / 1.8) / 2)
+    assert real > 10 * fake, "a high logit is wrong of a real clip"
+
+
+def test_four_logits_are_in_the_order_of_the_classes() -> None:
+    detector = build("shares=0.1,0.2,0.3,0.4", task="four_class")
+    head = detector.network.temporal_classifier.mlp_head[1]
+    assert head.weight.shape == (4, 32)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.0, 1.0, 2.0, 5.0]))
+        output = detector.eval()(random_batch(detector.config.clip, 2))
+    p_fake, classes = probabilities(output)
+    assert classes is not None and classes.argmax(dim=1).tolist() == [3, 3]
+    torch.testing.assert_close(p_fake, 1 - classes[:, 0])
+    logits = torch.tensor([[[0.0, 1.0, 2.0, 5.0]]]).expand(2, 3, 4)
+    loss = detector.loss(judged(detector, logits), batch_of([2, 3]))["loss"]
+    log_p = logits[0, 0].log_softmax(dim=0)
+    torch.testing.assert_close(loss, -(log_p[2] / 1.2 + log_p[3] / 1.6) / 2)
+
+
+def test_rate_falls_to_a_hundredth_in_stage_2_alone() -> None:
+    assert [rate_factor(s, 100) for s in (0, 50, 100)] == pytest.approx([1, 0.505, 0.01])
+    assert begun(0).optimizer(begun(0).config.stages[0], 10)[1] is None
+
+
+def test_both_streams_and_their_order_matter() -> None:
+    detector = build().eval()
+    batch = random_batch(detector.config.clip, 2)
+    with torch.no_grad():
+        before = detector(batch).logits
+        for changed in ("audio", "video"):
+            other = batch.take([0, 1])
+            setattr(other, changed, getattr(batch, changed).flip(1))
+            assert not torch.allclose(detector(other).logits, before)
+
+
+# published files
+
+
+def test_released_file_loads_strictly(tmp_path: Path) -> None:
+    source, detector = build(seed=1), build(seed=2)
+    state = {f"module.{name}": value for name, value in source.network.state_dict().items()}
+    torch.save({"model": state}, tmp_path / "avts.pth")
+    detector.start({"pretrained": tmp_path / "avts.pth"})
+    batch = random_batch(source.config.clip, 2)
+    with torch.no_grad():
+        expected = source.eval()(batch).logits
+        torch.testing.assert_close(detector.eval()(batch).logits, expected, rtol=0, atol=0)
+        judge = build(seed=3)
+        judge.load_state_dict(dict(judge.convert_checkpoint({"model": state})), strict=True)
+        torch.testing.assert_close(judge.eval()(batch).logits, expected, rtol=0, atol=0)
+    four = build(task="four_class", seed=4)
+    own = four.network.temporal_classifier.mlp_head[1].weight.clone()
+    four.start({"pretrained": tmp_path / "avts.pth"})
+    assert torch.equal(four.network.temporal_classifier.mlp_head[1].weight, own), "it has four logits, the file one"
+    assert torch.equal(four.network.temporal_classifier.cls_token, source.network.temporal_classifier.cls_token)
+    del state["module.a_encoder.layer2.0.se.fc.2.bias"]
+    torch.save({"model": state}, tmp_path / "avts.pth")
+    with pytest.raises(UserError, match=r"missing: a_encoder.layer2.0.se.fc.2.bias"):
+        detector.start({"pretrained": tmp_path / "avts.pth"})
+
+
+def test_files_of_stage_1_fill_the_encoders_alone(tmp_path: Path) -> None:
+    source, detector = build(seed=1), build(seed=2)
+    state = source.network.state_dict()
+    encoders = {name: value for name, value in state.items() if name.startswith(("v_encoder.", "a_encoder."))}
+    torch.save({"model": encoders}, tmp_path / "best.pth")
+    detector.start({"pretrained": tmp_path / "best.pth"})
+    own = detector.network.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in encoders.items())
+    assert not torch.equal(own["temporal_classifier.cls_token"], state["temporal_classifier.cls_token"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("variant=other", "variant"),
+        ("frozen_batch_norm=maybe", "frozen_batch_norm"),
+        ("align_windows=14", "hold no 14 windows"),
+        ("clip.fps=30", "25 frames a second"),
+        ("shares=1,2", "shares of RARV"),
+    ],
+)
+def test_impossible_settings_are_told(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(override)
+
+
+def test_presets_hold_the_published_windows() -> None:
+    for preset, frames, count in (("official", 5, 10), ("train_code", 18, 12)):
+        config = resolve(SPEC, "binary", preset=preset)
+        assert (config.settings["window"], config.settings["align_windows"]) == (frames, count)
+        assert config.clip.frames >= frames + count - 1 and config.clip.frames % frames == 0
+        assert [stage.samples for stage in config.stages] == ["real", "all"]
+
+
+def test_keeps_the_contract() -> None:
+    assert not [result for result in check_detector(SPEC) if not result.kept]
+
+
+def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
+    words = ["run", "--detector", "avts", "--preset", "demo", "--protocol", "within_folder", "--task", "four_class"]
+    words += [word for setting in (*SMALL, "epochs=1", "batch=2") for word in ("--set", setting)]
+    assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
+    run = next((tmp_path / "runs").iterdir())
+    assert card.read(run)["detector"]["pooling"] == "mean_logit"
+    scores = pd.read_parquet(run / "scores.parquet")
+    assert scores[["score", "p_rarv", "p_rafv", "p_farv", "p_fafv"]].stack().between(0, 1).all()
