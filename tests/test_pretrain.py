@@ -135,7 +135,7 @@ def test_it_goes_on_exactly_after_a_kill(faces: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(train, "SAVE_SECONDS", -1.0)  # a state after every step
     whole = run_interrupted(faces, tmp_path / "whole", 0, monkeypatch)
     steps = 2 * len(pd.read_csv(whole / "curves.csv"))
-    for step in (1, steps // 2, steps - 1):
+    for step in (1, steps - 1):
         folder = run_interrupted(faces, tmp_path / str(step), step, monkeypatch)
         for name in ("encoder.safetensors", "curves.csv", "f1.csv"):
             assert (folder / name).read_bytes() == (whole / name).read_bytes(), (step, name)
@@ -230,3 +230,17 @@ def test_mistakes_are_told_in_one_line(
     assert command(*words) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len([line for line in lines if line.startswith("avbench: error:")]) == 1 and message in lines[-1]
+
+
+def test_the_command_prints_a_table_and_where_the_encoder_is(
+    command: Callable[..., int], faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*SMALL, "batch=32", "epochs=1", "backbone=resnet18", "neighbours=1", "clip.fps=25"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    data = ["--data", f"faces={faces}", "--preset", "official", "--workers", "0", "--results", str(tmp_path / "out")]
+    assert command("--dataset", "faces", "--fold", "2", "--stage", "anfl", *data, *words) == 0
+    said = capsys.readouterr().out
+    (folder,) = (tmp_path / "out" / "pretrainings").iterdir()
+    assert "-f2-" in folder.name and str(folder / "encoder.safetensors") in said
+    assert said.count("AU1") == 1 and "all positive" in said and "mean" in said
+    assert not [name for name in load_file(folder / "encoder.safetensors") if name.startswith("head.edge_fc")]

@@ -26,8 +26,8 @@ OFFICIAL: dict[str, Setting] = {
     "input_size": 224,
     "jitter": 0.4,
     # start
-    "backbone_weights": "auto",
-    "graphau_weights": "random",
+    "backbone_weights": "auto",  # or a file of torchvision's ResNet or Microsoft's Swin
+    "graphau_weights": "random",  # or a file of ME-GraphAU, of either stage
 }
 
 DEMO: dict[str, Setting] = OFFICIAL | {
