@@ -40,8 +40,8 @@ def scan_files(
 ) -> dict[Path, Measured]:
     """Return `measure(path)`, a dictionary of plain values, for each of `paths`, from the cache where it is there.
 
-    A file for which `measure` raises, crashes or takes longer than `time_limit` seconds has {"reason": code} alone. With
-    0 workers all is done in this process; None: one for each of at most eight cores.
+    A file for which `measure` raises, crashes or takes longer than `time_limit` seconds has {"reason": code} alone.
+    With 0 workers all is done in this process; None: one for each of at most eight cores.
     """
     wanted = list(dict.fromkeys(paths))
     cache = FileCache(kind)
