@@ -33,7 +33,7 @@ def test_the_loss_counts_an_inactive_unit_as_much_as_it_is_mistaken() -> None:
     labels, weights = torch.tensor([[1.0, 0.0, NAN], [0.0, 1.0, 1.0]]), torch.tensor([0.5, 2.0, 0.5])
     terms = []
     for n, u in itertools.product(range(2), range(3)):
-        value, y = float(p[n, u]), float(labels[n, u])
+        value, y = p[n, u].item(), labels[n, u].item()
         if not math.isnan(y):
             terms.append(-weights[u].item() * math.log(max(value, 1e-8)) * y)
             terms[-1] -= weights[u].item() * (1 - y) * value * math.log(max(1 - value, 1e-8))
