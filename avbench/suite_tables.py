@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from avbench.report import reported_setting
+from avbench.report import is_demo, reported_setting
 from avbench.suite import AVERAGE, Column, Row, Suite
 from avbench.table import Table, percent, published, spread, with_interval
 
@@ -47,9 +47,10 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
 
 
 def _variant(card: Card) -> tuple[str, ...]:
-    """Return what must agree within one table: marks of data and lists, then the preset that was asked for."""
-    preset = card.get("asked", {}).get("preset")
-    return (*card.get("variant", card.get("marks", ())), *([f"preset {preset}"] if preset else []))
+    """Return what must agree within one table: marks of data and lists, and a preset that is not the usual one."""
+    usual = {"default", "demo" if is_demo(card) else "official"}
+    preset = card["detector"].get("preset") or "default"
+    return (*card.get("variant", card.get("marks", ())), *([f"preset {preset}"] if preset not in usual else []))
 
 
 def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[str]) -> list[Card]:
