@@ -114,8 +114,8 @@ def test_seeds_are_averaged_and_of_equal_runs_the_newest_counts() -> None:
 
 def test_variants_presets_settings_and_versions_are_never_mixed() -> None:
     usual = {"name": "b", "version": "1", "preset": "demo"}
-    demo = card("b", "p", 0.5, variant=["demo data"], marks=["demo data"], detector=usual)
-    paper = card("b", "p", 0.6, detector={"name": "b", "version": "1", "preset": "paper"})
+    demo = card("b", "p", 0.5, variant=["demo data"], marks=["demo data"]) | {"detector": usual}
+    paper = card("b", "p", 0.6) | {"detector": {"name": "b", "version": "1", "preset": "paper"}}
     tuned = card("b", "p", 0.7, asked={"overrides": ["epochs=1"], "preset": None})
     old, new = card("c", "p", 0.2), card("c", "p", 0.3)
     new["protocol"] = {**new["protocol"], "version": 2}
