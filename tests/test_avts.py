@@ -264,12 +264,12 @@ def test_only_whole_windows_are_judged() -> None:
 def test_stage_1_trains_encoders_and_stage_2_what_judges() -> None:
     losses, moved = step(begun(0), 0)
     assert losses.keys() == {"loss"} and moved and all(name.startswith(("v_encoder.", "a_encoder.")) for name in moved)
-    _, moved = step(begun(1), 1)
+    _, moved = step(begun(1, "freeze_encoders=true"), 1)
     assert moved and all(name.startswith("temporal_classifier.") for name in moved), "neither weights nor statistics"
-    _, moved = step(begun(1, "frozen_batch_norm=train"), 1)
+    _, moved = step(begun(1, "freeze_encoders=true", "frozen_batch_norm=train"), 1)
     drifting = {name.rpartition(".")[2] for name in moved if not name.startswith("temporal_classifier.")}
     assert drifting == {"running_mean", "running_var", "num_batches_tracked"}
-    _, moved = step(begun(1, "freeze_encoders=false"), 1)
+    _, moved = step(begun(1), 1)
     assert "v_encoder.v_conv3D.0.weight" in moved
 
 

@@ -46,6 +46,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "align_windows": 6,
     "augment_each": False,
     "erasing": False,
+    "freeze_encoders": False,
     "pretrained": "random",
     "sharp_start": True,
 }
@@ -58,8 +59,8 @@ ALIGN = Stage(
     "align", samples="real", epochs=100, batch=10, lr=1e-4, weight_decay=1e-5, clip_norm=0.0, precision="16-mixed"
 )
 JUDGE = Stage("judge", epochs=200, batch=64, lr=2e-4, weight_decay=1e-4, clip_norm=0.0, precision="16-mixed")
-DEMO_ALIGN = Stage("align", samples="real", epochs=4, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
-DEMO_JUDGE = Stage("judge", epochs=12, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4)
+DEMO_ALIGN = Stage("align", samples="real", epochs=2, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
+DEMO_JUDGE = Stage("judge", epochs=14, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4)
 
 # of 21,544 videos 500, 9,709, 500 and 10,835; of 136,304 the reals are 36,431 and the rest thirds
 SHARES: dict[str, dict[str, Setting]] = {
