@@ -94,5 +94,5 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         ),
         pooling="mean_logit",
         weights=WEIGHTS,
-        paper="https://doi.org/10.1109/ICASSP49357.2023.10095247",
+        paper="https://ieeexplore.ieee.org/document/10095247",
     )
