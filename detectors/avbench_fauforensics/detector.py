@@ -88,6 +88,24 @@ class FauForensics(Detector):
         p_fake = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in branches.items()}
         return Output(logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches)
 
+    def features(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """Return what the heads read: joint (B,L), the correlation matrices (B,T,T); and the units seen (B,T,L)."""
+        encoded = self.network.features(*prepare(batch, self.recipe, training=False))
+        z = self.network.align(self.network.streams(encoded))
+        found = {"units": encoded["fau"]} if "fau" in encoded else {}
+        if not self.network.architecture.tap:
+            return found | {"joint": torch.cat([z_BTL.mean(dim=1) for z_BTL in z.values()], dim=1)}
+        pooled = self.network.correlations(z)
+        streams = {name: f"{name}/{name}" for name in z}
+        if len(z) == 2:
+            rows = self.network.architecture.joint_rows
+            streams["joint"] = f"{rows}/{'audio' if rows == 'video' else 'video'}"
+        matrices = {
+            f"attention/{which}": pooled[name].unflatten(1, (-1, batch.video.shape[1]))
+            for name, which in streams.items()
+        }
+        return found | matrices | {"joint": pooled["joint"]}
+
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Weigh the cross-entropies of clip, pictures and sound, each on its own label (eq. 10)."""
         labels = {"video": batch.forgery & 1, "audio": batch.forgery >> 1, "joint": self.labels(batch)}
