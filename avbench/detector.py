@@ -44,6 +44,15 @@ class Detector(nn.Module):
         """Return what forward returns, from the features of both streams."""
         raise NotImplementedError(f"{type(self).__name__} has no judge(features)")
 
+    def features(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """Return what `avbench analyse` draws, by name, of a batch in evaluation: whatever of it there is.
+
+        Optional. "joint" (B,L): what the clip's classifier reads; "units" (B,T,N): action units or a description of
+        them, frame by frame; "attention/ROWS/COLUMNS" (B,T,T): how moments of two streams ("video", "audio") go
+        together.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no features(batch)")
+
     @property
     def in_two_steps(self) -> bool:
         """Whether this detector has `encode` and `judge` of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,18 @@ def log_run(card: dict[str, Any], folder: Path) -> str:
     client, run = _open(card, folder)
     _complete(client, run, card, folder, curves=True)
     return run
+
+
+def log_figures(name: str, folder: Path, paths: Sequence[Path]) -> bool:
+    """Add figures to the newest MLflow run of the run called `name`; return whether there is one."""
+    client = _client(folder.resolve().parents[1])
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    found = experiment and client.search_runs(
+        [experiment.experiment_id], f"tags.`avbench.run` = '{name}'", max_results=1
+    )
+    for path in paths if found else ():
+        client.log_artifact(found[0].info.run_id, str(path), "figures")
+    return bool(found)
 
 
 def _client(results: Path) -> MlflowClient:

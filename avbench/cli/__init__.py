@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "check that a plugin keeps its contract",
     "compare": "compare two runs on the videos that both scored",
     "report": "show finished runs again: terminal, Markdown, HTML, MLflow",
+    "analyse": "draw what a run's detector sees: action units over time, features, attention",
     "audit": "look for leaks, shortcuts and imbalance in a database or protocol",
     "data": "make the demo data, or check a database's files",
     "weights": "list or fetch published weights",

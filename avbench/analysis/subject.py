@@ -1,0 +1,145 @@
+"""A finished run, opened again: its card, its test list, its detector with the weights it was judged with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from avbench import card as cards
+from avbench import checkpoint
+from avbench.cell import Cell, Resolved, resolve
+from avbench.databases import locate
+from avbench.detector import Detector
+from avbench.errors import UserError
+from avbench.evaluate import Loading
+from avbench.plugins import Plugins, installed
+from avbench.prepare import Say, prepare
+from avbench.protocol import Protocol
+from avbench.report import is_demo, title
+from avbench.train import WEIGHTS, build
+from avbench.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A run: its folder, card, and what it comes to with its data at hand."""
+
+    folder: Path
+    card: dict[str, Any]
+    resolved: Resolved
+
+    @property
+    def demo(self) -> bool:
+        """Whether demo data made what is drawn."""
+        return is_demo(self.card) or self.resolved.lists.demo
+
+    @property
+    def figures(self) -> Path:
+        """Return the folder of the run's figures."""
+        return self.folder / "figures"
+
+    @property
+    def title(self) -> str:
+        """Return the run in one line, with the settings that were changed."""
+        changed = ", ".join(self.card["asked"]["overrides"])
+        return title(self.card).removeprefix("DEMO DATA · ") + (f" · {changed}" if changed else "")
+
+    @property
+    def fps(self) -> float:
+        """Return frames a second of the detector's clips."""
+        return self.resolved.config.clip.fps
+
+    def heading(self, what: str) -> str:
+        """Return a figure's heading; what is drawn from demo data says so."""
+        return f"{what}{' (demo data)' if self.demo else ''}"
+
+    def sample(self, name: str) -> Sample:
+        """Return the video of the judged database with this id, or the only one whose id ends or begins like that."""
+        samples = self.resolved.lists.judged.samples()
+        found = [s for s in samples if s.id == name] or [
+            s for s in samples if s.id.endswith(name) or s.id.startswith(name)
+        ]
+        if len(found) == 1:
+            return found[0]
+        title = self.resolved.lists.judged.title
+        if not found:
+            raise UserError(f"--video {name}: no such video in {title}, which has {samples[0].id} and others")
+        shown = ", ".join(s.id for s in found[:4])
+        raise UserError(f"--video {name}: {len(found)} videos of {title} are called like that: {shown}; name one")
+
+    def with_truth(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return samples with the frame-level truth that demo data bring, where they stand in for the database."""
+        judged = self.resolved.lists.judged
+        if not judged.demo or judged.spec.make:
+            return list(samples)
+        makers = [spec for spec in installed().datasets().values() if judged.spec.name in spec.stands_in_for]
+        known = {s.path: (spec.name, s.targets) for spec in makers for s in locate(spec, {}, {}).samples()}
+        there = ((sample, known.get(sample.path, (sample.dataset, sample.targets))) for sample in samples)
+        return [replace(sample, dataset=dataset, targets=targets) for sample, (dataset, targets) in there]
+
+    def detector(self, targets: tuple[str, ...] = ()) -> Detector:
+        """Return the trained detector, in evaluation; its clips bring `targets` along."""
+        config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, targets=targets))
+        detector = build(self.resolved.spec, config, self.card["seed"])
+        for stage in config.stages:
+            detector.begin_stage(stage)
+        given = self.card["asked"]["checkpoint"]
+        plan = self.resolved.plan
+        path = plan.folder / WEIGHTS if plan is not None else Path(given)
+        if not path.is_file():
+            raise UserError(f"{self.card['id']}: its weights are gone ({path}); repeat its avbench run")
+        checkpoint.load_weights(detector, path)
+        return detector.eval()
+
+
+def open_run(
+    folder: Path, plugins: Plugins, roots: Mapping[str, Path], *, limit: int | None = None, say: Say = lambda line: None
+) -> Subject:
+    """Return a finished run with its data; `roots` stand in for those the run was made with, `limit` bounds its test.
+
+    Raises UserError for an unfinished run, an ensemble, imported scores, and data or versions that moved on.
+    """
+    card = cards.read(folder)
+    if card["status"] != "finished":
+        raise UserError(f"{card['id']}: this run is {card['status']}; repeat its command to finish it first")
+    if card.get("members"):
+        raise UserError(f"{card['id']} is an ensemble, which has no features of its own; name the run of a member")
+    asked = card.get("asked")
+    if asked is None:
+        raise UserError(f"{card['id']} does not say how it was made, so that it cannot be opened; run it again")
+    cell = Cell(
+        card["detector"]["name"],
+        _protocol(card["protocol"]),
+        card["task"],
+        card["seed"],
+        {name: Path(root) for name, root in asked["data"].items()} | dict(roots),
+        asked["preset"],
+        tuple(asked["overrides"]),
+        asked["limit"],
+        results=folder.resolve().parents[1],
+        checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
+        loading=Loading(),
+        limit_test=limit,  # the training stays as it was
+        training=card["training"].get("id", ""),
+    )
+    lists = prepare(
+        cell.protocol,
+        plugins,
+        cell.roots,
+        limit=cell.limit,
+        limit_test=cell.limit_test,
+        seed=cell.seed,
+        train=cell.checkpoint is None,
+        say=say,
+    )
+    return Subject(folder, card, resolve(cell, plugins, lists))
+
+
+def _protocol(noted: Mapping[str, Any]) -> Protocol:
+    """Return the protocol of a card, its videos as they are."""
+    known = {f.name for f in fields(Protocol)}
+    values: dict[str, Any] = {name: value for name, value in noted.items() if name in known}
+    values |= {"placements": tuple(values.get("placements", ())), "perturbations": (), "levels": ()}
+    return Protocol(**values)

@@ -1,0 +1,202 @@
+"""`avbench analyse`: the analysis figures of the FauForensics paper for finished runs, with their numbers as CSV."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avbench.cli import selecting
+from avbench.cli.terminal import bar, say
+from avbench.errors import UserError
+from avbench.places import results_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from avbench.analysis.subject import Subject
+
+ENCODER = "encoder"
+EXAMPLES = """examples:
+  avbench analyse correlation --run fauforensics-within_fakeav
+  avbench analyse correlation --run fauforensics-within_fakeav --units au
+  avbench analyse tsne --run RUN --run RUN_WITHOUT_FAU
+  avbench analyse attention --run RUN --video id00043/00109.mp4
+  avbench analyse phonemes --run RUN --video id00043/00109.mp4 --phonemes aligned/ --units openface/
+
+A run is an id, the beginning of one, or a folder. Figures go to the run's own figures folder. What each one measures is
+told in docs/analysis.md.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand a figure."""
+    figures = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True)
+    correlation = _figure(figures, "correlation", "how action units hang together over time, real against fake")
+    correlation.add_argument(
+        "--units",
+        default=ENCODER,
+        metavar="encoder|TARGET",
+        help="the detector's encoder of action units, or the dataset's truth of this name, such as au",
+    )
+    tsne = _figure(figures, "tsne", "clip features in the plane, one map a run")
+    tsne.add_argument("--perplexity", type=float, default=30.0, metavar="P", help="of t-SNE (default: 30)")
+    tsne.add_argument("--seed", type=int, default=0, metavar="N", help="of t-SNE (default: 0)")
+    attention = _figure(figures, "attention", "how the moments of one clip go together, as the network sees them")
+    attention.add_argument("--video", required=True, metavar="ID", help="its id, or how the id begins or ends")
+    phonemes = _figure(figures, "phonemes", "lips against phonemes for the four classes of one speaker")
+    phonemes.add_argument(
+        "--video",
+        required=True,
+        action="append",
+        metavar="ID",
+        help="one, to which the other classes are found; or each",
+    )
+    phonemes.add_argument(
+        "--phonemes",
+        type=Path,
+        metavar="FILE|DIR",
+        help="TextGrid or CTM (a folder: by id); default: the dataset's own",
+    )
+    phonemes.add_argument(
+        "--units", type=Path, metavar="FILE|DIR", help="OpenFace CSV (a folder: by id); default: the dataset's own"
+    )
+    phonemes.add_argument("--closing", nargs="+", default=["p", "b", "m"], metavar="PHONEME", help="default: p b m")
+    phonemes.add_argument(
+        "--start", type=float, metavar="S", help="first second drawn (default: by the first of those)"
+    )
+    phonemes.add_argument("--seconds", type=float, default=1.6, metavar="S", help="how much is drawn (default: 1.6)")
+
+
+def _figure(
+    figures: argparse._SubParsersAction[argparse.ArgumentParser], name: str, told: str
+) -> argparse.ArgumentParser:
+    parser = figures.add_parser(name, help=told, description=told)
+    parser.add_argument(
+        "--run", action="append", required=True, metavar="RUN", help="a finished run; tsne takes several"
+    )
+    parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH", help="where the data lie now")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N test videos")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 (default: auto)")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
+    parser.add_argument(
+        "--max-errors", type=float, default=0.01, metavar="SHARE", help="files that may fail (default: 0.01)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+    parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+    return parser
+
+
+def slug(name: str) -> str:
+    """Return a video's id as a part of a file's name."""
+    return "".join(c if c.isalnum() else "-" for c in name.rsplit(".", 1)[0]).strip("-")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Open the runs, draw the figure, say where it lies."""
+    if arguments.no_mlflow:
+        os.environ["AVBENCH_MLFLOW"] = "off"
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UserError(f"--limit {arguments.limit}: use 1 or more")
+    subjects = _subjects(arguments)
+    if len(subjects) > 1 and arguments.figure != "tsne":
+        raise UserError(f"--run is given {len(subjects)} times; {arguments.figure} draws one run")
+    draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention}
+    table, paths = draw[arguments.figure](arguments, subjects)
+    from avbench.analysis.keeping import keep
+
+    subjects[0].figures.mkdir(exist_ok=True)
+    for path in keep(subjects[0], table, paths):
+        say(str(path))
+    return 0
+
+
+def _subjects(arguments: argparse.Namespace) -> list[Subject]:
+    from avbench.analysis.subject import open_run
+    from avbench.databases import read_roots
+    from avbench.plugins import installed
+
+    subjects = []
+    for name in arguments.run:
+        found = selecting.run_folders([name], (arguments.out or results_folder()) / "runs")
+        if len(found) > 1:
+            raise UserError(
+                f"--run {name}: the beginning of {', '.join(path.name for path in found)}; name one of them"
+            )
+        subjects.append(open_run(found[0], installed(), read_roots(arguments.data), limit=arguments.limit, say=say))
+        subjects[-1].figures.mkdir(exist_ok=True)
+    return subjects
+
+
+def _collected(arguments: argparse.Namespace, subject: Subject, **wanted: object):  # type: ignore[no-untyped-def]
+    from avbench.analysis.collecting import collect
+    from avbench.plugins import installed
+
+    loading = selecting.loading_of(arguments, installed())
+    return collect(subject, loading, device=arguments.device, progress=bar, **wanted)  # type: ignore[arg-type]
+
+
+def _correlation(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.DataFrame, list[Path]]:
+    from avbench.analysis.collecting import UNITS
+    from avbench.analysis.correlation import table_of
+    from avbench.analysis.correlation_figure import draw_correlation
+
+    (subject,) = subjects
+    seen = arguments.units == ENCODER
+    name = UNITS if seen else arguments.units
+    clips = _collected(arguments, subject, **({"names": (name,)} if seen else {"targets": (name,)}))
+    series = [one[:frames] for one, frames in zip(clips.features[name], clips.frames, strict=True)]
+    table = table_of(clips.ids, clips.clusters, clips.forgery, series)
+    if not table["intensity"].notna().any():
+        raise UserError(f"--units {arguments.units}: unknown in every clip of {subject.resolved.lists.judged.title}")
+    source = "the detector's encoder of action units" if seen else f"{name} of the data, {series[0].shape[1]} units"
+    below = f"{subject.title}\nPearson's r over the units of two frames, mean over all pairs of a clip; units: {source}"
+    path = subject.figures / f"analysis_correlation{'' if seen else f'_{name}'}"
+    return table, draw_correlation(
+        table, subject.heading("Temporal correlation of action units"), below, subject.fps, path
+    )
+
+
+def _tsne(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.DataFrame, list[Path]]:
+    import pandas as pd
+
+    from avbench.analysis.collecting import JOINT
+    from avbench.analysis.tsne import draw_tsne, panel
+
+    if arguments.perplexity <= 0 or arguments.seed < 0:
+        raise UserError("--perplexity is above 0, --seed 0 or more")
+    panels = []
+    for subject in subjects:
+        clips = _collected(arguments, subject, names=(JOINT,))
+        features = clips.features[JOINT].reshape(len(clips.ids), -1)
+        options = {"seed": arguments.seed, "perplexity": arguments.perplexity}
+        panels.append(panel(subject.title, clips.ids, clips.forgery, features, **options))
+    table = pd.concat([one.table.assign(run=s.card["id"]) for one, s in zip(panels, subjects, strict=True)])
+    below = f"t-SNE of what the clip's classifier reads, perplexity {arguments.perplexity:g}, seed {arguments.seed}"
+    name = "analysis_tsne" + "".join(f"_{s.card['id'][-8:]}" for s in subjects[1:])
+    heading = f"Clip features{' (demo data)' if any(s.demo for s in subjects) else ''}"
+    return table, draw_tsne(panels, heading, below, subjects[0].figures / name)
+
+
+def _attention(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.DataFrame, list[Path]]:
+    from avbench.analysis.attention import PREFIX, draw_attention, matrices_of, table_of
+
+    (subject,) = subjects
+    sample = subject.sample(arguments.video)
+    clips = _collected(arguments, subject, samples=[sample], keep_media=True)
+    matrices = matrices_of(clips.features, 0)
+    if not matrices:
+        raise UserError(
+            f"{subject.card['id']}: with its settings {subject.card['detector']['name']} has no {PREFIX} matrix"
+        )
+    assert clips.pictures is not None and clips.sound is not None
+    clip = subject.resolved.config.clip
+    below = f"{subject.title}\n{sample.id}, {sample.forgery.name}, from {clips.starts[0]:.2f} s on"
+    path = subject.figures / f"analysis_attention_{slug(sample.id)}"
+    heading = subject.heading("Temporal attention")
+    return table_of(matrices), draw_attention(
+        matrices, clips.pictures[0], clips.sound[0], clip.seconds, heading, below, path
+    )
