@@ -15,14 +15,15 @@ from avbench.table import percent
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
 CONTENT = {"file_hash": "files", "video_hash": "pictures", "audio_hash": "sounds"}
 SHOWN = 3
-STRICT = "use --strict-identity, which drops these test fakes, and report both figures"
+STRICT = "use --strict-identity, which drops test fakes that name people of training, and report both figures"
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
     """What `second` shares with `first`: `count` of its `of` videos, the first few of them by name.
 
-    `kind` is ids, identities, targets (fakes of `second` name an identity of `first`), files, pictures or sounds.
+    `kind` is ids, identities, targets (fakes of `second` name an identity of `first`), named (videos of `second` are of
+    people whom fakes of `first` name), files, pictures or sounds.
     """
 
     kind: str
@@ -54,6 +55,10 @@ def leaks(subject: Subject) -> list[Leak]:
         pairs = zip(fakes["dataset"], fakes["others"], strict=True)
         named = [any((dataset, name) in people for name in names) for dataset, names in pairs]
         found.append(_leak("targets", first, second, fakes, pd.Series(named, fakes.index, dtype=bool)))
+        learnt = one[one["forgery"] > 0]
+        targets = {(base, name) for base, who in zip(learnt["dataset"], learnt["others"], strict=True) for name in who}
+        met = [pair in targets for pair in zip(other["dataset"], other["identity"], strict=True)]
+        found.append(_leak("named", first, second, other, pd.Series(met, other.index, dtype=bool)))
         for column, kind in CONTENT.items():
             found.append(
                 _leak(kind, first, second, other, _known(other, column).isin(set(_known(one, column).dropna())))
@@ -84,7 +89,7 @@ def verdicts(found: list[Leak], subject: Subject) -> Iterator[Verdict]:
         _who(subject),
         "mend the split: each identity belongs to one part alone",
     )
-    targets = [leak for leak in found if leak.kind == "targets"]
+    targets = [leak for leak in found if leak.kind in {"targets", "named"}]
     if any(subject.table["others"].map(len)):
         dropped = subject.split.dropped_by_strict
         none = f"no fake names a person of another part{f' ({dropped} dropped as strict)' if dropped else ''}"
@@ -119,6 +124,8 @@ def _verdict(name: str, found: list[Leak], level: Level, none: str, advice: str)
 def _what(leak: Leak) -> str:
     if leak.kind == "targets":
         return f"name a person of {leak.first}"
+    if leak.kind == "named":
+        return f"are of people whom fakes of {leak.first} name"
     return f"have {leak.kind} of {leak.first}"
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbench import metrics
-from avbench.audit.areas import area
+from avbench.audit.areas import area, grouped_folds
 from avbench.audit.picture_facts import LOOK_NAMES
 from avbench.audit.sound_facts import BAND_NAMES
 from avbench.audit.verdicts import TELLS, Area, Verdict, in_part, worst
@@ -30,7 +30,6 @@ NUMBERS: Mapping[Stream, tuple[str, ...]] = {
     "audio": ("audio_kbps", "audio_packet_spread", "loudness", *BAND_NAMES),
     "video": ("video_kbps", "video_packet_spread", "key_frames", *LOOK_NAMES),
 }
-FOLDS = 5
 STRENGTH = 0.1  # of the regression's coefficients, C of scikit-learn
 NEARLY_ALL = 0.95  # AUC that one stream alone can reach, above which a database cannot show that two are needed
 
@@ -100,17 +99,10 @@ def _cross_validated(
 ) -> NDArray[np.float64]:
     """Return the log odds of each row by a regression that saw no row of its cluster; nan where there is none."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
     from sklearn.preprocessing import StandardScaler
 
     score = np.full(len(fake), np.nan)
-    groups = min(len(set(cluster[fake])), len(set(cluster[~fake])))
-    if groups < 2:
-        return score
-    folds = StratifiedGroupKFold(min(FOLDS, groups), shuffle=True, random_state=seed)
-    for learnt, judged in folds.split(numbers, fake, cluster):
-        if fake[learnt].all() or not fake[learnt].any():
-            continue
+    for learnt, judged in grouped_folds(fake, cluster, seed):
         scale = StandardScaler().fit(numbers[learnt])
         model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
         model.fit(scale.transform(numbers[learnt]), fake[learnt])
@@ -125,7 +117,7 @@ def untouched_verdict(found: Untouched, part: str) -> Verdict:
     if found.seen.value is None:
         missing = f"no {found.against} and RARV videos of two clusters or more with {name} in {part}"
         return Verdict(f"untouched {name}", (4,), "not applicable", missing)
-    seen, beside = _one_sided(found.seen), _one_sided(found.beside)
+    seen, beside = found.seen.one_sided(), found.beside.one_sided()
     level = worst([seen.level, "warning" if beside.level == "fail" else beside.level])
     evidence = (
         f"{name} alone tells {found.against} from RARV: AUC {found.seen.shown}, "
@@ -148,14 +140,6 @@ def untouched_verdict(found: Untouched, part: str) -> Verdict:
         found.seen.ci95,
         found.seen.few_clusters,
     )
-
-
-def _one_sided(found: Area) -> Area:
-    """Return an area that tells nothing where it lies below .5: a cross-validated guess is then only wrong."""
-    if found.value is None or found.ci95 is None:
-        return found
-    low, high = (max(0.5, end) for end in found.ci95)
-    return Area(max(0.5, found.value), (low, high), found.n, found.clusters, found.few_clusters)
 
 
 def ceilings(forgery: pd.Series) -> dict[str, dict[str, float | None]]:

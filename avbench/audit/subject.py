@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import log10
 from pathlib import Path
 
 import pandas as pd
 
 from avbench import protocol as protocols
 from avbench.audit.file_facts import KIND, file_facts
+from avbench.audit.sound_facts import SECONDS
 from avbench.databases import Database
 from avbench.errors import unknown
 from avbench.plugins import Plugins
@@ -124,4 +126,9 @@ def _without_start(facts: Mapping[str, object], skip: float) -> dict[str, object
     if skip and isinstance(seconds := found.get("seconds"), float):
         found |= {"seconds": seconds - skip, "leading_silence": 0.0}
         found["frames"] = round((seconds - skip) * float(str(found.get("fps") or 0)))
+        heard = min(seconds, SECONDS)
+        if isinstance(silent := found.get("silence_fraction"), float) and heard > skip:
+            found["silence_fraction"] = max(0.0, silent * heard - skip) / (heard - skip)
+        if isinstance(loudness := found.get("loudness"), float) and heard > skip:
+            found["loudness"] = loudness + 10 * log10(heard / (heard - skip))
     return found

@@ -7,7 +7,7 @@ interval is too narrow to be believed, so that the worst verdict there is a warn
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from avbench.table import with_interval
@@ -72,6 +72,13 @@ class Area:
     def shown(self) -> str:
         """Return the area in percent with its interval; a star says that there are few clusters."""
         return with_interval({"value": self.value, "ci95": self.ci95, "few_clusters": self.few_clusters})
+
+    def one_sided(self) -> Area:
+        """Return an area that tells nothing where it lies below .5: a cross-validated guess is then only wrong."""
+        if self.value is None or self.ci95 is None:
+            return self
+        low, high = self.ci95
+        return replace(self, value=max(0.5, self.value), ci95=(max(0.5, low), max(0.5, high)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

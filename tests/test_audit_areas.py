@@ -1,0 +1,69 @@
+"""The audit's numbers: names that tell nothing are not cried, those that tell are found, intervals decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avbench.audit.areas import area
+from avbench.audit.leaks import leaks, verdicts
+from avbench.audit.subject import Subject, _without_start
+from avbench.audit.verdicts import Area
+from avbench.protocol import Protocol
+from avbench.splits import Split
+
+
+def labelled(people: int) -> tuple[pd.Series, pd.Series]:
+    """Return one real and three fakes of each of `people`."""
+    return pd.Series([False, True, True, True] * people), pd.Series(np.repeat(range(people), 4).astype(str))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_names_at_random_tell_nothing(seed: int) -> None:
+    fake, person = labelled(15)
+    names = pd.Series(np.random.default_rng(seed).integers(0, 24, len(fake))).map("{}x224".format)
+    share = fake.groupby(names).mean()
+    assert (names.map(share)[fake].mean() - names.map(share)[~fake].mean()) > 0.1, "the rows' own shares would tell"
+    assert area(names, fake, person, resamples=200).level == "ok"
+
+
+def test_a_name_that_tells_is_found_whichever_class_it_marks() -> None:
+    fake, person = labelled(15)
+    for marked in (fake, ~fake):
+        found = area(marked.map({True: "h264", False: "mpeg4"}), fake, person, resamples=200)
+        assert found.value == 1 and found.level == "fail"
+
+
+def test_one_name_is_chance_and_one_cluster_is_no_evidence() -> None:
+    fake, person = labelled(12)
+    assert area(pd.Series(["h264"] * 48), fake, person, resamples=100).value == 0.5
+    assert area(fake.map(str), fake, pd.Series(["one"] * 48), resamples=100).level == "not applicable"
+
+
+def test_the_whole_interval_must_pass_the_line_to_either_side() -> None:
+    def level(low: float, high: float, few: bool = False) -> str:
+        return Area((low + high) / 2, (low, high), 99, 99, few).level
+
+    assert level(0.59, 0.99) == level(0.01, 0.41) == level(0.5, 0.6) == "ok"
+    assert level(0.61, 0.99) == level(0.01, 0.39) == level(0.9, 1.0, few=True) == "warning"
+    assert level(0.81, 0.99) == level(0.01, 0.19) == "fail"
+    assert Area(0.2, (0.1, 0.3), 9, 99, False).one_sided().level == "ok"
+
+
+def test_dropped_silence_counts_in_no_fact_of_the_sound() -> None:
+    facts = {"seconds": 2.0, "fps": 25.0, "frames": 50, "leading_silence": 0.5, "silence_fraction": 0.25}
+    found = _without_start(facts | {"loudness": -20.0}, 0.5)
+    assert found["seconds"] == 1.5 and found["leading_silence"] == 0 and found["silence_fraction"] == 0
+    assert found["loudness"] == pytest.approx(-20 + 10 * np.log10(2 / 1.5))
+
+
+def test_people_are_met_through_targets_in_both_directions() -> None:
+    rows = [("train", "a", "p", ("q",), 1), ("test", "b", "q", (), 0), ("test", "c", "r", ("p",), 1)]
+    table = pd.DataFrame(rows, columns=["part", "id", "identity", "others", "forgery"]).assign(dataset="folder")
+    subject = Subject("folder", True, Protocol("x", 1, "folder", "folder"), Split((), (), ()), {}, table)
+    found = leaks(subject)
+    assert {(leak.kind, leak.examples) for leak in found if leak.count} == {("targets", ("c",)), ("named", ("b",))}
+    (told,) = (verdict for verdict in verdicts(found, subject) if verdict.name == "people named as targets")
+    assert told.level == "warning"
+    assert "1 of 2 test videos (50.0 %) are of people whom fakes of train name" in told.evidence
