@@ -21,7 +21,7 @@ from avbench.figures import INK, PAPER, SOFT, saved_figure, write_heading
 PREFIX = "attention/"
 THUMBNAILS = 5
 MAP, STRIP, GAP = 2.9, 0.58, 0.08  # inches
-ABOVE, BELOW, BESIDE = 1.25, 0.62, 0.62  # inches
+ABOVE, BELOW, BESIDE = 1.1, 0.62, 0.55  # inches
 _TITLES = {"video": "pictures", "audio": "sound"}
 _SIGNED = LinearSegmentedColormap.from_list("signed", ["#1b8a7a", "#a9d5cd", "#f7f8f9", "#f0b7a6", "#c8405a"])
 _SHARES = LinearSegmentedColormap.from_list("shares", ["#f5f8fa", "#a8cbdc", "#2c7a9c", "#123c53"])
@@ -57,7 +57,7 @@ def draw_attention(
     path: Path,
 ) -> list[Path]:
     """Draw matrices side by side, the frames or the sound of the clip, `seconds` long, along their axes."""
-    cell = BESIDE + STRIP + GAP + MAP + 0.75
+    cell = BESIDE + STRIP + GAP + MAP + 0.66
     width, height = cell * len(matrices) + 0.1, ABOVE + MAP + GAP + STRIP + BELOW
     with saved_figure(path, (width, height)) as figure:
         for number, ((rows, columns), matrix) in enumerate(matrices.items()):
@@ -69,7 +69,7 @@ def draw_attention(
             down = _place(figure, left - GAP - STRIP, bottom, STRIP, MAP)
             _draw_strip(across, columns, pictures_TCHW, sound_S)
             _draw_strip(down, rows, pictures_TCHW, sound_S, upright=True)
-            _tell_time(across, seconds)
+            _tell_time(across, columns, seconds)
             down.set_ylabel(f"rows: {_TITLES[rows]}", fontsize=8.5, color=SOFT)
         write_heading(figure, heading, below)
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
@@ -84,10 +84,14 @@ def _place(figure: Figure, left: float, bottom: float, width: float, height: flo
 
 
 def _draw_matrix(figure: Figure, axes: Axes, matrix: NDArray[np.float64], seconds: float) -> None:
-    """Draw shares in one hue from 0 on; signed values in two about 0."""
+    """Draw signed values in two hues about 0, others in one from the smallest on."""
     most = max(float(np.nanmax(np.abs(matrix))), 1e-9)
     signed = float(np.nanmin(matrix)) < 0
-    shade = {"cmap": _SIGNED, "vmin": -most, "vmax": most} if signed else {"cmap": _SHARES, "vmin": 0, "vmax": most}
+    shade = (
+        {"cmap": _SIGNED, "vmin": -most, "vmax": most}
+        if signed
+        else {"cmap": _SHARES, "vmin": np.nanmin(matrix), "vmax": most}
+    )
     shown = axes.imshow(matrix, extent=(0, seconds, seconds, 0), aspect="auto", interpolation="nearest", **shade)
     x, y, wide, tall = axes.get_position().bounds
     beside = figure.add_axes((x + wide * 1.03, y, wide * 0.035, tall))
@@ -123,7 +127,7 @@ def _draw_strip(
         axes.set(xlim=(0, 1), ylim=(-1.05, 1.05))
 
 
-def _tell_time(axes: Axes, seconds: float) -> None:
+def _tell_time(axes: Axes, stream: str, seconds: float) -> None:
     axes.set_xticks(np.linspace(0, 1, 5), [f"{second:.2f}" for second in np.linspace(0, seconds, 5)], fontsize=8)
     axes.tick_params(axis="x", length=2)
-    axes.set_xlabel("seconds of the clip", fontsize=8.5, color=SOFT)
+    axes.set_xlabel(f"columns: {_TITLES[stream]}, seconds of the clip", fontsize=8.5, color=SOFT)

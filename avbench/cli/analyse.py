@@ -104,7 +104,7 @@ def execute(arguments: argparse.Namespace) -> int:
     subjects = _subjects(arguments)
     if len(subjects) > 1 and arguments.figure != "tsne":
         raise UserError(f"--run is given {len(subjects)} times; {arguments.figure} draws one run")
-    draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention}
+    draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention, "phonemes": _phonemes}
     table, paths = draw[arguments.figure](arguments, subjects)
     from avbench.analysis.keeping import keep
 
@@ -200,3 +200,27 @@ def _attention(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[
     return table_of(matrices), draw_attention(
         matrices, clips.pictures[0], clips.sound[0], clip.seconds, heading, below, path
     )
+
+
+def _phonemes(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.DataFrame, list[Path]]:
+    from avbench.analysis import phonemes
+    from avbench.analysis.phonemes_figure import draw_phonemes
+    from avbench.analysis.pictures import along
+
+    (subject,) = subjects
+    if not arguments.seconds > 0 or (arguments.start or 0) < 0:
+        raise UserError("--seconds is above 0, --start 0 or more")
+    named = [subject.sample(name) for name in arguments.video]
+    chosen = named if len(named) > 1 else phonemes.siblings(named[0], subject.resolved.lists.judged.samples())
+    tracks = [
+        phonemes.track(sample, arguments.phonemes, arguments.units, subject.fps)
+        for sample in subject.with_truth(chosen)
+    ]
+    span = phonemes.window(tracks, arguments.closing, arguments.start, arguments.seconds)
+    pictures = [along(one.sample, span, subject.resolved.config.clip) for one in tracks]
+    source = "OpenFace" if arguments.units else "the data's own truth"
+    below = f"{phonemes.UNIT} (lips part, 0 to 5) from {source}; phonemes as heard, those that close the lips in colour"
+    path = subject.figures / f"analysis_phonemes_{slug(named[0].id)}"
+    heading = subject.heading("Lips against phonemes")
+    drawn = draw_phonemes(tracks, pictures, span, arguments.closing, heading, below, path)
+    return phonemes.table_of(tracks), drawn
