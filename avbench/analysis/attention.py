@@ -87,16 +87,20 @@ def _draw_matrix(figure: Figure, axes: Axes, matrix: NDArray[np.float64], second
     """Draw signed values in two hues about 0, others in one from the smallest on."""
     most = max(float(np.nanmax(np.abs(matrix))), 1e-9)
     signed = float(np.nanmin(matrix)) < 0
-    shade = (
-        {"cmap": _SIGNED, "vmin": -most, "vmax": most}
-        if signed
-        else {"cmap": _SHARES, "vmin": np.nanmin(matrix), "vmax": most}
+    least = -most if signed else float(np.nanmin(matrix))
+    shown = axes.imshow(
+        matrix,
+        cmap=_SIGNED if signed else _SHARES,
+        vmin=least,
+        vmax=most,
+        extent=(0, seconds, seconds, 0),
+        aspect="auto",
+        interpolation="nearest",
     )
-    shown = axes.imshow(matrix, extent=(0, seconds, seconds, 0), aspect="auto", interpolation="nearest", **shade)
     x, y, wide, tall = axes.get_position().bounds
     beside = figure.add_axes((x + wide * 1.03, y, wide * 0.035, tall))
     bar = figure.colorbar(shown, cax=beside)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=2, labelsize=7.5)
 
 

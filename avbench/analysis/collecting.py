@@ -64,16 +64,20 @@ def collect(
     detector = subject.detector(targets)
     fabric = make_fabric(device, "32-true")
     fabric.to_device(detector)
-    chosen = subject.resolved.lists.split.test if samples is None else samples
+    everything = subject.resolved.lists.split.test
+    chosen = list(everything if samples is None else samples)
     if targets:
         chosen = subject.with_truth(chosen)
         _require_targets(chosen, targets)
-    requests = labelled(chosen, detector.config.clip, subject.card["seed"])
+    asked = {sample.id: sample for sample in chosen}
+    others = [sample for sample in everything if sample.id not in asked]  # where a clip lies depends on the whole list
+    placed = labelled([*chosen, *others], detector.config.clip, subject.card["seed"])
+    requests = [request for request in placed if request.sample.id in asked]
     faults = Faults(len(chosen), loading)
     found: list[tuple[ClipRequest, float, int]] = []
     parts: list[dict[str, Values]] = []
     media: list[tuple[Any, Any]] = []
-    with progress("analyse", len(requests)) as bar:
+    with progress("analyse", len(requests), 0) as bar:
         for loaded in load(detector, batches_of(requests, detector.config.eval_batch), loading):
             faults.note(loaded)
             bar.advance(len(loaded.requests) + len(loaded.failures))

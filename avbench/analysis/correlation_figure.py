@@ -16,6 +16,7 @@ from avbench.figures import COLOURS, FAINT, INK, PAPER, saved_figure, write_head
 from avbench.types import Forgery
 
 MOST_POINTS = 400  # of a class
+FEW = 10  # clusters
 PICTURES = {"pictures real": COLOURS["RARV"], "pictures fake": COLOURS["fake"]}
 
 
@@ -42,7 +43,9 @@ def told(table: pd.DataFrame) -> str:
         for name in PICTURES
     )
     by, low, high = difference(real, fake)
-    return f"real minus fake pictures: {by:+.3f} [{low:+.3f}, {high:+.3f}], 95 % over {len(set(everyone))} clusters"
+    clusters = len(set(everyone))
+    rough = " (few: a rough guide only)" if clusters < FEW else ""
+    return f"real minus fake pictures: {by:+.3f} [{low:+.3f}, {high:+.3f}], 95 % over {clusters} clusters{rough}"
 
 
 def _by_pictures(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -70,7 +70,7 @@ def track(sample: Sample, phonemes: Path | None, units: Path | None, fps: float)
     fps = sample.fps or fps
     series = read_unit(beside(units, sample.id, (".csv",)), UNIT, fps) if units else _own_unit(sample)
     end = float(series.starts[-1] + series.lasts[-1])
-    times = (np.arange(round(end * fps)) + 0.5) / fps
+    times = np.asarray((np.arange(round(end * fps)) + 0.5) / fps, np.float64)
     return Track(
         sample, _own_phonemes(sample) if phonemes is None else _given(phonemes, sample), times, series.at(times)[:, 0]
     )

@@ -12,7 +12,7 @@ from avbench.media import MediaError, read_clip
 from avbench.types import ClipSpec, Sample
 
 COUNT = 11
-LOWER_FACE = (slice(None), slice(104, 208), slice(70, 186))  # of 256 pixels, where a face fills the picture
+LOWER_FACE = (slice(None), slice(118, 218), slice(73, 183))  # of 256 pixels, where a face fills the picture
 
 
 def along(sample: Sample, span: tuple[float, float], clip: ClipSpec) -> NDArray[np.uint8]:
@@ -25,4 +25,5 @@ def along(sample: Sample, span: tuple[float, float], clip: ClipSpec) -> NDArray[
     except MediaError as error:
         raise UserError(f"{sample.id}: no frames can be read ({error})") from error
     middle = ((np.arange(COUNT) + 0.5) / COUNT * count).astype(int)
-    return np.asarray(found.frames, np.uint8)[np.minimum(middle, len(found.frames) - 1)][LOWER_FACE]
+    shown: NDArray[np.uint8] = np.asarray(found.frames, np.uint8)[np.minimum(middle, len(found.frames) - 1)][LOWER_FACE]
+    return shown

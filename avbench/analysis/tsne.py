@@ -22,7 +22,7 @@ from avbench.types import Forgery
 PERPLEXITY = 30.0
 LEAST_CLIPS = 8
 NEIGHBOURS = 5
-PANEL = 4.4  # inches
+PANEL = 4.8  # inches
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def draw_tsne(panels: Sequence[Panel], heading: str, below: str, path: Path) -> 
                         linewidth=0,
                         label=forgery.name,
                     )
-            axes.set_title(one.title, fontsize=9.5, pad=19)
+            axes.set_title(one.title, fontsize=9, pad=19)
             numbers = f"silhouette {one.silhouette:.2f} · neighbours agree {100 * one.neighbours:.0f} %"
             axes.annotate(
                 numbers, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=SOFT

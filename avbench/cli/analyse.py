@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,15 @@ from avbench.places import results_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from avbench.analysis.collecting import Clips
     from avbench.analysis.subject import Subject
 
-ENCODER = "encoder"
+FIGURES = {
+    "correlation": "how action units hang together over time, real against fake",
+    "tsne": "clip features in the plane, a map a run",
+    "attention": "how the moments of one clip go together, as the network sees them",
+    "phonemes": "lips against phonemes for the four classes of one speaker",
+}
 EXAMPLES = """examples:
   avbench analyse correlation --run fauforensics-within_fakeav
   avbench analyse correlation --run fauforensics-within_fakeav --units au
@@ -31,53 +39,40 @@ told in docs/analysis.md.
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add a subcommand a figure."""
-    figures = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True)
-    correlation = _figure(figures, "correlation", "how action units hang together over time, real against fake")
-    correlation.add_argument(
-        "--units",
-        default=ENCODER,
-        metavar="encoder|TARGET",
-        help="the detector's encoder of action units, or the dataset's truth of this name, such as au",
+    """Add the command's arguments."""
+    parser.add_argument(
+        "figure", choices=FIGURES, metavar="FIGURE", help="; ".join(f"{k}: {v}" for k, v in FIGURES.items())
     )
-    tsne = _figure(figures, "tsne", "clip features in the plane, one map a run")
-    tsne.add_argument("--perplexity", type=float, default=30.0, metavar="P", help="of t-SNE (default: 30)")
-    tsne.add_argument("--seed", type=int, default=0, metavar="N", help="of t-SNE (default: 0)")
-    attention = _figure(figures, "attention", "how the moments of one clip go together, as the network sees them")
-    attention.add_argument("--video", required=True, metavar="ID", help="its id, or how the id begins or ends")
-    phonemes = _figure(figures, "phonemes", "lips against phonemes for the four classes of one speaker")
-    phonemes.add_argument(
-        "--video",
-        required=True,
-        action="append",
-        metavar="ID",
-        help="one, to which the other classes are found; or each",
-    )
-    phonemes.add_argument(
-        "--phonemes",
-        type=Path,
-        metavar="FILE|DIR",
-        help="TextGrid or CTM (a folder: by id); default: the dataset's own",
-    )
-    phonemes.add_argument(
-        "--units", type=Path, metavar="FILE|DIR", help="OpenFace CSV (a folder: by id); default: the dataset's own"
-    )
-    phonemes.add_argument("--closing", nargs="+", default=["p", "b", "m"], metavar="PHONEME", help="default: p b m")
-    phonemes.add_argument(
-        "--start", type=float, metavar="S", help="first second drawn (default: by the first of those)"
-    )
-    phonemes.add_argument("--seconds", type=float, default=1.6, metavar="S", help="how much is drawn (default: 1.6)")
-
-
-def _figure(
-    figures: argparse._SubParsersAction[argparse.ArgumentParser], name: str, told: str
-) -> argparse.ArgumentParser:
-    parser = figures.add_parser(name, help=told, description=told)
     parser.add_argument(
         "--run", action="append", required=True, metavar="RUN", help="a finished run; tsne takes several"
     )
     parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH", help="where the data lie now")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N test videos")
+    parser.add_argument(
+        "--video",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="attention, phonemes: an id, or how it begins or ends; to one, phonemes finds the other classes",
+    )
+    parser.add_argument(
+        "--units",
+        default="",
+        metavar="TARGET|FILE|DIR",
+        help="correlation: the dataset's truth of this name, such as au (default: the detector's encoder of action "
+        "units); phonemes: CSV of OpenFace (a folder: by id; default: the dataset's own)",
+    )
+    parser.add_argument("--perplexity", type=float, default=30.0, metavar="P", help="of tsne (default: 30)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of tsne (default: 0)")
+    parser.add_argument(
+        "--phonemes",
+        type=Path,
+        metavar="FILE|DIR",
+        help="TextGrid or CTM (a folder: by id; default: the dataset's own)",
+    )
+    parser.add_argument("--closing", nargs="+", default=["p", "b", "m"], metavar="PHONEME", help="default: p b m")
+    parser.add_argument("--start", type=float, metavar="S", help="first second drawn (default: by the first of those)")
+    parser.add_argument("--seconds", type=float, default=1.6, metavar="S", help="how much is drawn (default: 1.6)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 (default: auto)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
     parser.add_argument(
@@ -85,7 +80,24 @@ def _figure(
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
-    return parser
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise UserError for values that nothing can be drawn with."""
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UserError(f"--limit {arguments.limit}: use 1 or more")
+    if arguments.figure != "tsne" and len(arguments.run) > 1:
+        raise UserError(f"--run is given {len(arguments.run)} times; {arguments.figure} draws one run")
+    if arguments.figure in ("attention", "phonemes") and not arguments.video:
+        raise UserError(f"{arguments.figure} draws one video: name it with --video")
+    if arguments.figure == "attention" and len(arguments.video) > 1:
+        raise UserError(f"--video is given {len(arguments.video)} times; attention draws one video")
+    if not arguments.perplexity > 0 or arguments.seed < 0:
+        raise UserError("--perplexity is above 0, --seed 0 or more")
+    if not arguments.seconds > 0 or (arguments.start or 0) < 0:
+        raise UserError("--seconds is above 0, --start 0 or more")
 
 
 def slug(name: str) -> str:
@@ -97,18 +109,12 @@ def execute(arguments: argparse.Namespace) -> int:
     """Open the runs, draw the figure, say where it lies."""
     if arguments.no_mlflow:
         os.environ["AVBENCH_MLFLOW"] = "off"
-    if arguments.workers is not None and arguments.workers < 0:
-        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
-    if arguments.limit is not None and arguments.limit < 1:
-        raise UserError(f"--limit {arguments.limit}: use 1 or more")
+    _check(arguments)
     subjects = _subjects(arguments)
-    if len(subjects) > 1 and arguments.figure != "tsne":
-        raise UserError(f"--run is given {len(subjects)} times; {arguments.figure} draws one run")
     draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention, "phonemes": _phonemes}
     table, paths = draw[arguments.figure](arguments, subjects)
     from avbench.analysis.keeping import keep
 
-    subjects[0].figures.mkdir(exist_ok=True)
     for path in keep(subjects[0], table, paths):
         say(str(path))
     return 0
@@ -131,12 +137,12 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
     return subjects
 
 
-def _collected(arguments: argparse.Namespace, subject: Subject, **wanted: object):  # type: ignore[no-untyped-def]
+def _collector(arguments: argparse.Namespace) -> Callable[..., Clips]:
     from avbench.analysis.collecting import collect
     from avbench.plugins import installed
 
     loading = selecting.loading_of(arguments, installed())
-    return collect(subject, loading, device=arguments.device, progress=bar, **wanted)  # type: ignore[arg-type]
+    return partial(collect, loading=loading, device=arguments.device, progress=bar)
 
 
 def _correlation(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.DataFrame, list[Path]]:
@@ -145,13 +151,13 @@ def _correlation(arguments: argparse.Namespace, subjects: list[Subject]) -> tupl
     from avbench.analysis.correlation_figure import draw_correlation
 
     (subject,) = subjects
-    seen = arguments.units == ENCODER
+    seen = not arguments.units
     name = UNITS if seen else arguments.units
-    clips = _collected(arguments, subject, **({"names": (name,)} if seen else {"targets": (name,)}))
+    clips = _collector(arguments)(subject, **({"names": (name,)} if seen else {"targets": (name,)}))
     series = [one[:frames] for one, frames in zip(clips.features[name], clips.frames, strict=True)]
     table = table_of(clips.ids, clips.clusters, clips.forgery, series)
     if not table["intensity"].notna().any():
-        raise UserError(f"--units {arguments.units}: unknown in every clip of {subject.resolved.lists.judged.title}")
+        raise UserError(f"{name}: unknown in every clip of {subject.resolved.lists.judged.title}")
     source = "the detector's encoder of action units" if seen else f"{name} of the data, {series[0].shape[1]} units"
     below = f"{subject.title}\nPearson's r over the units of two frames, mean over all pairs of a clip; units: {source}"
     path = subject.figures / f"analysis_correlation{'' if seen else f'_{name}'}"
@@ -166,11 +172,9 @@ def _tsne(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.Da
     from avbench.analysis.collecting import JOINT
     from avbench.analysis.tsne import draw_tsne, panel
 
-    if arguments.perplexity <= 0 or arguments.seed < 0:
-        raise UserError("--perplexity is above 0, --seed 0 or more")
     panels = []
     for subject in subjects:
-        clips = _collected(arguments, subject, names=(JOINT,))
+        clips = _collector(arguments)(subject, names=(JOINT,))
         features = clips.features[JOINT].reshape(len(clips.ids), -1)
         options = {"seed": arguments.seed, "perplexity": arguments.perplexity}
         panels.append(panel(subject.title, clips.ids, clips.forgery, features, **options))
@@ -185,8 +189,8 @@ def _attention(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[
     from avbench.analysis.attention import PREFIX, draw_attention, matrices_of, table_of
 
     (subject,) = subjects
-    sample = subject.sample(arguments.video)
-    clips = _collected(arguments, subject, samples=[sample], keep_media=True)
+    sample = subject.sample(arguments.video[0])
+    clips = _collector(arguments)(subject, samples=[sample], keep_media=True)
     matrices = matrices_of(clips.features, 0)
     if not matrices:
         raise UserError(
@@ -208,14 +212,10 @@ def _phonemes(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[p
     from avbench.analysis.pictures import along
 
     (subject,) = subjects
-    if not arguments.seconds > 0 or (arguments.start or 0) < 0:
-        raise UserError("--seconds is above 0, --start 0 or more")
     named = [subject.sample(name) for name in arguments.video]
     chosen = named if len(named) > 1 else phonemes.siblings(named[0], subject.resolved.lists.judged.samples())
-    tracks = [
-        phonemes.track(sample, arguments.phonemes, arguments.units, subject.fps)
-        for sample in subject.with_truth(chosen)
-    ]
+    units = Path(arguments.units) if arguments.units else None
+    tracks = [phonemes.track(sample, arguments.phonemes, units, subject.fps) for sample in subject.with_truth(chosen)]
     span = phonemes.window(tracks, arguments.closing, arguments.start, arguments.seconds)
     pictures = [along(one.sample, span, subject.resolved.config.clip) for one in tracks]
     source = "OpenFace" if arguments.units else "the data's own truth"
