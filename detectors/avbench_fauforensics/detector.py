@@ -100,10 +100,8 @@ class FauForensics(Detector):
         if len(z) == 2:
             rows = self.network.architecture.joint_rows
             streams["joint"] = f"{rows}/{'audio' if rows == 'video' else 'video'}"
-        matrices = {
-            f"attention/{which}": pooled[name].unflatten(1, (-1, batch.video.shape[1]))
-            for name, which in streams.items()
-        }
+        square = (len(batch), -1, batch.video.shape[1])
+        matrices = {f"attention/{which}": pooled[name].view(square) for name, which in streams.items()}
         return found | matrices | {"joint": pooled["joint"]}
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
