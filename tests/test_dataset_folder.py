@@ -151,7 +151,7 @@ def test_the_demo_reads_both_databases_with_one_split(real_root: Path) -> None:
 
 
 def test_plugins_are_light() -> None:
-    names = [f"avbench_{name}.plugin" for name in ("lavdf", "fakeavceleb", "folder", "demo")]
+    names = [f"avbench_{name}.plugin" for name in ("lavdf", "fakeavceleb", "folder", "demo", "au")]
     code = (
         f"import sys, importlib; sys.path[:0] = {sys.path!r}; import avbench.hookspecs; before = set(sys.modules)\n"
         f"specs = [s for n in {names!r} for s in importlib.import_module(n).avbench_datasets()]\n"
@@ -159,4 +159,4 @@ def test_plugins_are_light() -> None:
         "print([s.name for s in specs], sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['lavdf', 'fakeav', 'folder', 'demo'] []"
+    assert done.stdout.strip() == "['lavdf', 'fakeav', 'folder', 'demo', 'demo_faces', 'disfa', 'disfa_plus', 'bp4d'] []"
