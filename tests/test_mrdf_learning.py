@@ -36,10 +36,10 @@ def build(*overrides: str, task: Any = "binary", seed: int = 0) -> MRDF:
     return MRDF(resolve(SPEC, task, preset="demo", overrides=(*TINY, *overrides)))
 
 
-def step(detector: MRDF) -> set[str]:
-    """Take one training step; return the names of what moved."""
+def step(detector: MRDF, number: int = -1) -> set[str]:
+    """Take one training step of a stage, by default the last; return the names of what moved."""
     batch = random_batch(detector.config.clip, 4)
-    stage = detector.config.stages[0]
+    stage = detector.config.stages[number]
     detector.begin_stage(stage)
     optimizer, _ = detector.optimizer(stage, 10)
     before = {name: value.clone() for name, value in detector.state_dict().items()}
@@ -47,6 +47,17 @@ def step(detector: MRDF) -> set[str]:
     detector.loss(detector(batch), batch)["loss"].backward()
     optimizer.step()
     return {name for name, value in detector.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_a_stage_called_streams_teaches_both_streams_alone() -> None:
+    detector = build()
+    batch = random_batch(detector.config.clip, 4)
+    detector.begin_stage(detector.config.stages[0])
+    detector.train()
+    assert set(detector.loss(detector(batch), batch)) == {"loss", "loss_video", "loss_audio"}
+    moved = step(build(), 0)
+    assert any("feature_extractor_video" in name for name in moved)
+    assert not any("model.encoder." in name for name in moved), "nothing asks for the fused token"
 
 
 def cosine(a: list[float], b: list[float]) -> float:

@@ -25,6 +25,7 @@ from avbench_mrdf.model import Architecture, MRDFNetwork
 
 FPS = 25  # four windows of 10 ms are one frame
 FAKE, REAL = 0, 1  # the published classes
+STREAMS = "streams"  # a stage before all losses, for networks that start from little
 VARIANTS = ("ce", "margin", "avdf", "ensemble", "multilabel", "multiclass")
 BINARY_ALONE = ("ensemble", "multilabel")
 
@@ -37,11 +38,16 @@ class MRDF(Detector):
         _check(config)
         self.variant = str(config.settings["variant"])
         self.network = MRDFNetwork(architecture(config))
+        self.streams_alone = False
         if config.settings["sharp_start"]:
             see_motion(self.network.model.feature_extractor_video.resnet.frontend3D.get_parameter("0.weight"))
 
     def begin_stage(self, stage: Stage) -> None:
-        """Train everything, unless the stem is to stay random as the published code leaves it."""
+        """Train everything, unless the stem is to stay random as the published code leaves it.
+
+        In a stage called "streams" each stream learns its own label alone.
+        """
+        self.streams_alone = stage.name == STREAMS
         stem = self.network.model.feature_extractor_video.resnet.frontend3D
         stem.requires_grad_(bool(self.config.settings["train_stem"]))
 
@@ -87,6 +93,13 @@ class MRDF(Detector):
         real_B = (forgery_B == 0).long()
         real = {"video": 1 - (forgery_B & 1), "audio": 1 - (forgery_B >> 1)}
         parts: dict[str, Tensor] = {}
+        for stream, label_B in real.items():
+            if "logits_video" in out:
+                parts[f"loss_{stream}"] = F.cross_entropy(out[f"logits_{stream}"].float(), label_B)
+            elif self.variant == "margin":
+                parts[f"loss_{stream}"] = losses.within(out[f"embedding_{stream}"], label_B)
+        if parts and self.streams_alone and self.training:
+            return {"loss": torch.stack(list(parts.values())).sum(), **parts}
         if self.variant == "multilabel":
             labels_B2 = torch.stack([real["audio"], real["video"]], dim=1)
             parts["loss_clip"] = F.binary_cross_entropy_with_logits(out["logits"].float(), labels_B2.float())
@@ -95,11 +108,6 @@ class MRDF(Detector):
             parts["loss_clip"] = F.cross_entropy(out["logits"].float(), real_B if two else forgery_B)
         if self.variant in {"ce", "margin"}:
             parts["loss_across"] = losses.across(out["mean_video"], out["mean_audio"], real_B)
-        for stream, label_B in real.items():
-            if "logits_video" in out:
-                parts[f"loss_{stream}"] = F.cross_entropy(out[f"logits_{stream}"].float(), label_B)
-            elif self.variant == "margin":
-                parts[f"loss_{stream}"] = losses.within(out[f"embedding_{stream}"], label_B)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
