@@ -33,7 +33,7 @@ class Given(LinearProbe):
 
     width = 2
 
-    def features(self, batch: ClipBatch) -> torch.Tensor:
+    def numbers(self, batch: ClipBatch) -> torch.Tensor:
         return batch.targets["numbers"]
 
 
@@ -80,7 +80,7 @@ def test_silence_is_counted_up_to_the_first_loud_sample() -> None:
     batch.audio[1, 0] = 0.1
     batch.samples[3] = 60
     batch.audio[3, 60:] = 0.1  # behind the valid samples
-    found = LeadingSilence(resolve_config(installed().detector("leading_silence"), "binary")).features(batch)
+    found = LeadingSilence(resolve_config(installed().detector("leading_silence"), "binary")).numbers(batch)
     np.testing.assert_allclose(found[:, 0].expm1(), [30, 0, 100, 60], rtol=1e-5)
 
 

@@ -159,4 +159,6 @@ def test_plugins_are_light() -> None:
         "print([s.name for s in specs], sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['lavdf', 'fakeav', 'folder', 'demo', 'demo_faces', 'disfa', 'disfa_plus', 'bp4d'] []"
+    assert (
+        done.stdout.strip() == "['lavdf', 'fakeav', 'folder', 'demo', 'demo_faces', 'disfa', 'disfa_plus', 'bp4d'] []"
+    )

@@ -18,7 +18,7 @@ SILENT = 5e-4  # amplitude, arXiv 2412.00175
 
 
 class LinearProbe(Detector):
-    """P(fake) from `features` of a clip; a clip whose features are not finite gets the share of fakes."""
+    """P(fake) from `numbers` of a clip; a clip whose numbers are not finite gets the share of fakes."""
 
     width: int  # F, numbers per clip
     count: Tensor
@@ -31,13 +31,13 @@ class LinearProbe(Detector):
         self.register_buffer("mean", torch.zeros(2, self.width))
         self.register_buffer("scatter", torch.zeros(self.width, self.width))  # within classes
 
-    def features(self, batch: ClipBatch) -> Tensor:
+    def numbers(self, batch: ClipBatch) -> Tensor:
         """Return numbers (B,F) of clips."""
         raise NotImplementedError
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,2) of the discriminant."""
-        x_BF = self.features(batch)
+        x_BF = self.numbers(batch)
         known_B = x_BF.isfinite().all(dim=1)
         prior = ((self.count[1] + 1) / (self.count[0] + 1)).log()
         logit_B = prior.expand(len(batch))
@@ -47,11 +47,11 @@ class LinearProbe(Detector):
             w_F = torch.linalg.solve(shared_FF, self.mean[1] - self.mean[0])
             centred_BF = torch.where(known_B[:, None], x_BF, 0) - self.mean.mean(dim=0)
             logit_B = torch.where(known_B, centred_BF @ w_F + prior, logit_B)
-        return Output(logits=torch.stack([torch.zeros_like(logit_B), logit_B], dim=1), aux={"features": x_BF})
+        return Output(logits=torch.stack([torch.zeros_like(logit_B), logit_B], dim=1), aux={"numbers": x_BF})
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Merge the clips of each class into its mean and into the common scatter while training."""
-        x_BF, labels_B = output.aux["features"], self.labels(batch)
+        x_BF, labels_B = output.aux["numbers"], self.labels(batch)
         known_B = x_BF.isfinite().all(dim=1)
         for label in (0, 1) if self.training else ():
             x_NF = x_BF[known_B & (labels_B == label)]
@@ -73,7 +73,7 @@ class LeadingSilence(LinearProbe):
 
     width = 1
 
-    def features(self, batch: ClipBatch) -> Tensor:
+    def numbers(self, batch: ClipBatch) -> Tensor:
         """Return log(1 + samples) (B,1) up to the first that is loud; all of them if none is."""
         place_S = torch.arange(batch.audio.shape[1], device=batch.audio.device)
         silent_BS = (batch.audio.abs() <= SILENT) | (place_S >= batch.samples[:, None])
@@ -86,6 +86,6 @@ class Metadata(LinearProbe):
 
     width = 2
 
-    def features(self, batch: ClipBatch) -> Tensor:
+    def numbers(self, batch: ClipBatch) -> Tensor:
         """Return log seconds and log bytes (B,2)."""
         return torch.stack([batch.targets[name].log() for name in ("file_seconds", "file_bytes")], dim=1)
