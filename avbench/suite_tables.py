@@ -114,7 +114,7 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: 
         f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value",
     ]
     if "demo data" in variant:
-        notes.append("demo data: these numbers say nothing about a detector's quality")
+        notes.append("demo data: what is measured says nothing about a detector's quality; the paper had other data")
     return Table(" · ".join([*said, suite.title]), tuple(head), tuple(rows), tuple(notes)).without_empty_columns()
 
 

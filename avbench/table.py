@@ -75,8 +75,10 @@ def _is_text(column: Sequence[str]) -> bool:
 
 def markdown(table: Table) -> str:
     """Return a table as GitHub Markdown under a heading."""
-    escaped = [[cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in table.rows]
-    body = tabulate(escaped, headers=table.head, tablefmt="github", disable_numparse=True)
+    head, *rows = [
+        [cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in (table.head, *table.rows)
+    ]
+    body = tabulate(rows, headers=head, tablefmt="github", disable_numparse=True)
     return "\n\n".join([f"## {table.title}", body, *table.notes])
 
 

@@ -13,7 +13,7 @@ from avbench.plugins import installed
 from avbench.protocol import known
 from avbench.suite import AVERAGE, Column, Row, crossing
 from avbench.suite_tables import suite_tables
-from avbench.table import Table, comma_separated, latex
+from avbench.table import Table, comma_separated, latex, markdown
 
 
 def card(detector: str, protocol: str, auc: float, seed: int = 0, **changes: Any) -> dict[str, Any]:
@@ -148,6 +148,7 @@ def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:
 
 def test_latex_and_csv_hold_every_cell() -> None:
     table = Table("50 % of it", ("a & b", "x → y"), (("R_1", "1.0\n[0, 2]"),), ("note",))
+    assert "| x<br>y   |" in markdown(Table("t", ("x\ny",), (("1\n2",),)))
     assert comma_separated(table) == 'a & b,x → y\nR_1,"1.0 [0, 2]"\n'
     made = latex(table)
     assert "50 \\% of it" in made and "a \\& b" in made and "$\\rightarrow$" in made and "R\\_1" in made
