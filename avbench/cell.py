@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,33 @@ class Cell:
     def results_folder(self) -> Path:
         """Return the folder that holds runs/ and trainings/."""
         return self.results or results_folder()
+
+
+def of_card(card: Mapping[str, Any], roots: Mapping[str, Path], limit_test: int | None = None) -> Cell:
+    """Return the cell of a finished run, which needs that run's training and no other.
+
+    `roots` stand in for those that the run was made with, by name; `limit_test` bounds its test list. Raises UserError
+    for a card that does not say how it was made, such as that of imported scores.
+    """
+    asked = card.get("asked")
+    if asked is None:
+        raise UserError(f"{card['id']} does not say how it was made; run it again by avbench run")
+    known = {f.name for f in fields(Protocol)}
+    noted = {name: value for name, value in card["protocol"].items() if name in known}
+    noted |= {name: tuple(noted.get(name, ())) for name in ("placements", "perturbations", "levels")}
+    return Cell(
+        card["detector"]["name"],
+        Protocol(**noted),
+        card["task"],
+        card["seed"],
+        {name: Path(root) for name, root in asked["data"].items()} | dict(roots),
+        asked["preset"],
+        tuple(asked["overrides"]),
+        asked["limit"],
+        checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
+        limit_test=limit_test,  # the training stays as it was
+        training=card["training"].get("id", ""),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from avbench import card as cards
 from avbench import checkpoint
-from avbench.cell import Cell, Resolved, resolve
+from avbench.cell import Resolved, of_card, resolve
 from avbench.databases import locate
 from avbench.detector import Detector
 from avbench.errors import UserError
-from avbench.evaluate import Loading
 from avbench.plugins import Plugins, installed
 from avbench.prepare import Say, prepare
-from avbench.protocol import Protocol
 from avbench.report import is_demo, title
 from avbench.train import WEIGHTS, build
 from avbench.types import Sample
@@ -106,24 +104,8 @@ def open_run(
         raise UserError(f"{card['id']}: this run is {card['status']}; repeat its command to finish it first")
     if card.get("members"):
         raise UserError(f"{card['id']} is an ensemble, which has no features of its own; name the run of a member")
-    asked = card.get("asked")
-    if asked is None:
-        raise UserError(f"{card['id']} does not say how it was made, so that it cannot be opened; run it again")
-    cell = Cell(
-        card["detector"]["name"],
-        _protocol(card["protocol"]),
-        card["task"],
-        card["seed"],
-        {name: Path(root) for name, root in asked["data"].items()} | dict(roots),
-        asked["preset"],
-        tuple(asked["overrides"]),
-        asked["limit"],
-        results=folder.resolve().parents[1],
-        checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
-        loading=Loading(),
-        limit_test=limit,  # the training stays as it was
-        training=card["training"].get("id", ""),
-    )
+    cell = replace(of_card(card, roots, limit), results=folder.resolve().parents[1])
+    cell = replace(cell, protocol=replace(cell.protocol, perturbations=(), levels=()))
     lists = prepare(
         cell.protocol,
         plugins,
@@ -135,11 +117,3 @@ def open_run(
         say=say,
     )
     return Subject(folder, card, resolve(cell, plugins, lists))
-
-
-def _protocol(noted: Mapping[str, Any]) -> Protocol:
-    """Return the protocol of a card, its videos as they are."""
-    known = {f.name for f in fields(Protocol)}
-    values: dict[str, Any] = {name: value for name, value in noted.items() if name in known}
-    values |= {"placements": tuple(values.get("placements", ())), "perturbations": (), "levels": ()}
-    return Protocol(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,34 +118,17 @@ def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]
 
 def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugins) -> Cell:
     """Return the cell of a finished run with its test videos perturbed; its training is used again."""
-    from avbench.cell import Cell
+    from avbench.cell import of_card
     from avbench.databases import read_roots
-    from avbench.protocol import Protocol
 
-    asked = card.get("asked")
-    if asked is None:
-        raise UserError(f"{card['id']} does not say how it was made; run it again, or use --detector and --protocol")
-    known = {f.name for f in fields(Protocol)}
-    values = {name: value for name, value in card["protocol"].items() if name in known}
-    for name in ("placements", "perturbations", "levels"):
-        values[name] = tuple(values.get(name, ()))
-    roots = {name: Path(root) for name, root in asked["data"].items()} | read_roots(arguments.data)
-    return Cell(
-        card["detector"]["name"],
-        _perturbed(Protocol(**values), arguments),
-        card["task"],
-        card["seed"],
-        roots,
-        asked["preset"],
-        tuple(asked["overrides"]),
-        asked["limit"],
-        arguments.device,
-        arguments.out,
-        arguments.fresh,
-        Path(asked["checkpoint"]) if asked["checkpoint"] else None,
-        selecting.loading_of(arguments, plugins),
-        limit_test=arguments.limit,  # the training stays as it was
-        training=card["training"].get("id", ""),
+    cell = of_card(card, read_roots(arguments.data), arguments.limit)
+    return replace(
+        cell,
+        protocol=_perturbed(cell.protocol, arguments),
+        device=arguments.device,
+        results=arguments.out,
+        fresh=arguments.fresh,
+        loading=selecting.loading_of(arguments, plugins),
     )
 
 
