@@ -184,7 +184,8 @@ def interval(
 
     Of a `share`, which lies in [0,1], the percentiles are taken of logits that are centred at the value's. Near 1,
     plain percentiles cover too little; and drawing a person twice pairs their real with their own fakes twice as
-    often, which shifts a resampled AUC.
+    often, which shifts a resampled AUC. Neither end is farther from the value than the farthest resample is from their
+    mean, which binds where most resamples of few clusters are 1.
     """
     defined = drawn[~np.isnan(drawn)]
     skipped = len(drawn) - len(defined)
@@ -195,6 +196,8 @@ def interval(
         if share and 0 < value < 1:
             logits = _logit(defined)
             low, high = expit(np.quantile(logits - logits.mean() + _logit(np.array([value])), quantiles))
+            moved = defined - (defined.mean() - value)
+            low, high = max(low, min(moved.min(), value)), min(high, max(moved.max(), value))
         else:
             low, high = np.quantile(defined, quantiles)
     return Interval(float(value), float(low), float(high), n, clusters, len(drawn), skipped)

@@ -178,6 +178,13 @@ def test_a_value_lies_in_its_interval_where_fakes_are_twins_of_their_real_video(
     assert 0.5 < found.value < 0.6 and found.low < found.value < found.high
 
 
+def test_an_interval_reaches_no_farther_than_the_resamples() -> None:
+    """One mistake in fifty videos of ten people: most resamples are perfect, and none is worse than four mistakes."""
+    drawn = np.array([1.0] * 60 + [0.98] * 25 + [0.94] * 14 + [0.92])
+    found = stats.interval(0.98, drawn, 50, 10, share=True)
+    assert found.low == pytest.approx(0.92 - (drawn.mean() - 0.98)) and 0.98 <= found.high <= 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "people", "apart"), [("auc", 40, 1.5), ("auc", 100, 1.5), ("acc", 60, 1.5), ("auc", 40, 3.5)]
