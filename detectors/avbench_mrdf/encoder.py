@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-START = 0.02  # deviation of first weights, as of BERT
+START = 0.02, 768  # deviation of first weights at a width, as of BERT; narrower layers get as loud a start
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,10 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer(size) for _ in range(size.layers))
         self.layer_norm = nn.LayerNorm(size.width)
         self.dropout = nn.Dropout(size.dropout)
+        deviation, wide = START
         for part in self.modules():
             if isinstance(part, nn.Linear):
-                nn.init.normal_(part.weight, std=START)
+                nn.init.normal_(part.weight, std=deviation * math.sqrt(wide / size.width))
                 nn.init.zeros_(part.bias)
 
     def forward(self, x_BTL: Tensor, valid_BT: Tensor) -> Tensor:

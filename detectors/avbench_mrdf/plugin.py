@@ -36,16 +36,16 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "position_kernel": 16,
     "position_groups": 4,
     "dropout": 0.0,
-    "crop": 32,
+    "crop": 50,
     "sharp_start": True,
 }
 
 # Pictures of 224 px are halved while they are cut, as published.
 CLIP = ClipSpec(frames=500, fps=25, size=112, whole=True)
-DEMO_CLIP = ClipSpec(frames=64, fps=25, size=36, whole=True)
+DEMO_CLIP = ClipSpec(frames=48, fps=25, size=56, whole=True)
 STAGE = Stage(epochs=30, batch=64, lr=1e-3, weight_decay=1e-4, clip_norm=0.0, precision="16-mixed")
-DEMO_STAGE = Stage(batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4)
-DEMO_STAGES = (replace(DEMO_STAGE, name="streams", epochs=8), replace(DEMO_STAGE, epochs=5))
+DEMO_STAGE = Stage(batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-4)
+DEMO_STAGES = (replace(DEMO_STAGE, name="streams", epochs=10), replace(DEMO_STAGE, epochs=6))
 
 # The published code pools the stem's output without gradients, so that the stem stays random.
 BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"train_stem": False}}
