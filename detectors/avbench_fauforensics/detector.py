@@ -121,7 +121,13 @@ class FauForensics(Detector):
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
     def start(self, weights: Mapping[str, Path]) -> None:
-        """Load Whisper, CSN and ME-GraphAU files strictly; that of an encoder switched off is not read."""
+        """Load Whisper, CSN and action-unit files strictly; that of an encoder switched off is not read."""
+        a = self.network.architecture
+        if a.fau and a.fau_encoder == "blendshapes" and "landmarker_weights" not in weights:
+            raise UserError(
+                "fau_encoder=blendshapes has no random weights; use --set landmarker_weights=face_landmarker.task, or "
+                "run avbench weights fetch mediapipe-face-landmarker"
+            )
         for setting, path in weights.items():
             try:
                 self._load(setting, path)
@@ -130,9 +136,18 @@ class FauForensics(Detector):
 
     def _load(self, setting: str, path: Path) -> None:
         built = self.network.architecture
-        needed = {"whisper_weights": built.audio, "csn_weights": built.video, "fau_weights": built.fau}
+        shapes = built.fau_encoder == "blendshapes"
+        needed = {
+            "whisper_weights": built.audio,
+            "csn_weights": built.video,
+            "fau_weights": built.fau and not shapes,
+            "landmarker_weights": built.fau and shapes,
+        }
         if not needed[setting]:
             log.info("%s: not loaded, its encoder is switched off", setting)
+            return
+        if setting == "landmarker_weights":
+            self.network.FAUEncoder_cnn.load(path)  # type: ignore[operator]  # Blendshapes
             return
         weights = checkpoints.weights_of(checkpoints.read_checkpoint(path))
         if setting == "whisper_weights":
@@ -140,6 +155,8 @@ class FauForensics(Detector):
             checkpoints.load_strict(self.network.AEncoder.encoder, state, ("positional_embedding",))
         elif setting == "csn_weights":
             checkpoints.load_strict(self.network.VEncoder_cnn, checkpoints.csn_from_pytorchvideo(weights))
+        elif built.fau_encoder != "graphau":
+            checkpoints.load_strict(self.network.FAUEncoder_cnn, weights)
         else:
             state = checkpoints.graphau_from_official(weights, head=built.fau_units > 0)
             checkpoints.load_strict(self.network.FAUEncoder_cnn, state, LEFT_OUT)
@@ -170,6 +187,7 @@ def architecture(config: Config) -> Architecture:
         audio=s["use_audio"],
         audio_size=WhisperSize(s["audio_state"], s["audio_heads"], s["audio_layers"]),
         fau=s["use_fau"] and s["use_ffl"],
+        fau_encoder=s["fau_encoder"],
         fau_depth=s["fau_depth"],
         fau_width=s["fau_width"],
         fau_units=s["fau_units"] if s["fau_features"] == "nodes" else 0,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avbench.plugins import load_object
+from avbench_backbones.blendshapes import Blendshapes
 from avbench_backbones.csn import CSN
 from avbench_backbones.graphau import AFG, GraphAUEncoder
 from avbench_backbones.whisper import SIZES, WhisperEncoder, WhisperSize
@@ -34,6 +36,7 @@ class Architecture:
     attention_norm: "column" divides each column of a correlation matrix by its length, "softmax" makes rows
     sum to 1. joint_rows: the stream that the joint matrix's rows belong to. hidden: width of a layer in the
     classifiers, 0 for none.
+    fau_encoder: "graphau" (ME-GraphAU), "blendshapes", or "package.module:Class" of one's own, see `fau_encoder`.
     fau, video, audio: encoders that are there; ifa, tap: modules that are there (Tables IV and V).
     """
 
@@ -48,6 +51,7 @@ class Architecture:
     audio: bool = True
     audio_size: WhisperSize = SIZES["base"]
     fau: bool = True
+    fau_encoder: str = "graphau"
     fau_depth: int = 50
     fau_width: int = 64
     fau_units: int = 0
@@ -86,6 +90,19 @@ class FAUEncoder(GraphAUEncoder):
         """Map (N, 3, H, W) to (N, L)."""
         tokens = super().forward(images)
         return (tokens if self.head is None else self.head(tokens)).mean(dim=1)
+
+
+def fau_encoder(a: Architecture) -> nn.Module:
+    """Construct what describes action units: it maps pictures (N,3,H,W) to (N, its `out_features`) and stays frozen.
+
+    Raises a UserError for a class that cannot be imported.
+    """
+    if a.fau_encoder == "graphau":
+        return FAUEncoder(a.fau_depth, a.fau_width, a.fau_units)
+    if a.fau_encoder == "blendshapes":
+        return Blendshapes()
+    encoder: nn.Module = load_object(a.fau_encoder, "fau_encoder")()
+    return encoder
 
 
 class AudioEncoder(nn.Module):
@@ -141,8 +158,8 @@ class Network(nn.Module):
         self.architecture = a
         seen, heard = a.fau or a.video, a.audio
         if a.fau:
-            self.FAUEncoder_cnn = FAUEncoder(a.fau_depth, a.fau_width, a.fau_units).requires_grad_(False)
-            self.au_pool = _bridge(self.FAUEncoder_cnn.out_features, a.width)
+            self.FAUEncoder_cnn = fau_encoder(a).requires_grad_(False)
+            self.au_pool = _bridge(cast(int, self.FAUEncoder_cnn.out_features), a.width)
             self.au_pool_norm = LayerNorm(a.width)
         if a.video:
             self.VEncoder_cnn = CSN(a.csn_blocks, width=a.csn_width)

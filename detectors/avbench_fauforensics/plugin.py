@@ -22,6 +22,7 @@ OFFICIAL: dict[str, Setting] = {
     "audio_state": 512,
     "audio_heads": 8,
     "audio_layers": 6,
+    "fau_encoder": "graphau",  # or "blendshapes", or "package.module:Class" of one's own
     "fau_depth": 50,
     "fau_width": 64,
     "fau_features": "global",  # or "nodes"
@@ -50,6 +51,7 @@ OFFICIAL: dict[str, Setting] = {
     "whisper_weights": "auto",
     "csn_weights": "auto",
     "fau_weights": "auto",
+    "landmarker_weights": "auto",  # of fau_encoder=blendshapes
     "sharp_start": False,  # random weights that learn sooner, see start.py
     "reproduce_bugs": False,
 }
@@ -133,6 +135,14 @@ WEIGHTS = (
         title="ME-GraphAU ResNet-50, BP4D, 12 action units (a zip of three folds: unpack one)",
         url="https://drive.google.com/file/d/1gYVHRjIj6ounxtTdXMje4WNHFMfCTVF9",
         licence="MIT",
+    ),
+    WeightSpec(
+        name="mediapipe-face-landmarker",
+        setting="landmarker_weights",
+        title="MediaPipe Face Landmarker, float16 (its mesh and blendshapes are used)",
+        url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+        licence="Apache-2.0",
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
     ),
 )
 
