@@ -15,7 +15,7 @@ from avbench.evaluate import Loading
 from avbench.perturb import Condition, choose
 from avbench.places import results_folder
 from avbench.plugins import Plugins
-from avbench.prepare import Lists
+from avbench.prepare import Lists, prepare
 from avbench.protocol import Protocol, digest_of
 from avbench.splits import list_digest
 from avbench.train import Plan
@@ -51,6 +51,20 @@ class Cell:
     def results_folder(self) -> Path:
         """Return the folder that holds runs/ and trainings/."""
         return self.results or results_folder()
+
+
+def lists_of(cell: Cell, plugins: Plugins, **telling: Any) -> Lists:
+    """Return the lists a cell is computed on; `telling` is how `prepare` reports (say, made, progress)."""
+    return prepare(
+        cell.protocol,
+        plugins,
+        cell.roots,
+        limit=cell.limit,
+        limit_test=cell.limit_test,
+        seed=cell.seed,
+        train=cell.checkpoint is None,
+        **telling,
+    )
 
 
 def of_card(card: Mapping[str, Any], roots: Mapping[str, Path], limit_test: int | None = None) -> Cell:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from avbench import card as cards
 from avbench import checkpoint, ensemble, figures, media, scores
-from avbench.cell import Cell, Resolved, resolve
+from avbench.cell import Cell, Resolved, lists_of, resolve
 from avbench.data import ClipRequest
 from avbench.detector import Detector
 from avbench.devices import describe, make_fabric
@@ -24,7 +24,7 @@ from avbench.measure import measure
 from avbench.perturb import Condition, choose, under
 from avbench.placement import labelled, sweep
 from avbench.plugins import Plugins
-from avbench.prepare import Say, prepare
+from avbench.prepare import Say
 from avbench.progress import Progress, made_with, silent
 from avbench.ranks import leads
 from avbench.robustness import robustness
@@ -49,18 +49,7 @@ def run_cell(
         cell = replace(cell, group=cell.group or f"{cell.detector}-{cell.protocol.name}")
     asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
     started = time.monotonic()
-    lists = prepare(
-        cell.protocol,
-        plugins,
-        cell.roots,
-        limit=cell.limit,
-        limit_test=cell.limit_test,
-        seed=cell.seed,
-        train=cell.checkpoint is None,
-        say=say,
-        made=made_with(progress, "make demo data"),
-        progress=progress,
-    )
+    lists = lists_of(cell, plugins, say=say, made=made_with(progress, "make demo data"), progress=progress)
     resolved = (ensemble.resolve if spec.members else resolve)(cell, plugins, lists)
     if unfelt := dict.fromkeys(c.name for c in asked if c is not None and c not in resolved.conditions):
         say(f"left out, {spec.name} is not fed what they change: {', '.join(unfelt)}")

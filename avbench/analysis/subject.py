@@ -9,12 +9,12 @@ from typing import Any
 
 from avbench import card as cards
 from avbench import checkpoint
-from avbench.cell import Resolved, of_card, resolve
+from avbench.cell import Resolved, lists_of, of_card, resolve
 from avbench.databases import locate
 from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.plugins import Plugins, installed
-from avbench.prepare import Say, prepare
+from avbench.prepare import Say
 from avbench.report import is_demo, title
 from avbench.train import WEIGHTS, build
 from avbench.types import Sample
@@ -106,14 +106,4 @@ def open_run(
         raise UserError(f"{card['id']} is an ensemble, which has no features of its own; name the run of a member")
     cell = replace(of_card(card, roots, limit), results=folder.resolve().parents[1])
     cell = replace(cell, protocol=replace(cell.protocol, perturbations=(), levels=()))
-    lists = prepare(
-        cell.protocol,
-        plugins,
-        cell.roots,
-        limit=cell.limit,
-        limit_test=cell.limit_test,
-        seed=cell.seed,
-        train=cell.checkpoint is None,
-        say=say,
-    )
-    return Subject(folder, card, resolve(cell, plugins, lists))
+    return Subject(folder, card, resolve(cell, plugins, lists_of(cell, plugins, say=say)))
