@@ -16,11 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avbench.plugins import load_object
-from avbench_backbones.blendshapes import Blendshapes
 from avbench_backbones.csn import CSN
-from avbench_backbones.graphau import AFG, GraphAUEncoder
-from avbench_backbones.whisper import SIZES, WhisperEncoder, WhisperSize
+from avbench_backbones.whisper import SIZES, WhisperSize
+from avbench_fauforensics.encoders import AudioEncoder, fau_encoder
 
 AttentionNorm = Literal["column", "softmax"]
 
@@ -79,45 +77,6 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x, x.shape[-1:], self.gamma, self.beta)
 
 
-class FAUEncoder(GraphAUEncoder):
-    """Describe the action units of a face: the mean of ME-GraphAU's global tokens or of its node features."""
-
-    def __init__(self, depth: int, width: int, units: int) -> None:
-        super().__init__(depth, width=width)
-        self.head = AFG(self.out_features, units) if units else None
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (N, 3, H, W) to (N, L)."""
-        tokens = super().forward(images)
-        return (tokens if self.head is None else self.head(tokens)).mean(dim=1)
-
-
-def fau_encoder(a: Architecture) -> nn.Module:
-    """Construct what describes action units: it maps pictures (N,3,H,W) to (N, its `out_features`) and stays frozen.
-
-    Raises a UserError for a class that cannot be imported.
-    """
-    if a.fau_encoder == "graphau":
-        return FAUEncoder(a.fau_depth, a.fau_width, a.fau_units)
-    if a.fau_encoder == "blendshapes":
-        return Blendshapes()
-    encoder: nn.Module = load_object(a.fau_encoder, "fau_encoder")()
-    return encoder
-
-
-class AudioEncoder(nn.Module):
-    """Encode 100 log-mel frames a second with Whisper's encoder and average neighbours: 25 steps a second."""
-
-    def __init__(self, size: WhisperSize, frames: int) -> None:
-        super().__init__()
-        self.encoder = WhisperEncoder(size, n_ctx=2 * frames)
-
-    def forward(self, mel_BMN: Tensor) -> Tensor:
-        """Map (B, M, 4T) to (B, T, L)."""
-        steps_BNL: Tensor = self.encoder(mel_BMN)
-        return (steps_BNL[:, 0::2] + steps_BNL[:, 1::2]) / 2
-
-
 class QueryTransformer(nn.Module):
     """Ask a stream the shared queries: multi-head attention with one key and value head (eqs. 2 and 3)."""
 
@@ -158,7 +117,8 @@ class Network(nn.Module):
         self.architecture = a
         seen, heard = a.fau or a.video, a.audio
         if a.fau:
-            self.FAUEncoder_cnn = fau_encoder(a).requires_grad_(False)
+            fau = fau_encoder(a.fau_encoder, a.fau_depth, a.fau_width, a.fau_units)
+            self.FAUEncoder_cnn = fau.requires_grad_(False)
             self.au_pool = _bridge(cast(int, self.FAUEncoder_cnn.out_features), a.width)
             self.au_pool_norm = LayerNorm(a.width)
         if a.video:
