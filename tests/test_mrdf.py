@@ -153,6 +153,14 @@ def test_encoder_is_that_of_wav2vec(kernel: int) -> None:
         torch.testing.assert_close(ours(x_BTL, valid_BT)[valid_BT], expected[valid_BT], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("width", "deviation"), [(768, 0.02), (48, 0.08)])
+def test_first_weights_are_as_published_and_as_loud_where_narrow(width: int, deviation: float) -> None:
+    torch.manual_seed(0)
+    layer = Encoder(EncoderSize(width=width, layers=1, heads=4, hidden=4 * width)).layers[0]
+    for name in ("fc1.weight", "fc2.weight", "self_attn.v_proj.weight"):
+        assert float(layer.get_parameter(name).std()) == pytest.approx(deviation, rel=0.05)
+
+
 def test_pictures_are_halved_cropped_and_normalised_as_published() -> None:
     clip = resolve(SPEC, "binary", preset="official").clip
     assert clip.whole and clip.frames == 500 and clip.fps == 25
