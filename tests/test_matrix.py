@@ -149,6 +149,16 @@ def test_what_cannot_be_is_told_in_one_line(command: list[str], capsys: pytest.C
         assert said in capsys.readouterr().err
 
 
+def test_a_preset_is_asked_of_detectors_that_have_a_choice(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["matrix", "--detector", "majority", "lipforensics", "--protocol", "within_folder", "--preset", "nowhere"]
+    words += ["--data", f"folder={tiny}", "--out", str(tmp_path), "--workers", "0"]
+    assert main(words) == 1
+    printed = capsys.readouterr().out
+    assert "1 of 2 cells finished" in printed and "failed: lipforensics" in printed and "nowhere" in printed
+
+
 def test_an_unknown_database_fails_its_cells_alone(tmp_path: Path) -> None:
     here = Cell("majority", known(installed().datasets())["within_folder"], "binary", results=tmp_path)
     there = Cell("majority", Protocol("p", 1, "folder", "folder", fold=3), "binary", results=tmp_path)

@@ -121,7 +121,13 @@ def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plug
     ]
     if not cells:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
-    return list({key_of(cell): replace(cell, group=group) for cell in cells}.values())
+    return list({key_of(cell): replace(_preset_of(cell, plugins), group=group) for cell in cells}.values())
+
+
+def _preset_of(cell: Cell, plugins: Plugins) -> Cell:
+    """Return the cell without --preset where its detector has no choice of them, such as a control."""
+    spec = plugins.detector(cell.detector)
+    return replace(cell, preset=None) if len(spec.presets) == 1 and not spec.members else cell
 
 
 def _jobs() -> int:
