@@ -145,6 +145,9 @@ def test_repeating_prints_and_sweeping_a_run_uses_its_training(
     assert (
         "is used again" in printed and "Own files: 16 train videos" in printed and "Own files: 4 test videos" in printed
     )
+    beside = [word for word in words_ if word not in ("--out", str(swept[0]))]
+    assert main([*beside, "--levels", "5", "--limit", "4", "--run", str(swept[2])]) == 0
+    assert "finished before" in capsys.readouterr().out, "a folder says where its results are"
     assert main([*words_, "--run", "nothing-like-that"]) == 2
     assert "one run in" in capsys.readouterr().err
     card = {**swept[1], "training": {**swept[1]["training"], "id": "small-folder-binary-s0-00000000"}}

@@ -91,8 +91,11 @@ def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     if arguments.protocol:
         raise UserError(f"--protocol {arguments.protocol}: with which --detector? or name a finished run with --run")
     runs = (arguments.out or results_folder()) / "runs"
-    card = _named(arguments.run, runs) if arguments.run else _newest(runs)
-    if card is None:
+    card: dict[str, Any] | None
+    if arguments.run:
+        folder, card = _named(arguments.run, runs)
+        arguments.out = arguments.out or folder.resolve().parents[1]  # where its training is
+    elif (card := _newest(runs)) is None:
         say(f"no finished run of {DETECTOR} in {runs}: the demo is trained first")
         arguments.detector = [DETECTOR]
         return _of_detectors(arguments, plugins)
@@ -140,8 +143,8 @@ def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
     return perturbed(protocol, arguments.types, arguments.levels)
 
 
-def _named(name: str, runs: Path) -> dict[str, Any]:
-    """Return the card of a run that is named; UserError where there is none, several, or an unfinished one."""
+def _named(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
+    """Return a named run's folder and card; UserError where there is none, several, or an unfinished one."""
     from avbench import card as cards
 
     folder = Path(name)
@@ -152,7 +155,7 @@ def _named(name: str, runs: Path) -> dict[str, Any]:
     card = cards.read(matching[0])
     if card["status"] != "finished":
         raise UserError(f"--run {name}: this run is {card['status']}; repeat its command to finish it first")
-    return card
+    return matching[0], card
 
 
 def _newest(runs: Path) -> dict[str, Any] | None:
