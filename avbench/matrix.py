@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from avbench import backends, databases, ensemble
 from avbench import card as cards
-from avbench import databases, ensemble
 from avbench.cell import Cell
 from avbench.errors import UserError
 from avbench.plugins import Plugins, installed, register_named
@@ -109,27 +109,11 @@ def _shared(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     waiting = list(phase[jobs:])
     begun([cell for group in phase[:jobs] for cell in group])
-    with _backend(backend):
+    with backends.backend(backend, jobs) as return_as:
         tasks = (joblib.delayed(_work)(group, tuple(plugins.named), threads, k) for k, group in enumerate(phase))
-        for outcomes in joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks):
+        for outcomes in joblib.Parallel(n_jobs=jobs, return_as=return_as, batch_size=1)(tasks):
             yield from outcomes
             begun(waiting.pop(0) if waiting else [])
-
-
-def _backend(name: str) -> AbstractContextManager[Any]:
-    import joblib
-
-    try:
-        if name == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
-        chosen: AbstractContextManager[Any] = nullcontext() if name == "loky" else joblib.parallel_config(backend=name)
-    except (ImportError, ValueError) as error:
-        raise UserError(
-            f"--backend {name}: {error}; install it and connect its cluster, or leave --backend out"
-        ) from error
-    return chosen
 
 
 def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list[Outcome]:

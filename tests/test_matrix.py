@@ -118,6 +118,16 @@ def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
     assert len(parents) == 1 and len(children) == 2 and not (tmp_path / "one" / "mlflow.db").exists()
 
 
+@pytest.mark.parametrize("backend", ["ray", "dask"])
+def test_a_cluster_gives_the_same_scores(command: list[str], tmp_path: Path, backend: str) -> None:
+    pytest.importorskip(backend)
+    for out, more in (("one", []), ("two", ["--jobs", "2", "--backend", backend])):
+        assert main([*command, "--no-mlflow", "--out", str(tmp_path / out), *more]) == 1
+    runs = {out: sorted((tmp_path / out / "runs").glob("*/scores.parquet")) for out in ("one", "two")}
+    assert [path.read_bytes() for path in runs["one"]] == [path.read_bytes() for path in runs["two"]]
+    assert len(runs["two"]) == 2
+
+
 def test_a_killed_matrix_goes_on_where_it_was(command: list[str], tmp_path: Path) -> None:
     whole = [*command, "--no-mlflow", "--seed", "0", "1"]
     process = subprocess.Popen([sys.executable, "-m", "avbench", *whole], start_new_session=True, stdout=DEVNULL)
@@ -142,7 +152,7 @@ def test_what_cannot_be_is_told_in_one_line(command: list[str], capsys: pytest.C
         (["matrix", "--paper", "table9"], "table9"),
         ([*command, "--jobs", "0"], "--jobs 0"),
         ([*command, "--paper", "table1"], "name --paper"),
-        ([*command, "--jobs", "2", "--backend", "ray"], "--backend ray"),
+        ([*command, "--jobs", "2", "--backend", "rays"], "--backend rays: use one of loky, ray, dask"),
         ([*command, "--task", "four_class", "--detector", "majority"], "nothing to compute"),
     ):
         assert main(words) == 2
