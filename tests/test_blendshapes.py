@@ -17,7 +17,7 @@ from avbench.errors import UserError
 from avbench.media import read_clip
 from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
-from avbench_backbones.blendshapes import JAW_OPEN, SUBSET, Blendshapes
+from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes
 from avbench_backbones.checkpoints import CheckpointError
 from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors
@@ -51,6 +51,7 @@ def test_coefficients_are_those_of_another_runtime(real_root: Path, weights_root
     encoder.load(weights_root / BUNDLE)
     found = encoder(faces(real_root))
     assert found.shape == (5, 52) and len(SUBSET) == 146
+    assert BUNDLE_SHA256 in {weights.sha256 for weights in SPEC.weights if weights.setting == "landmarker_weights"}
     np.testing.assert_allclose(found[:, [JAW_OPEN, 27, 9]], LITERT, atol=2e-3)
 
 
