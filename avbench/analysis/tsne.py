@@ -27,26 +27,31 @@ PANEL = 4.8  # inches
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One run's map: a title, a row a clip (id, class, x, y), and what its features say unmapped."""
+    """One run's map: a title, a row a clip (id, class, x, y), its perplexity, and what its features say unmapped."""
 
     title: str
     table: pd.DataFrame
+    perplexity: float
     silhouette: float
     neighbours: float
+
+
+def bearable(perplexity: float, count: int) -> float:
+    """Return the perplexity, or a third of the other clips where there are so few."""
+    return min(perplexity, (count - 1) / 3)
 
 
 def embed(features_BL: NDArray[Any], *, seed: int = 0, perplexity: float = PERPLEXITY) -> NDArray[np.float64]:
     """Return the plane (B,2): Barnes-Hut t-SNE from the first two principal components, fixed by the seed.
 
-    The perplexity is lowered to a third of the other clips where there are few. Raises UserError for under eight clips.
+    The perplexity is lowered where clips are few. Raises UserError for under eight clips.
     """
     from sklearn.manifold import TSNE
 
     count = len(features_BL)
     if count < LEAST_CLIPS:
         raise UserError(f"{count} clips: t-SNE takes at least {LEAST_CLIPS}; raise --limit")
-    lowered = min(perplexity, (count - 1) / 3)
-    plane = TSNE(2, perplexity=lowered, init="pca", learning_rate="auto", random_state=seed)
+    plane = TSNE(2, perplexity=bearable(perplexity, count), init="pca", learning_rate="auto", random_state=seed)
     return np.asarray(plane.fit_transform(np.asarray(features_BL, np.float64)), np.float64)
 
 
@@ -84,7 +89,7 @@ def panel(
     table = pd.DataFrame(
         {"id": ids, "class": [Forgery(int(f)).name for f in forgery], "x": plane[:, 0], "y": plane[:, 1]}
     )
-    return Panel(title, table, *separation(features_BL, forgery))
+    return Panel(title, table, bearable(perplexity, len(ids)), *separation(features_BL, forgery))
 
 
 def draw_tsne(panels: Sequence[Panel], heading: str, below: str, path: Path) -> list[Path]:
@@ -105,7 +110,8 @@ def draw_tsne(panels: Sequence[Panel], heading: str, below: str, path: Path) -> 
                         label=forgery.name,
                     )
             axes.set_title(one.title, fontsize=9, pad=19)
-            numbers = f"silhouette {one.silhouette:.2f} · neighbours agree {100 * one.neighbours:.0f} %"
+            agree = f"neighbours agree {100 * one.neighbours:.0f} %"
+            numbers = f"silhouette {one.silhouette:.2f} · {agree} · perplexity {one.perplexity:.3g}"
             axes.annotate(
                 numbers, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=SOFT
             )

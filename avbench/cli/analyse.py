@@ -179,7 +179,7 @@ def _tsne(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.Da
         options = {"seed": arguments.seed, "perplexity": arguments.perplexity}
         panels.append(panel(subject.title, clips.ids, clips.forgery, features, **options))
     table = pd.concat([one.table.assign(run=s.card["id"]) for one, s in zip(panels, subjects, strict=True)])
-    below = f"t-SNE of what the clip's classifier reads, perplexity {arguments.perplexity:g}, seed {arguments.seed}"
+    below = f"t-SNE of what the clip's classifier reads, seed {arguments.seed}"
     name = "analysis_tsne" + "".join(f"_{s.card['id'][-8:]}" for s in subjects[1:])
     heading = f"Clip features{' (demo data)' if any(s.demo for s in subjects) else ''}"
     return table, draw_tsne(panels, heading, below, subjects[0].figures / name)
