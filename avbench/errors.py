@@ -16,3 +16,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return UserError(f"no {kind} called {name!r}; {hint}known: {', '.join(names) or 'none'}")
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an error's class and message, at most 300 characters of it, without a line break."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300] or 'no message'}"

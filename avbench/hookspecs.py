@@ -97,7 +97,7 @@ def avbench_metrics() -> Iterable[MetricSpec]:
 def avbench_decode(path: Path, start: float, spec: ClipSpec) -> Any:
     """Decode the clip of `spec` that begins at `start` seconds, or return None to leave it to the built-in decoder.
 
-    The answer is an avbench.media.Clip: frames (T,H,W,3) uint8 at spec.size, sound (S,) float32 at spec.sound_rate.
+    The answer is an avbench.types.Clip: frames (T,H,W,3) uint8 at spec.size, sound (S,) float32 at spec.sound_rate.
 
     Example::
 
@@ -112,7 +112,7 @@ def avbench_decode(path: Path, start: float, spec: ClipSpec) -> Any:
 def avbench_face_track(path: Path, frames: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     """Return face boxes (T,4) x0 y0 x1 y1 in pixels for frames (T,H,W,3) uint8 at `times` (T,) seconds, or None.
 
-    Or return 68 landmarks (T,68,2) x y: mouths and faces are then aligned to a mean face, see avbench.landmarks.
+    Or return 68 landmarks (T,68,2) x y: mouths and faces are then aligned to a mean face, see avbench.media.landmarks.
     A row of nan is a frame without a face: its nearest neighbour's serves; all nan is the reason `no_face`.
 
     Example::

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from avbench.errors import UserError
-from avbench.places import shipped
-from avbench.suite import published
+from avbench.hashing import digest_of
+from avbench.paths import shipped
 from avbench.types import LEVELS, DatasetSpec, Placement
 
 
@@ -24,8 +22,8 @@ class Protocol:
     (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of
     databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
     judges every sample of the test database. `trim_silence` drops the leading silence of every video, in training as
-    in the test; see `avbench.silence`. `perturbations` (names or sets of them) and `levels` perturb the test
-    videos; see `perturbed`. `reported` holds published values, by detector, task and metric.
+    in the test; see `avbench.data.silence`. `perturbations` (names or sets of them) and `levels` perturb the test
+    videos; see `perturbed`.
     """
 
     name: str
@@ -42,15 +40,14 @@ class Protocol:
     trim_silence: bool = False
     perturbations: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()
-    reported: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, ready for JSON."""
         return asdict(self)
 
     def digest(self) -> str:
-        """Return a hash of everything that shapes the result (not titles, not published values)."""
-        shaping = {k: v for k, v in asdict(self).items() if k not in {"title", "reported"}}
+        """Return a hash of everything that shapes the result (not titles)."""
+        shaping = {k: v for k, v in asdict(self).items() if k != "title"}
         # Protocols that have none of these keep the hash they had before these were.
         for name in ("perturbations", "levels", "trim_silence"):
             if not shaping[name]:
@@ -71,13 +68,7 @@ def perturbed(protocol: Protocol, types: Sequence[str] = ("paper",), levels: Seq
         placements=protocol.placements[:1] or ("labelled",),
         perturbations=tuple(types),
         levels=tuple(sorted({0, *levels})),
-        reported={},
     )
-
-
-def digest_of(value: Any) -> str:
-    """Return the sha256 of a value's canonical JSON, in hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()) -> dict[str, Protocol]:
@@ -85,7 +76,7 @@ def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()
     datasets = {name: spec for name, spec in datasets.items() if spec.forgery_labels}
     found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
     for protocol in _shipped():
-        found[protocol.name] = replace(protocol, reported=published().get(protocol.name, {}))
+        found[protocol.name] = protocol
     for protocol in declared:
         found[protocol.name] = protocol
     for name in datasets:

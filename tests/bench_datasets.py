@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from avbench.placement import labelled, sweep
-from avbench.splits import draw, split
+from avbench.data.placement import labelled, sweep
+from avbench.data.splits import split
+from avbench.hashing import stable_hash
 from avbench.types import ClipSpec, Sample
 from avbench_fakeavceleb import reader as fakeavceleb
 from avbench_lavdf import reader as lavdf
@@ -24,8 +25,8 @@ def write_lavdf(root: Path, sizes: dict[str, int]) -> Path:
     rows: list[dict[str, Any]] = []
     for part, size in sizes.items():
         for number in range(size):
-            kind, frames = number % 4, 60 + draw(part, number) % 400
-            start = draw(part, number, "start") % 1000 / 1000 * (frames / 25 - 1)
+            kind, frames = number % 4, 60 + stable_hash(part, number) % 400
+            start = stable_hash(part, number, "start") % 1000 / 1000 * (frames / 25 - 1)
             rows.append(
                 {
                     "file": f"{part}/{len(rows):06d}.mp4",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avbench.data import ClipRequest
-from avbench.loading import load_batches
-from avbench.media import probe, read_clip
+from avbench.data.loading import load_batches
+from avbench.data.requests import ClipRequest
+from avbench.media.reading import probe, read_clip
 from avbench.types import ClipSpec, Forgery, Sample
 
 REQUIRES = frozenset({"video", "audio"})

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import metrics, scores
-from avbench.builtin import avbench_metrics
-from avbench.measure import measure
-from avbench.stats import bootstrap
+from avbench.metrics import definitions as metrics
+from avbench.metrics.intervals import bootstrap
+from avbench.metrics.measuring import measure
+from avbench.plugins.builtin import avbench_metrics
+from avbench.records import scores
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
 ROWS, CLUSTERS = 1_000_000, 10_000

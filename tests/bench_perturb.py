@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 import torch
 
-from avbench import card as cards
-from avbench.cell import Cell, resolve
-from avbench.data import ClipRequest
-from avbench.devices import make_fabric
-from avbench.evaluate import Loading, evaluate, in_batches
-from avbench.loading import LoadedBatch, load_batches
-from avbench.perturb import Condition, under
-from avbench.placement import labelled
-from avbench.plugins import installed
-from avbench.prepare import prepare
+from avbench.bench.cell import Cell, resolve
+from avbench.bench.run import finish
+from avbench.data.lists import prepare
+from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.placement import labelled
+from avbench.data.requests import ClipRequest, under
+from avbench.engine.devices import make_fabric
+from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.sharing import outputs
+from avbench.engine.training import build
+from avbench.perturb.conditions import Condition
+from avbench.plugins.registry import installed
 from avbench.protocol import known
-from avbench.run import finish
-from avbench.sharing import outputs
-from avbench.train import build
+from avbench.records import card as cards
 
 VIDEOS = 16
 LIMIT = 0.7

@@ -43,7 +43,7 @@ def specs_root() -> Path:
 @pytest.fixture(scope="session")
 def demo_root() -> Path:
     """Return the demo data, made on first use."""
-    from avbench.places import cache_folder
+    from avbench.paths import cache_folder
     from avbench_demo.make import make_demo
 
     return make_demo(cache_folder() / "demo")
@@ -88,8 +88,8 @@ def small_command(tiny: Path) -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def small_run(small_command: Callable[..., list[str]]) -> Callable[..., tuple[dict[str, Any], Path]]:
     """Return a function that carries that command out -> the newest card and its folder."""
-    from avbench import card
     from avbench.cli import main
+    from avbench.records import card
 
     def run(out: Path, *more: str, data: Path | None = None) -> tuple[dict[str, Any], Path]:
         assert main(small_command(out, *more, **({} if data is None else {"data": data}))) == 0

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench_fauforensics.detector import FauForensics

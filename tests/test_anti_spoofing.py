@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
-from avbench.plugins import load_object
+from avbench.references import load_object
 from avbench_aasist.plugin import avbench_detectors as aasist_detectors
 from avbench_backbones.aasist import AASIST, AASIST_L
 from avbench_backbones.anti_spoofing import emphasised, real_then_fake, repeat_short, weighted_loss

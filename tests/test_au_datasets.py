@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from avbench.data import ClipRequest, collate, load_clip
-from avbench.databases import Database, locate
+from avbench.data.batches import collate, load_clip
+from avbench.data.databases import Database, locate
+from avbench.data.placement import sweep
+from avbench.data.requests import ClipRequest
+from avbench.data.splits import split
 from avbench.errors import UserError
-from avbench.media import MediaError
-from avbench.placement import sweep
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
 from avbench.protocol import known
-from avbench.splits import split
-from avbench.types import ClipSpec, Reason
+from avbench.types import ClipSpec, MediaError, Reason
 from avbench_au import bp4d, disfa
 from avbench_au.check import check_bp4d, check_disfa
-from avbench_au.plugin import BP4D_UNITS, DISFA_UNITS
+from avbench_au.units import BP4D_UNITS, DISFA_UNITS
 
 FRAME = ClipSpec(frames=1, size=16, sound_samples=0, targets=("au",))
 DISFA_FRAMES, CODED = 6, (2440, 2441, 2445)

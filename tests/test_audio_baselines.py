@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from avbench import card
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.plugins import installed
-from avbench.train import build
+from avbench.engine.training import build
+from avbench.plugins.registry import installed
+from avbench.records import card
 from avbench.types import ClipBatch, Stage
 
 SINC = ("filters=12", "hop=4", "narrow=4", "wide=8", "graph=4", "clip.sound_samples=10000")

@@ -15,7 +15,7 @@ import pytest
 from avbench.audit import subject
 from avbench.audit.report import Audit, audit
 from avbench.cli import main
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
 
 PEOPLE, RATE, FPS = 12, 16_000, 25
 CLASSES = ("RARV", "RAFV", "FARV", "FAFV")

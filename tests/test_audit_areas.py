@@ -10,8 +10,8 @@ from avbench.audit.areas import area
 from avbench.audit.leaks import leaks, verdicts
 from avbench.audit.subject import Subject, _without_start
 from avbench.audit.verdicts import Area
+from avbench.data.splits import Split
 from avbench.protocol import Protocol
-from avbench.splits import Split
 
 
 def labelled(people: int) -> tuple[pd.Series, pd.Series]:

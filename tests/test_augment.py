@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.types import ClipSpec
 from avbench_backbones import augment
 from avbench_backbones.mel import log_mel_20ms, log_mel_whisper

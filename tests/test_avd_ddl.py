@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avbench import card
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
-from avbench.pooling import pool
-from avbench.scores import coerce
+from avbench.metrics.pooling import pool
+from avbench.records import card
+from avbench.records.scores import coerce
 from avbench.types import ClipBatch, Output
 from avbench_avd_ddl.detector import AVDDL
 from avbench_avd_ddl.model import DissonanceNetwork, Sizes

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avbench import card
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
+from avbench.records import card
 from avbench.types import ClipBatch, Output, Task
 from avbench_avts import windows
 from avbench_avts.detector import AVTS, rate_factor

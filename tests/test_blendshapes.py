@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.errors import UserError
-from avbench.media import read_clip
+from avbench.media.reading import read_clip
 from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
 from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes

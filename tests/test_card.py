@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from avbench import card as cards
-from avbench.cell import Cell, resolve
+from avbench.bench.card import begin
+from avbench.bench.cell import Cell, resolve
+from avbench.data.lists import prepare
 from avbench.hookspecs import hookimpl
-from avbench.plugins import Plugins, Source
-from avbench.prepare import prepare
+from avbench.plugins.registry import Plugins, Source
 from avbench.protocol import Protocol
 from avbench.types import DetectorSpec
 
-PUBLISHED = {"example": {"binary": {"acc": 0.95, "auc": 0.99}}}
-PROTOCOL = Protocol("within_folder", 1, "folder", "folder", reported=PUBLISHED)
+PUBLISHED = {"within_folder": {"example": {"binary": {"acc": 0.95, "auc": 0.99}}}}
+PROTOCOL = Protocol("within_folder", 1, "folder", "folder")
 
 
 class Example:
@@ -39,15 +39,20 @@ class Example:
     ],
 )
 def test_published_values_stand_beside_whole_real_databases_only(
-    tiny: Path, changes: dict[str, Any], demo: bool, beside: dict[str, float]
+    tiny: Path,
+    changes: dict[str, Any],
+    demo: bool,
+    beside: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("avbench.bench.card.published", lambda: PUBLISHED)
     plugins = Plugins()
     plugins.load_installed()
     plugins._register(Example(), Source("example", "this test"))
     cell = replace(Cell("example", PROTOCOL, "binary", roots={"folder": tiny}), **changes)
     lists = prepare(PROTOCOL, plugins, cell.roots, limit=cell.limit, limit_test=cell.limit_test)
     lists = replace(lists, judged=replace(lists.judged, demo=demo))
-    card = cards.begin(cell, resolve(cell, plugins, lists), "", "")
+    card = begin(cell, resolve(cell, plugins, lists), "", "")
     assert card["reported"] == beside
     assert ("demo data" in card["marks"]) == demo and any("limited to 8" in mark for mark in card["marks"]) == bool(
         {"limit", "limit_test"} & changes.keys()

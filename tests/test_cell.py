@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from avbench.cell import Cell, Resolved, resolve
-from avbench.plugins import installed
-from avbench.prepare import Lists, prepare
+from avbench.bench.cell import Cell, Resolved, resolve
+from avbench.data.lists import Lists, prepare
+from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.types import ClipSpec
 
@@ -43,7 +43,7 @@ def test_another_edition_of_made_data_is_another_training_and_another_run(cell: 
 
 def test_who_finds_the_faces_shapes_a_training(cell: Cell, lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ids(resolve(cell, installed(), lists))
-    monkeypatch.setattr("avbench.cell.region_of", lambda clip: f"{clip.region}, tracked by somebody")
+    monkeypatch.setattr("avbench.bench.cell.region_of", lambda clip: f"{clip.region}, tracked by somebody")
     assert ids(resolve(cell, installed(), lists))[0] != before[0]
     assert isinstance(resolve(cell, installed(), lists).config.clip, ClipSpec)
 

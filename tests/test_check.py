@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from avbench.check import check_dataset
-from avbench.databases import Database
-from avbench.plugins import installed, load_object
+from avbench.bench.contract import check_dataset
+from avbench.data.databases import Database
+from avbench.plugins.registry import installed
+from avbench.references import load_object
 from avbench.types import Forgery, Sample
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from avbench import checkpoint
 from avbench.cli import main
 from avbench.config import Config
 from avbench.detector import Detector
+from avbench.engine import checkpoint
 from avbench.errors import UserError
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from avbench import scores
 from avbench.cli import main
-from avbench.compare import compare_runs
 from avbench.errors import UserError
+from avbench.records import scores
+from avbench.report.compare import compare_runs
 
 PEOPLE, EACH = 40, 4
 Run = tuple[dict[str, Any], Path]

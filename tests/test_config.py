@@ -10,7 +10,7 @@ import pytest
 
 from avbench.config import Config, Weights, learned_label, resolve
 from avbench.errors import UserError
-from avbench.protocol import digest_of
+from avbench.hashing import digest_of
 from avbench.types import ClipSpec, DetectorSpec, Preset, Stage
 
 SPEC = DetectorSpec(

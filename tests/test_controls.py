@@ -14,13 +14,13 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from avbench import card as cards
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import Config
 from avbench.config import resolve as resolve_config
-from avbench.plugins import installed
-from avbench.train import build
+from avbench.engine.training import build
+from avbench.plugins.registry import installed
+from avbench.records import card as cards
 from avbench.types import ClipBatch, ClipSpec, Stage
 from avbench_controls.constant import Chance
 from avbench_controls.probe import LeadingSilence, LinearProbe

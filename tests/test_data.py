@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from avbench.data import ClipRequest, collate, load_clip
-from avbench.frames import cut_region, cut_tracked, fill_gaps
+from avbench.data.batches import collate, load_clip
+from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
-from avbench.media import Clip, MediaError, place, read_clip
-from avbench.perturb import Condition
-from avbench.plugins import Plugins, installed
-from avbench.types import ClipSpec, Forgery, Reason, Sample
+from avbench.media.frames import cut_region, cut_tracked, fill_gaps
+from avbench.media.reading import place, read_clip
+from avbench.perturb.conditions import Condition
+from avbench.plugins.registry import Plugins, installed
+from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample
 
 SMALL = ClipSpec(size=64)
 

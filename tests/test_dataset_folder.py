@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from avbench.data.splits import split
 from avbench.errors import UserError
-from avbench.splits import split
 from avbench.types import Forgery
 from avbench_demo.reader import scan as scan_demo
 from avbench_folder.check import check

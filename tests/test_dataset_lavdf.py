@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from avbench.data.splits import split
 from avbench.errors import UserError
-from avbench.splits import split
 from avbench.types import Forgery
 from avbench_lavdf.check import check
 from avbench_lavdf.reader import scan

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avbench.media import read_clip
-from avbench.plugins import installed
+from avbench.media.reading import read_clip
+from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.types import ClipSpec, Sample
 from avbench_demo.coded_faces import EVERY, PEOPLE, make_faces, read_units, scan, thinned

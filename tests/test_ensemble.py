@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import card as cards
-from avbench import scores
+from avbench.bench.ensemble import settings_of
 from avbench.cli import main
-from avbench.combine import RULES, Scored, combined
 from avbench.config import resolve
-from avbench.ensemble import settings_of
 from avbench.errors import UserError
-from avbench.plugins import installed
+from avbench.metrics.combining import RULES, Scored, combined
+from avbench.plugins.registry import installed
+from avbench.records import card as cards
+from avbench.records import scores
 from avbench.types import DetectorSpec
 
 PLUGIN = Path(__file__).with_name("member_detectors.py")

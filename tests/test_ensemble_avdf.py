@@ -9,11 +9,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avbench import card
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.errors import UserError
+from avbench.records import card
 from avbench.types import Output
 from avbench_ensemble_avdf.detector import EnsembleAVDF
 from avbench_ensemble_avdf.model import Ensemble

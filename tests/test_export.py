@@ -9,10 +9,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from avbench.analysis.export import export
 from avbench.cli import main
-from avbench.export import export
-from avbench.perturb import choose, perturb_picture, perturb_sound
-from avbench.plugins import installed
+from avbench.perturb.conditions import choose, perturb_picture, perturb_sound
+from avbench.plugins.registry import installed
 
 
 def decoded(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:

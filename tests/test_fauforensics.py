@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.errors import UserError
 from avbench_fauforensics.detector import FauForensics

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 import avbench_fauforensics
-from avbench import weights
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
-from avbench.media import read_clip
+from avbench.media.reading import read_clip
+from avbench.plugins import weights
 from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare
 from avbench_fauforensics.detector import FauForensics

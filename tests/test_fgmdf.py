@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from avbench import card
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
+from avbench.records import card
 from avbench.types import ClipBatch, Forgery, Stream, Task
 from avbench_fgmdf.audio import least_samples
 from avbench_fgmdf.detector import FineGrained, drawn_offsets, fixed_offsets, in_forgery_order, pick

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench_fgmdf.detector import FineGrained
 from avbench_fgmdf.plugin import avbench_detectors

@@ -11,9 +11,9 @@ from statistics import mean, stdev
 import pandas as pd
 import pytest
 
-from avbench import card as cards
-from avbench import figures
 from avbench.cli import main
+from avbench.records import card as cards
+from avbench.report import figures
 
 
 @pytest.fixture

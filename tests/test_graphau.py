@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from avbench import config
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
+from avbench.engine.training import build
 from avbench.errors import UserError
-from avbench.train import build
 from avbench.types import Forgery, Sample, Stage
 from avbench_backbones.mefl import MEFLHead
 from avbench_graphau import measure

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avbench import card
-from avbench.data import ClipRequest, load_clip
+from avbench.bench.cell import region_of
+from avbench.data.batches import load_clip
+from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
-from avbench.landmarks import CANVAS, cut_square, mean_face, similarity, squares
-from avbench.media import MediaError
-from avbench.plugins import Plugins
-from avbench.types import ClipSpec, Forgery, Reason, Sample
+from avbench.media.landmarks import CANVAS, cut_square, mean_face, similarity, squares
+from avbench.plugins.registry import Plugins
+from avbench.types import ClipSpec, Forgery, MediaError, Reason, Sample
 
 Array = NDArray[np.float64]
 
@@ -140,9 +140,9 @@ def test_plugins_give_landmarks(tiny: Path, tmp_path: Path) -> None:
 
 def test_card_tells_who_finds_the_mouth(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = Plugins()
-    monkeypatch.setattr(card, "installed", lambda: plugins)
-    assert card.region_of(ClipSpec(frames=0)) == "none" and card.region_of(ClipSpec()) == "frame"
-    assert card.region_of(ClipSpec(region="mouth")) == "mouth, a fixed window"
+    monkeypatch.setattr("avbench.bench.cell.installed", lambda: plugins)
+    assert region_of(ClipSpec(frames=0)) == "none" and region_of(ClipSpec()) == "frame"
+    assert region_of(ClipSpec(region="mouth")) == "mouth, a fixed window"
     plugins.manager.register(Landmarks(), name="my tracker")
-    assert card.region_of(ClipSpec(region="mouth")) == "mouth, tracked by my tracker"
-    assert card.region_of(ClipSpec()) == "frame"
+    assert region_of(ClipSpec(region="mouth")) == "mouth, tracked by my tracker"
+    assert region_of(ClipSpec()) == "frame"

@@ -19,14 +19,13 @@ import numpy as np
 import pytest
 import torch
 
-from avbench import workers as processes
-from avbench.data import ClipRequest
-from avbench.evaluate import Loading, load
+from avbench.data import workers as processes
+from avbench.data.loading import AHEAD, LoadedBatch, load_batches
+from avbench.data.requests import ClipRequest
+from avbench.engine.evaluation import Loading, load
 from avbench.hookspecs import hookimpl
-from avbench.loading import AHEAD, LoadedBatch, load_batches
-from avbench.media import Clip
-from avbench.plugins import installed
-from avbench.types import ClipSpec, Forgery, Reason, Sample, Stream
+from avbench.plugins.registry import installed
+from avbench.types import Clip, ClipSpec, Forgery, Reason, Sample, Stream
 
 SPEC = ClipSpec(frames=4, size=16, sound_samples=100)
 BOTH: frozenset[Stream] = frozenset({"video", "audio"})
@@ -211,7 +210,7 @@ def test_setup_runs_in_every_worker_and_may_fail(tmp_path: Path) -> None:
 PLUGIN = """
 import numpy as np
 from avbench.hookspecs import hookimpl
-from avbench.media import Clip
+from avbench.types import Clip
 
 @hookimpl
 def avbench_decode(path, start, spec):
@@ -234,9 +233,9 @@ def test_a_spawned_worker_knows_the_plugins_named_by_hand(tmp_path: Path, monkey
 
 SCRIPT = """
 import sys
-import avbench.workers
+import avbench.data.workers
 from test_loading import *
-avbench.workers.ORPHAN_SECONDS = float(sys.argv[1])
+avbench.data.workers.ORPHAN_SECONDS = float(sys.argv[1])
 installed().manager.register(Decoder(Path("never")))
 generator = load_batches(batches("clip", "hang", "hang"), SPEC, BOTH, workers=2)
 next(generator)

@@ -14,11 +14,11 @@ from subprocess import DEVNULL
 
 import pytest
 
-from avbench.cell import Cell
+from avbench.bench.cell import Cell
+from avbench.bench.matrix import groups, run_matrix
 from avbench.cli import main
 from avbench.errors import UserError
-from avbench.matrix import groups, run_matrix
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
 from avbench.protocol import Protocol, known
 
 PLUGIN = Path(__file__).with_name("small_detector.py")

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import metrics, scores
-from avbench.builtin import avbench_metrics
 from avbench.errors import UserError
-from avbench.measure import measure
+from avbench.metrics import definitions as metrics
+from avbench.metrics.measuring import measure
+from avbench.plugins.builtin import avbench_metrics
+from avbench.records import scores
 from avbench.types import Forgery, MetricSpec, Stream
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
@@ -173,7 +174,7 @@ def test_a_stranger_s_metric_stands_beside_ours_and_a_broken_one_costs_nothing(
 ) -> None:
     monkeypatch.setattr(metrics, "fake_share", fake_share, raising=False)
     theirs = {
-        "fake_share": MetricSpec("fake_share", "Called fake", "avbench.metrics:fake_share"),
+        "fake_share": MetricSpec("fake_share", "Called fake", "avbench.metrics.definitions:fake_share"),
         "gone": MetricSpec("gone", "Gone", "no_such_module:gone"),
     }
     found = measure(swept(), "binary", METRICS | theirs, resamples=30)["metrics"]["labelled"]["video"]

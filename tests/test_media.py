@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from avbench import sound as sound_module
-from avbench.media import MediaError, read_clip
-from avbench.types import ClipSpec, Reason
+from avbench.media import sound as sound_module
+from avbench.media.reading import read_clip
+from avbench.types import ClipSpec, MediaError, Reason
 
 SMALL = ClipSpec(size=64)
 CLICKS = (0.25, 0.75, 1.25, 1.75)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from avbench.data import ClipRequest, load_clip
-from avbench.media import MediaError, probe, read_clip
-from avbench.types import ClipSpec, Forgery, Reason, Sample
+from avbench.data.batches import load_clip
+from avbench.data.requests import ClipRequest
+from avbench.media.reading import probe, read_clip
+from avbench.types import ClipSpec, Forgery, MediaError, Reason, Sample
 
 SMALL = ClipSpec(size=64)
 PLAIN = "name with spaces, ünïcode 名前 and 'quote'.mp4"  # the sibling that several odd files were made from

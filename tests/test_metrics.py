@@ -14,10 +14,11 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn import metrics as reference
 
-from avbench import metrics, scores
-from avbench.builtin import avbench_metrics
-from avbench.metrics import Metric, pool
-from avbench.plugins import load_object
+from avbench.metrics import definitions as metrics
+from avbench.metrics.definitions import Metric, pool
+from avbench.plugins.builtin import avbench_metrics
+from avbench.records import scores
+from avbench.references import load_object
 from avbench.types import Forgery
 
 Table = pd.DataFrame
@@ -140,7 +141,7 @@ def test_every_built_in_metric_can_be_loaded_and_says_whether_up_is_good() -> No
 
 def test_listing_the_metrics_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'sklearn', 'pandas', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)"
-    code = f"import sys; from avbench.builtin import avbench_metrics; list(avbench_metrics()); print({heavy})"
+    code = f"import sys; from avbench.plugins.builtin import avbench_metrics; list(avbench_metrics()); print({heavy})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

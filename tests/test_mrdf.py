@@ -11,10 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avbench.check import random_batch
+from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
-from avbench.frames import cut_region
+from avbench.media.frames import cut_region
 from avbench.types import ClipBatch
 from avbench_backbones.speech_features import logfbank
 from avbench_mrdf.detector import MRDF, VARIANTS

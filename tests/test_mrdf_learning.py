@@ -14,12 +14,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from avbench import card
-from avbench.check import check_detector, random_batch
+from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.errors import UserError
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
+from avbench.records import card
 from avbench_backbones.checkpoints import CheckpointError
 from avbench_mrdf import keys, losses
 from avbench_mrdf.detector import MRDF, VARIANTS

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from avbench.errors import UserError
-from avbench.perturb import Condition, Context, choose, perturb_frames, perturb_picture, perturb_sound
-from avbench.plugins import installed
-from avbench.types import PerturbationSpec
+from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
+from avbench.plugins.registry import installed
+from avbench.types import Context, PerturbationSpec
 
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 
@@ -95,7 +95,7 @@ def test_what_a_perturbation_gives_back_is_checked() -> None:
 
 def test_listing_perturbations_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import avbench.perturbations.plugin as p; list(p.avbench_perturbations());"
+        "import sys; import avbench.perturb.transforms.plugin as p; list(p.avbench_perturbations());"
         "print([m for m in ('torch', 'cv2', 'av', 'scipy', 'numpy') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

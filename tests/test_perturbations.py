@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage, signal
 
-from avbench.perturb import Condition, Context, choose, frames_context, perturb_frames, perturb_picture, perturb_sound
-from avbench.perturbations import bands, codecs, colour, detail, noise, rooms
-from avbench.plugins import installed
+from avbench.perturb.conditions import Condition, choose, frames_context, perturb_frames, perturb_picture, perturb_sound
+from avbench.perturb.transforms import bands, codecs, colour, detail, noise, rooms
+from avbench.plugins.registry import installed
+from avbench.types import Context
 
 # DeeperForensics-1.0's table, then ImageNet-C's JPEG qualities, then avbench's own levels.
 TABLE = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from avbench.data import ClipRequest
+from avbench.data.placement import labelled, sweep
+from avbench.data.requests import ClipRequest
 from avbench.errors import UserError
-from avbench.media import place
-from avbench.placement import labelled, sweep
+from avbench.media.reading import place
 from avbench.types import ClipSpec, Forgery, Sample
 
 SPEC = ClipSpec(frames=25, fps=25.0)  # clips of one second

@@ -13,7 +13,8 @@ import pytest
 from avbench import hookspecs
 from avbench.errors import UserError
 from avbench.hookspecs import hookimpl
-from avbench.plugins import Plugins, Source, installed, load_object, register_named
+from avbench.plugins.registry import Plugins, Source, installed, register_named
+from avbench.references import load_object
 from avbench.types import DetectorSpec
 
 PLUGIN = """

@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avbench import config, train
+from avbench import config
+from avbench.engine import training as train
+from avbench.engine.evaluation import Faults, Loading
+from avbench.engine.training import build
 from avbench.errors import UserError
-from avbench.evaluate import Faults, Loading
-from avbench.plugins import installed
-from avbench.train import build
+from avbench.plugins.registry import installed
 from avbench.types import Forgery, Sample
 from avbench_graphau import measure, pretrain
 from avbench_graphau.loss import labels_of
@@ -35,7 +36,7 @@ def unit_value(person: int, frame: int) -> int:
 
 
 def read_unit(path: Path) -> Any:
-    from avbench.targets import Series
+    from avbench.series import Series
 
     return Series.of_frames(np.load(path)[:, None], 25.0)
 
@@ -51,7 +52,7 @@ def scan_faces(root: Path) -> list[Sample]:
 def faces(tmp_path: Path) -> Path:
     """Return ten people's folders of ten pictures whose brightness is the intensity of their only unit."""
     from avbench.hookspecs import hookimpl
-    from avbench.plugins import Source
+    from avbench.plugins.registry import Source
     from avbench.types import DatasetSpec, TargetSpec
 
     class Faces:
@@ -76,7 +77,7 @@ def faces(tmp_path: Path) -> Path:
 
 
 def fabric() -> Any:
-    from avbench.devices import make_fabric
+    from avbench.engine.devices import make_fabric
 
     return make_fabric("cpu")
 

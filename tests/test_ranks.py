@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import card as cards
 from avbench.cli.terminal import say
-from avbench.devices import make_fabric
+from avbench.engine.devices import make_fabric
+from avbench.engine.ranks import leads
 from avbench.errors import UserError
-from avbench.ranks import leads
+from avbench.records import card as cards
 
 
 @pytest.mark.parametrize(

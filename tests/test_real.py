@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from avbench import card as cards
 from avbench.cli import main
+from avbench.records import card as cards
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
 

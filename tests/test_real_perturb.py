@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
-from avbench import card as cards
 from avbench.cli import main
+from avbench.records import card as cards
 
 PLUGIN = str(Path(__file__).with_name("small_detector.py"))
 SIX = ["video_compression", "jpeg_df10", "contrast", "gaussian_blur", "gaussian_noise", "saturation"]

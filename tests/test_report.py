@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import figures, report, report_html, scores
-from avbench.builtin import avbench_metrics
 from avbench.errors import UserError
-from avbench.measure import measure
-from avbench.table import with_interval
+from avbench.metrics.measuring import measure
+from avbench.plugins.builtin import avbench_metrics
+from avbench.records import scores
+from avbench.records.table import with_interval
+from avbench.report import figures
+from avbench.report import html as report_html
+from avbench.report import tables as report
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
 

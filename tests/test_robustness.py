@@ -13,14 +13,17 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 from sklearn.metrics import roc_auc_score
 
-from avbench import report, report_html, robustness_tables, scores
-from avbench.effects import require_effects
+from avbench.engine.effects import require_effects
 from avbench.errors import UserError
-from avbench.perturb import Condition, choose
-from avbench.plugins import installed
-from avbench.robustness import robustness
-from avbench.robustness_figure import draw_robustness
-from avbench.table import with_interval
+from avbench.metrics.robustness import robustness
+from avbench.perturb.conditions import Condition, choose
+from avbench.plugins.registry import installed
+from avbench.records import scores
+from avbench.records.table import with_interval
+from avbench.report import html as report_html
+from avbench.report import robustness_tables
+from avbench.report import tables as report
+from avbench.report.robustness_figure import draw_robustness
 
 PEOPLE = 20
 
@@ -189,7 +192,7 @@ def test_figure_is_the_same_each_time_and_shows_each_run(tmp_path: Path) -> None
 def test_mlflow_has_a_child_for_each_condition_and_a_curve_for_each_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from avbench import tracking
+    from avbench.report import tracking
 
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

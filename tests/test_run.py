@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from avbench import card as cards
-from avbench.checkpoint import load_state
 from avbench.cli import main
+from avbench.engine.checkpoint import load_state
+from avbench.records import card as cards
 
 Command = Callable[..., list[str]]
 Run = Callable[..., tuple[dict[str, Any], Path]]
@@ -100,7 +100,8 @@ def test_kill_at_any_moment_continues_to_the_same_scores(
 
 DIES_INSIDE_AN_EPOCH = """
 import os, signal, sys
-from avbench import checkpoint, train
+from avbench.engine import checkpoint
+from avbench.engine import training as train
 from avbench.cli import main
 
 train.SAVE_SECONDS = 0.0

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from avbench import scores
 from avbench.errors import UserError
+from avbench.records import scores
 from avbench.types import Forgery, Sample
 
 METADATA = {"task": "binary", "run": "r-1", "threshold": 0.42}

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from avbench.cli import main
-from avbench.data import ClipRequest, load_clip
-from avbench.placement import sweep
-from avbench.silence import LOUD, RATE, first_loud, leading_silence, trimmed_away, without_start
+from avbench.data.batches import load_clip
+from avbench.data.placement import sweep
+from avbench.data.requests import ClipRequest
+from avbench.data.silence import LOUD, RATE, first_loud, leading_silence, trimmed_away, without_start
 from avbench.types import ClipSpec, Forgery, Sample
 
 SILENT = 6_400  # samples, 0.4 s

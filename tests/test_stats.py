@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench import metrics, stats
 from avbench.errors import UserError
-from avbench.metrics import Metric
-from avbench.scores import PROBABILITIES
-from avbench.stats import bootstrap, compare, delong
+from avbench.metrics import definitions as metrics
+from avbench.metrics import intervals as stats
+from avbench.metrics.definitions import Metric
+from avbench.metrics.intervals import bootstrap, compare, delong
+from avbench.records.scores import PROBABILITIES
 
 
 def binary(seed: int = 0, n: int = 300, people: int | None = 25, decimals: int = 9) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from avbench import suite
 from avbench.errors import UserError
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
 from avbench.protocol import known
-from avbench.suite import AVERAGE, Column, Row, crossing
-from avbench.suite_tables import suite_tables
-from avbench.table import Table, comma_separated, latex, markdown
+from avbench.records import suite
+from avbench.records.suite import AVERAGE, Column, Row, crossing
+from avbench.records.table import Table, comma_separated, latex, markdown
+from avbench.report.suite_tables import suite_tables
 
 
 def card(detector: str, protocol: str, auc: float, seed: int = 0, **changes: Any) -> dict[str, Any]:

@@ -16,19 +16,19 @@ import pandas as pd
 import pytest
 import torch
 
-from avbench import card as cards
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.data import ClipRequest
+from avbench.data.loading import load_batches
+from avbench.data.placement import labelled
+from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
+from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.sharing import outputs
+from avbench.engine.training import build
 from avbench.errors import UserError
-from avbench.evaluate import Loading, evaluate, in_batches
-from avbench.loading import load_batches
-from avbench.perturb import choose, under, voices_for
-from avbench.placement import labelled
-from avbench.plugins import installed
-from avbench.sharing import outputs
-from avbench.train import build
+from avbench.perturb.conditions import choose
+from avbench.plugins.registry import installed
+from avbench.records import card as cards
 from avbench.types import ClipBatch, Forgery, Sample, Stream
 
 PLUGIN = str(Path(__file__).with_name("small_detector.py"))
@@ -92,7 +92,7 @@ def test_clean_and_perturbed_scores_are_those_of_plain_evaluation(swept: Swept, 
     assert spec is not None
     config = resolve(spec, "binary")
     detector = build(spec, config, 0)
-    from avbench.checkpoint import load_weights
+    from avbench.engine.checkpoint import load_weights
 
     load_weights(detector, next((out / "trainings").glob("*/weights.safetensors")))
     detector.eval()
@@ -109,7 +109,7 @@ def test_clean_and_perturbed_scores_are_those_of_plain_evaluation(swept: Swept, 
 
 
 def _samples(tiny: Path) -> list[Sample]:
-    from avbench.databases import locate
+    from avbench.data.databases import locate
 
     plugins = installed()
     base = locate(plugins.dataset("folder"), {"folder": tiny}, plugins.datasets())
@@ -303,14 +303,14 @@ def test_too_many_unreadable_videos_stop_a_sweep_and_one_is_left_out(
 
 
 def test_evaluation_of_a_sweep_leaves_parts_of_a_bounded_size(tiny: Path, tmp_path: Path) -> None:
-    from avbench.devices import make_fabric
+    from avbench.engine.devices import make_fabric
 
     detector = TwoSteps()
     samples = _samples(tiny)
     conditions = choose(["saturation"], [1, 2, 3, 4, 5], installed().perturbations())
     requests = under(labelled(samples, detector.config.clip, 0), conditions, samples)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("avbench.evaluate.BATCHES_PER_PART", 3)
+        patch.setattr("avbench.engine.evaluation.BATCHES_PER_PART", 3)
         table = evaluate(detector, requests, tmp_path, make_fabric("cpu"), Loading(workers=0))
     assert len(table) == 12 * 6 and len(list((tmp_path / "parts").iterdir())) == 6  # two videos each
     with pytest.raises(UserError, match="level 9"):

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from avbench import config
-from avbench.data import ClipRequest, collate, load_clip, load_clips
+from avbench.data.annotations import targets_of
+from avbench.data.batches import collate, load_clip, load_clips
+from avbench.data.requests import ClipRequest
 from avbench.errors import UserError
 from avbench.hookspecs import hookimpl
-from avbench.plugins import Source, installed
+from avbench.plugins.registry import Source, installed
 from avbench.protocol import known
-from avbench.targets import Series, targets_of
+from avbench.series import Series
 from avbench.types import ClipSpec, DatasetSpec, DetectorSpec, Forgery, Preset, Sample, TargetSpec
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from avbench import card as cards
-from avbench import tracking
 from avbench.cli import main
+from avbench.records import card as cards
+from avbench.report import tracking
 
 Command = Callable[..., list[str]]
 

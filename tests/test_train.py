@@ -15,13 +15,14 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
-from avbench import config, train
-from avbench.databases import Database
+from avbench import config
+from avbench.data.databases import Database
+from avbench.data.splits import split
 from avbench.detector import Detector
-from avbench.evaluate import Loading
-from avbench.plugins import installed
-from avbench.splits import split
-from avbench.train import Plan, fit
+from avbench.engine import training as train
+from avbench.engine.evaluation import Loading
+from avbench.engine.training import Plan, fit
+from avbench.plugins.registry import installed
 from avbench.types import ClipBatch, ClipSpec, DetectorSpec, Forgery, Output, Preset, Stage
 
 CLIP = ClipSpec(frames=10, size=32)

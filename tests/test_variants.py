@@ -10,15 +10,17 @@ import av
 import numpy as np
 import pytest
 
-from avbench import media, variants
-from avbench.data import ClipRequest, load_clips
+from avbench.data.batches import load_clips
+from avbench.data.loading import load_batches
+from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
-from avbench.loading import load_batches
-from avbench.media import Clip, MediaError, read_clip
-from avbench.perturb import Condition, choose, perturb_frames, perturb_picture, perturb_sound
-from avbench.plugins import installed
-from avbench.types import ClipSpec, Forgery, Reason, Sample, Stream
-from avbench.variants import read_variants
+from avbench.media import reading as media
+from avbench.media.reading import read_clip
+from avbench.perturb import variants
+from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
+from avbench.perturb.variants import read_variants
+from avbench.plugins.registry import installed
+from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample, Stream
 
 SPEC = ClipSpec(size=96)
 BOTH: frozenset[Stream] = frozenset({"video", "audio"})
@@ -139,7 +141,7 @@ def test_a_condition_that_fails_costs_itself_alone(video: Path, monkeypatch: pyt
     def fails(picture: np.ndarray, parameter: float, context: object) -> np.ndarray:
         raise ZeroDivisionError("of the plugin")
 
-    from avbench import perturb
+    from avbench.perturb import conditions as perturb
 
     known = perturb._function
     monkeypatch.setattr(perturb, "_function", lambda load, name: fails if name == "contrast" else known(load, name))

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 from lightning_fabric import Fabric
 
-from avbench import card, train
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.databases import Database
-from avbench.evaluate import Loading
-from avbench.plugins import installed
-from avbench.splits import split
-from avbench.train import Plan, fit
+from avbench.data.databases import Database
+from avbench.data.splits import split
+from avbench.engine import training as train
+from avbench.engine.evaluation import Loading
+from avbench.engine.training import Plan, fit
+from avbench.plugins.registry import installed
+from avbench.records import card
 from avbench.types import ClipBatch, Forgery
 from avbench_realforensics.detector import RealForensics
 

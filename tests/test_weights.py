@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from avbench import weights
 from avbench.config import Weights
 from avbench.errors import UserError
+from avbench.hashing import sha256
+from avbench.plugins import weights
 from avbench.types import DetectorSpec, WeightSpec
 
 
@@ -58,7 +59,7 @@ def test_weights_that_ship_are_chosen_by_name_alone_and_held_to_their_checksum(s
     from dataclasses import replace
 
     file = Path(weights.__file__)
-    shipped = WeightSpec("own", "some_weights", "Own", "", "Apache-2.0", weights.sha256(file), "avbench:weights.py")
+    shipped = WeightSpec("own", "some_weights", "Own", "", "Apache-2.0", sha256(file), "avbench.plugins:weights.py")
     both = replace(spec, weights=(shipped, *spec.weights))
     assert weights.choose(both, {"some_weights": "own"})["some_weights"] == Weights(file, shipped.sha256)
     assert weights.fetch(shipped) == file, "nothing is downloaded"

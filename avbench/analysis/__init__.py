@@ -1,1 +1,4 @@
-"""What a trained detector sees in the clips it judges: the analysis figures of the FauForensics paper, for any run."""
+"""What a run's detector sees, and videos as perturbations make them.
+
+In: a finished run or a video. Out: figures with their numbers, files. May import: bench and below, not report or audit.
+"""

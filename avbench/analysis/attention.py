@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from avbench.figures import INK, PAPER, SOFT, saved_figure, write_heading
+from avbench.records.style import INK, PAPER, SOFT, saved_figure, write_heading
 
 PREFIX = "attention/"
 THUMBNAILS = 5

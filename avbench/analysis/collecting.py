@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from avbench.analysis.subject import Subject
-from avbench.data import ClipRequest
+from avbench.data.placement import labelled
+from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
-from avbench.devices import make_fabric
+from avbench.engine.devices import make_fabric
+from avbench.engine.evaluation import Faults, Loading, batches_of, load
 from avbench.errors import UserError, unknown
-from avbench.evaluate import Faults, Loading, batches_of, load
-from avbench.placement import labelled
-from avbench.plugins import installed
+from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent
 from avbench.types import ClipBatch, Sample
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from avbench.analysis.correlation import Mean, cluster_mean, difference
-from avbench.figures import COLOURS, FAINT, INK, PAPER, saved_figure, write_heading
+from avbench.records.style import COLOURS, FAINT, INK, PAPER, saved_figure, write_heading
 from avbench.types import Forgery
 
 MOST_POINTS = 400  # of a class

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from avbench.errors import UserError
-from avbench.targets import Series
+from avbench.series import Series
 
 
 def read_unit(path: Path, unit: str, fps: float) -> Series:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from avbench.analysis.openface import read_unit
 from avbench.analysis.phoneme_files import Spoken, beside, read_phonemes
+from avbench.data.annotations import read
 from avbench.errors import UserError
-from avbench.plugins import installed
-from avbench.targets import Series, read
+from avbench.plugins.registry import installed
+from avbench.series import Series
 from avbench.types import Forgery, Sample
 
 UNIT = "AU25"

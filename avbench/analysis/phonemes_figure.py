@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from avbench.analysis.phonemes import UNIT, Track
-from avbench.figures import COLOURS, FAINT, INK, PAPER, SOFT, saved_figure, write_heading
+from avbench.records.style import COLOURS, FAINT, INK, PAPER, SOFT, saved_figure, write_heading
 
 WIDTH, LINE, STRIP = 9.4, 1.0, 0.72  # inches
 MOST = 5.0  # of AU25

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.errors import UserError
-from avbench.media import MediaError, read_clip
-from avbench.types import ClipSpec, Sample
+from avbench.media.reading import read_clip
+from avbench.types import ClipSpec, MediaError, Sample
 
 COUNT = 11
 LOWER_FACE = (slice(None), slice(118, 218), slice(73, 183))  # of 256 pixels, where a face fills the picture

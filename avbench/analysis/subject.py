@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avbench import card as cards
-from avbench import checkpoint
-from avbench.cell import Resolved, lists_of, of_card, resolve
-from avbench.databases import locate
+from avbench.bench.cell import Resolved, lists_of, of_card, resolve
+from avbench.data.databases import locate
+from avbench.data.lists import Say
 from avbench.detector import Detector
+from avbench.engine import checkpoint
+from avbench.engine.training import WEIGHTS, build
 from avbench.errors import UserError
-from avbench.plugins import Plugins, installed
-from avbench.prepare import Say
-from avbench.report import is_demo, title
-from avbench.train import WEIGHTS, build
+from avbench.plugins.registry import Plugins, installed
+from avbench.records import card as cards
+from avbench.records.card import is_demo, title
 from avbench.types import Sample
 
 

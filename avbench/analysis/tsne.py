@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from avbench.errors import UserError
-from avbench.figures import COLOURS, FAINT, SOFT, saved_figure, write_heading
+from avbench.records.style import COLOURS, FAINT, SOFT, saved_figure, write_heading
 from avbench.types import Forgery
 
 PERPLEXITY = 30.0

@@ -1,1 +1,4 @@
-"""What is wrong with data before anything is trained on them: leaks, shortcuts, imbalance, with a verdict for each."""
+"""What a database or protocol gives away before any training: leaks, shortcuts, imbalance.
+
+In: the lists of a protocol. Out: verdicts with reasons. May import: bench and below, not report or analysis.
+"""

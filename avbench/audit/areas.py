@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbench import metrics
 from avbench.audit.verdicts import Area
-from avbench.stats import FEW, bootstrap
+from avbench.metrics import definitions as metrics
+from avbench.metrics.intervals import FEW, bootstrap
 
 RESAMPLES = 1000
 FOLDS = 5

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from avbench.audit.verdicts import Level, Verdict, in_part
-from avbench.stats import FEW
-from avbench.table import percent
+from avbench.metrics.intervals import FEW
+from avbench.records.table import percent
 from avbench.types import Forgery
 
 LOPSIDED = 2 / 3  # of one of two classes: Acc says little

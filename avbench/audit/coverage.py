@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from avbench.audit.verdicts import Level, Verdict
-from avbench.scanning import REASON
-from avbench.table import percent
+from avbench.data.scanning import REASON
+from avbench.records.table import percent
 from avbench.types import Forgery, Reason
 
 SHORT = (1.0, 4.0)  # seconds: LipForensics leaves out what is shorter than the first, FGMDF than the second

@@ -10,7 +10,7 @@ from avbench.audit.report import Audit
 from avbench.audit.shortcuts import LABELS, PROBES
 from avbench.audit.tables import LABEL_TITLES
 from avbench.audit.verdicts import GIVES_AWAY, TELLS, Area
-from avbench.figures import FAINT, saved_figure, write_heading
+from avbench.records.style import FAINT, saved_figure, write_heading
 
 _COLOURS = {"ok": "#7c8791", "warning": "#e0912f", "fail": "#c8405a"}
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from avbench.audit.picture_facts import picture_facts
 from avbench.audit.sound_facts import sound_facts
-from avbench.frames import picture_stream, start_of
-from avbench.media import open_file, read_info
-from avbench.sound import sound_stream
+from avbench.media.frames import picture_stream, start_of
+from avbench.media.reading import open_file, read_info
+from avbench.media.sound import sound_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer

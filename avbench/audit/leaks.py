@@ -10,7 +10,7 @@ import pandas as pd
 
 from avbench.audit.subject import Subject
 from avbench.audit.verdicts import Level, Verdict
-from avbench.table import percent
+from avbench.records.table import percent
 
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
 CONTENT = {"file_hash": "files", "video_hash": "pictures", "audio_hash": "sounds"}

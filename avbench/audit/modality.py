@@ -1,7 +1,7 @@
 """One stream alone: what a perfect detector of it could reach, and whether an untouched stream still tells its video.
 
 The untouched stream of a fake should be the original's. Where it was encoded again, or comes from elsewhere, a
-detector of this stream tells RARV from fakes that it cannot see (the blind-modality control of `avbench.measure`).
+detector of this stream tells RARV from fakes that it cannot see (the blind-modality control of `metrics.measuring`).
 Without any training: bytes are compared, and a small logistic regression on simple numbers of the stream is
 cross-validated, once on the numbers as they are, once on their differences from the other videos of the same cluster.
 """
@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbench import metrics
 from avbench.audit.areas import area, grouped_folds
 from avbench.audit.picture_facts import LOOK_NAMES
 from avbench.audit.sound_facts import BAND_NAMES
 from avbench.audit.verdicts import TELLS, Area, Verdict, in_part, worst
-from avbench.measure import UNSEEN
-from avbench.table import percent
+from avbench.metrics import definitions as metrics
+from avbench.metrics.measuring import UNSEEN
+from avbench.records.table import percent
 from avbench.types import Forgery, Stream
 
 NAMES: Mapping[Stream, str] = {"audio": "sound", "video": "pictures"}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avbench.frames import picture_stream, start_of
-from avbench.silence import LOUD, RATE, first_loud
-from avbench.sound import Sound, read_sound, sound_stream
+from avbench.data.silence import LOUD, RATE, first_loud
+from avbench.media.frames import picture_stream, start_of
+from avbench.media.sound import Sound, read_sound, sound_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer

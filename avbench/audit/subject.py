@@ -12,14 +12,14 @@ import pandas as pd
 from avbench import protocol as protocols
 from avbench.audit.file_facts import KIND, file_facts
 from avbench.audit.sound_facts import SECONDS
-from avbench.databases import Database
+from avbench.data.databases import Database
+from avbench.data.lists import Say, prepare
+from avbench.data.scanning import scan_files
+from avbench.data.splits import PARTS, Split, identity_of
 from avbench.errors import unknown
-from avbench.plugins import Plugins
-from avbench.prepare import Say, prepare
+from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.protocol import Protocol
-from avbench.scanning import scan_files
-from avbench.splits import PARTS, Split, identity_of
 from avbench.types import Sample
 
 

@@ -13,8 +13,8 @@ from avbench.audit import coverage, modality
 from avbench.audit.report import Audit
 from avbench.audit.shortcuts import LABELS, PROBES
 from avbench.audit.verdicts import LEVELS
-from avbench.report_html import inlined, page, table_section
-from avbench.table import Table, markdown, percent, text
+from avbench.records.page import inlined, page, table_section
+from avbench.records.table import Table, markdown, percent, text
 from avbench.types import Forgery
 
 LABEL_TITLES = {"fake": "fake or real", "video": "pictures forged", "audio": "sound forged"}

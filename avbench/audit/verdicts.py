@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from avbench.table import with_interval
+from avbench.records.table import with_interval
 
 Level = Literal["fail", "warning", "ok", "not checked", "not applicable"]
 LEVELS: tuple[Level, ...] = ("fail", "warning", "ok", "not checked", "not applicable")

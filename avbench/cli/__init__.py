@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         if arguments.plugin:
-            from avbench.plugins import register_named
+            from avbench.plugins.registry import register_named
 
             register_named(arguments.plugin)
         return int(arguments.execute(arguments) or 0)

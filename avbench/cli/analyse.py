@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
-from avbench.places import results_folder
+from avbench.paths import results_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from avbench.analysis.collecting import Clips
     from avbench.analysis.subject import Subject
 
+log = logging.getLogger(__name__)
 FIGURES = {
     "correlation": "how action units hang together over time, real against fake",
     "tsne": "clip features in the plane, a map a run",
@@ -115,15 +117,29 @@ def execute(arguments: argparse.Namespace) -> int:
     table, paths = draw[arguments.figure](arguments, subjects)
     from avbench.analysis.keeping import keep
 
-    for path in keep(subjects[0], table, paths):
+    kept = keep(table, paths)
+    _log(subjects[0], kept)
+    for path in kept:
         say(str(path))
     return 0
 
 
+def _log(subject: Subject, paths: list[Path]) -> None:
+    """Add figures to the run in MLflow where it is up; what was drawn is there, whatever becomes of the server."""
+    if os.environ.get("AVBENCH_MLFLOW", "on") == "off":
+        return
+    from avbench.report.tracking import log_figures
+
+    try:
+        log_figures(subject.card["id"], subject.folder, paths)
+    except Exception as error:
+        log.warning("not logged to MLflow (%s)", str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+
 def _subjects(arguments: argparse.Namespace) -> list[Subject]:
     from avbench.analysis.subject import open_run
-    from avbench.databases import read_roots
-    from avbench.plugins import installed
+    from avbench.data.databases import read_roots
+    from avbench.plugins.registry import installed
 
     subjects = []
     for name in arguments.run:
@@ -139,7 +155,7 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
 
 def _collector(arguments: argparse.Namespace) -> Callable[..., Clips]:
     from avbench.analysis.collecting import collect
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
 
     loading = selecting.loading_of(arguments, installed())
     return partial(collect, loading=loading, device=arguments.device, progress=bar)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
-from avbench.places import results_folder, written_whole
+from avbench.paths import results_folder, written_whole
 
 if TYPE_CHECKING:
     from avbench.audit.report import Audit
@@ -47,8 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(f"--resamples {arguments.resamples}: must be at least 1")
     from avbench.audit import subject
     from avbench.audit.report import audit
-    from avbench.databases import read_roots
-    from avbench.plugins import installed
+    from avbench.data.databases import read_roots
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     protocol, whole = subject.find(arguments.name, plugins)

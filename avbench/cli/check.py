@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from avbench.cli.terminal import say
 
 if TYPE_CHECKING:
-    from avbench.check import Result
+    from avbench.bench.contract import Result
 
 EXAMPLES = """examples:
   avbench check fauforensics
@@ -27,10 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check each name; exit code 1 where a promise is broken."""
-    from avbench.check import check_dataset, check_detector, check_ensemble
-    from avbench.databases import locate, read_roots
+    from avbench.bench.contract import check_dataset, check_detector, check_ensemble
+    from avbench.data.databases import locate, read_roots
     from avbench.errors import unknown
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     detectors, datasets = plugins.detectors(), plugins.datasets()

@@ -8,7 +8,7 @@ from pathlib import Path
 from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.places import results_folder
+from avbench.paths import results_folder
 
 EXAMPLES = """examples:
   avbench compare fauforensics-within_fakeav-binary-s0 avts-within_fakeav-binary-s0
@@ -28,9 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the paired differences and the settings that differ."""
-    from avbench import card as cards
-    from avbench.compare import compare_runs
-    from avbench.table import text
+    from avbench.records import card as cards
+    from avbench.records.table import text
+    from avbench.report.compare import compare_runs
 
     runs = (arguments.out or results_folder()) / "runs"
     pair = []

@@ -25,15 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Make or check; exit code 1 where a check finds an error."""
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     if arguments.action == "demo":
         return _make(arguments.out)
     if arguments.name is None:
         raise UserError("avbench data check NAME: which dataset? see avbench ls datasets")
-    from avbench.databases import locate, read_roots
-    from avbench.plugins import load_object
+    from avbench.data.databases import locate, read_roots
+    from avbench.references import load_object
 
     spec = plugins.dataset(arguments.name)
     if not spec.check:
@@ -49,9 +49,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _make(out: Path | None) -> int:
-    from avbench.places import cache_folder
-    from avbench.plugins import installed, load_object
+    from avbench.paths import cache_folder
+    from avbench.plugins.registry import installed
     from avbench.progress import made_with
+    from avbench.references import load_object
 
     for spec in installed().datasets().values():
         if spec.make and spec.stands_in_for:

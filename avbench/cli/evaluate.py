@@ -30,10 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Join the scores to the protocol's test list, measure, print the table."""
-    from avbench import report
-    from avbench.databases import read_roots
-    from avbench.external import judge
-    from avbench.plugins import installed
+    from avbench.bench.external import judge
+    from avbench.data.databases import read_roots
+    from avbench.plugins.registry import installed
+    from avbench.report import tables as report
 
     plugins = installed()
     if arguments.fold == "all":

@@ -10,7 +10,7 @@ from pathlib import Path
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.places import written_whole
+from avbench.paths import written_whole
 
 EXAMPLES = """examples:
   avbench export-list cross_lavdf_to_fakeav --out test.csv
@@ -30,9 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write one row a video: label is 1 for any forgery."""
-    from avbench.databases import read_roots
-    from avbench.plugins import installed
-    from avbench.prepare import prepare
+    from avbench.data.databases import read_roots
+    from avbench.data.lists import prepare
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     if arguments.fold == "all":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from avbench.cli.terminal import say
 
 if TYPE_CHECKING:
-    from avbench.plugins import Plugins
+    from avbench.plugins.registry import Plugins
 
 KINDS = ("detectors", "datasets", "protocols", "tables", "metrics", "perturbations")
 EXAMPLES = """examples:
@@ -26,7 +26,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print a table of each kind."""
     from tabulate import tabulate
 
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     for kind in [arguments.kind] if arguments.kind else KINDS:
@@ -69,7 +69,7 @@ def _protocols(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
 
 
 def _tables(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
-    from avbench.suite import paper
+    from avbench.records.suite import paper
 
     return ["name", "title", "rows", "cells"], [
         [name, table.title, str(len(table.rows)), str(len(list(table.cells())))] for name, table in paper().items()

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from avbench import suite
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.suite import Row, Suite
+from avbench.records import suite
+from avbench.records.suite import Row, Suite
 
 if TYPE_CHECKING:
-    from avbench.cell import Cell
-    from avbench.matrix import Outcome
-    from avbench.plugins import Plugins
+    from avbench.bench.cell import Cell
+    from avbench.bench.matrix import Outcome
+    from avbench.plugins.registry import Plugins
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ def execute(arguments: argparse.Namespace) -> int:
     logs = not arguments.no_mlflow and os.environ.get("AVBENCH_MLFLOW") != "off"
     if arguments.no_mlflow:
         os.environ["AVBENCH_MLFLOW"] = "off"
+    from avbench.bench.matrix import run_matrix
     from avbench.cli.overview import Overview, label
-    from avbench.matrix import run_matrix
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
 
     plugins = installed()
     _check(arguments)
@@ -107,7 +107,7 @@ def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
 
 def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     """Return every cell that the suites need, each once."""
-    from avbench.matrix import key_of
+    from avbench.bench.matrix import key_of
 
     group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
@@ -141,7 +141,7 @@ def _log(outcome: Outcome) -> None:
     """Log a run that another process made; what MLflow refuses is told and lost to nobody."""
     if outcome.card is None or outcome.folder is None or not outcome.new:
         return
-    from avbench.tracking import log_run
+    from avbench.report.tracking import log_run
 
     try:
         log_run(dict(outcome.card), outcome.folder)
@@ -150,8 +150,8 @@ def _log(outcome: Outcome) -> None:
 
 
 def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
-    from avbench.suite_tables import suite_tables
-    from avbench.table import text
+    from avbench.records.table import text
+    from avbench.report.suite_tables import suite_tables
 
     cards = [outcome.card for outcome in outcomes if outcome.card is not None]
     for one in suites:

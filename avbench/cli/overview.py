@@ -8,13 +8,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from avbench.bench.matrix import Outcome, key_of
 from avbench.cli.terminal import say
-from avbench.matrix import Outcome, key_of
 from avbench.progress import Bar
-from avbench.table import Table, percent, text
+from avbench.records.table import Table, percent, text
 
 if TYPE_CHECKING:
-    from avbench.cell import Cell
+    from avbench.bench.cell import Cell
 
 WAITING, RUNNING, FAILED = "·", "…", "✗"
 SECONDS = 0.5  # between two drawings
@@ -110,7 +110,7 @@ def _column(cell: Cell) -> str:
 
 
 def _auc(outcome: Outcome) -> str:
-    from avbench.report import reported_setting
+    from avbench.report.tables import reported_setting
 
     setting = reported_setting(outcome.card) if outcome.card else None
     if outcome.card is None or setting is None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
-from avbench.places import results_folder
+from avbench.paths import results_folder
 from avbench.types import LEVELS
 
 if TYPE_CHECKING:
-    from avbench.cell import Cell
-    from avbench.plugins import Plugins
+    from avbench.bench.cell import Cell
+    from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
 
 EXAMPLES = """examples:
@@ -53,8 +53,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Sweep each cell, print its tables, and draw all of them into one figure."""
     if arguments.no_mlflow:
         os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench.perturb import choose
-    from avbench.plugins import installed
+    from avbench.perturb.conditions import choose
+    from avbench.plugins.registry import installed
 
     selecting.check_computing(arguments)
     plugins = installed()
@@ -63,8 +63,8 @@ def execute(arguments: argparse.Namespace) -> int:
         return _export(arguments, conditions)
     if not any(conditions):
         raise UserError("--levels 0 alone perturbs nothing; name at least one level from 1 to 5")
-    from avbench import report
-    from avbench.run import run_cell
+    from avbench.bench.run import run_cell
+    from avbench.report import tables as report
 
     finished: list[dict[str, Any]] = []
     cells = _cells(arguments, plugins)
@@ -76,9 +76,9 @@ def execute(arguments: argparse.Namespace) -> int:
         say("\n" + report.terminal(card))
         say(f"figure: {folder / 'figures' / 'robustness.png'}\neverything of this run: {folder}\n")
     if len(finished) > 1:
-        from avbench.robustness_figure import draw_robustness
-        from avbench.robustness_tables import compared
-        from avbench.table import text
+        from avbench.records.table import text
+        from avbench.report.robustness_figure import draw_robustness
+        from avbench.report.robustness_tables import compared
 
         say(text(compared(finished)))
         say(f"figure of all: {draw_robustness(finished, cells[0].results_folder / 'figures' / cells[0].group)[0]}")
@@ -121,8 +121,8 @@ def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]
 
 def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugins) -> Cell:
     """Return the cell of a finished run with its test videos perturbed; its training is used again."""
-    from avbench.cell import of_card
-    from avbench.databases import read_roots
+    from avbench.bench.cell import of_card
+    from avbench.data.databases import read_roots
 
     cell = of_card(card, read_roots(arguments.data), arguments.limit)
     return replace(
@@ -145,7 +145,7 @@ def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
 
 def _named(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
     """Return a named run's folder and card; UserError where there is none, several, or an unfinished one."""
-    from avbench import card as cards
+    from avbench.records import card as cards
 
     folder = Path(name)
     matching = [folder] if (folder / "card.json").is_file() else sorted(runs.glob(f"{name}*"))
@@ -160,7 +160,7 @@ def _named(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
 
 def _newest(runs: Path) -> dict[str, Any] | None:
     """Return the card of the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
-    from avbench import card as cards
+    from avbench.records import card as cards
 
     paths = sorted(runs.glob(f"{DETECTOR}-*/card.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     found = [card for card in map(cards.read, paths) if card["status"] == "finished" and card.get("asked")]
@@ -168,7 +168,7 @@ def _newest(runs: Path) -> dict[str, Any] | None:
 
 
 def _export(arguments: argparse.Namespace, conditions: Any) -> int:
-    from avbench.export import export
+    from avbench.analysis.export import export
 
     folder = arguments.out or Path("perturbed")
     for path in export(arguments.export, conditions, folder, voices=tuple(arguments.voices), progress=bar):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.places import results_folder, written_whole
+from avbench.paths import results_folder, written_whole
 
 if TYPE_CHECKING:
-    from avbench.table import Table
+    from avbench.records.table import Table
 
 EXAMPLES = """examples:
   avbench report
@@ -56,8 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the runs, or the paper's tables of them; write and log what was asked for."""
-    from avbench import card as cards
-    from avbench import report, table
+    from avbench.records import card as cards
+    from avbench.records import table
+    from avbench.report import tables as report
 
     folders = run_folders(arguments.runs, (arguments.out or results_folder()) / "runs")
     found = [cards.read(folder) for folder in folders]
@@ -81,14 +82,14 @@ def execute(arguments: argparse.Namespace) -> int:
         for one in tables:
             _write(arguments.csv / f"{_file_name(one.title)}.csv", table.comma_separated(one))
     if arguments.html:
-        from avbench.report_html import html
-        from avbench.suite_figures import draw_suite
+        from avbench.report.html import html
+        from avbench.report.suite_figures import draw_suite
 
         first = tables if arguments.paper is not None else []
         drawn = draw_suite(found, folders[0].parent.parent / "figures") if len(found) > 1 else []
         say(f"HTML: {html(found, folders[0].parent, first, [path for path in drawn if path.suffix == '.svg'])}")
     if arguments.to_mlflow:
-        from avbench.tracking import log_run
+        from avbench.report.tracking import log_run
 
         for card, folder in zip(found, folders, strict=True):
             if card["status"] == "finished":
@@ -98,8 +99,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _paper(names: list[str], found: list[dict[str, Any]], settings: list[str]) -> list[Table]:
     """Return the paper's tables; UserError where none of the runs belongs into one that was named."""
-    from avbench import suite
-    from avbench.suite_tables import suite_tables
+    from avbench.records import suite
+    from avbench.report.suite_tables import suite_tables
 
     tables: list[Table] = []
     for name in names or list(suite.paper()):

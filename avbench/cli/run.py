@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from avbench import suite
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
+from avbench.records import suite
 
 if TYPE_CHECKING:
-    from avbench.cell import Cell
-    from avbench.plugins import Plugins
+    from avbench.bench.cell import Cell
+    from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import DetectorSpec, Task
 
@@ -53,9 +53,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run every task, fold and seed asked for, print a table each and a summary of several."""
     if arguments.no_mlflow:
         os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench import report
-    from avbench.plugins import installed
-    from avbench.run import run_cell
+    from avbench.bench.run import run_cell
+    from avbench.plugins.registry import installed
+    from avbench.report import tables as report
 
     plugins = installed()
     finished: list[dict[str, Any]] = []

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from avbench.errors import UserError
 
 if TYPE_CHECKING:
-    from avbench.cell import Cell
-    from avbench.evaluate import Loading
-    from avbench.plugins import Plugins
+    from avbench.bench.cell import Cell
+    from avbench.engine.evaluation import Loading
+    from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import Task
 
@@ -91,8 +91,8 @@ def check_computing(arguments: argparse.Namespace) -> None:
 
 def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> list[Protocol]:
     """Return a protocol in the variant that was asked for, once a fold where --fold all was given."""
-    from avbench.databases import read_roots
-    from avbench.prepare import fold_count
+    from avbench.data.databases import read_roots
+    from avbench.data.lists import fold_count
 
     varied = vary(protocol, arguments)
     if arguments.fold != "all":
@@ -111,8 +111,8 @@ def cell_of(
     settings: Sequence[str] = (),
 ) -> Cell:
     """Return a cell computed as the arguments say, with `settings` beside those of --set."""
-    from avbench.cell import Cell
-    from avbench.databases import read_roots
+    from avbench.bench.cell import Cell
+    from avbench.data.databases import read_roots
 
     return Cell(
         detector,
@@ -133,7 +133,7 @@ def cell_of(
 
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
     """Return how clips are loaded, by default with a process for each of at most eight cores."""
-    from avbench.evaluate import Loading
+    from avbench.engine.evaluation import Loading
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
@@ -142,7 +142,7 @@ def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:
     """Return a protocol by name."""
-    from avbench.plugins import pick
+    from avbench.plugins.registry import pick
     from avbench.protocol import Protocol, known
 
     declared = plugins.collect("avbench_protocols", Protocol)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from avbench.engine.ranks import leads
 from avbench.progress import Bar
-from avbench.ranks import leads
 
 
 def say(line: str) -> None:

@@ -23,9 +23,10 @@ def execute(arguments: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from avbench.errors import UserError, unknown
-    from avbench.plugins import installed
+    from avbench.hashing import sha256
+    from avbench.plugins.registry import installed
+    from avbench.plugins.weights import cached, fetch
     from avbench.progress import made_with
-    from avbench.weights import cached, fetch, sha256
 
     known = {w.name: (d.name, w) for d in installed().detectors().values() for w in d.weights}
     if arguments.action == "list":

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from avbench.errors import UserError
-from avbench.targets import Series
+from avbench.series import Series
 from avbench.types import Forgery, Sample
 from avbench_au.folds import training_people
-from avbench_au.plugin import BP4D_UNITS
+from avbench_au.units import BP4D_UNITS
 
 FPS = 25.0
 CODING, PICTURES = "AUCoding/AU_OCC", "img"

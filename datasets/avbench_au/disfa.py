@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from avbench.errors import UserError
-from avbench.targets import Series
+from avbench.series import Series
 from avbench.types import Forgery, Sample
 from avbench_au.folds import training_people
-from avbench_au.plugin import DISFA_UNITS
+from avbench_au.units import DISFA_UNITS
 
 FPS = 20.0
 LABELS, PICTURES = "ActionUnit_Labels", "img"

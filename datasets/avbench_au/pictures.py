@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avbench.frames import LATE, Picture, cut_region
-from avbench.media import Clip, MediaError, MediaInfo, as_long_as, finished, moments
-from avbench.types import ClipSpec, Reason
+from avbench.media.frames import Picture, cut_region
+from avbench.media.reading import as_long_as, finished, moments
+from avbench.series import LATE
+from avbench.types import Clip, ClipSpec, MediaError, MediaInfo, Reason
 from avbench_au import bp4d, disfa
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")

@@ -8,9 +8,7 @@ from typing import Any
 
 from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, DatasetSpec, TargetSpec
-
-DISFA_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
-BP4D_UNITS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23", "AU24")
+from avbench_au.units import BP4D_UNITS, DISFA_UNITS
 
 
 @hookimpl

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from avbench.targets import Series
+from avbench.series import Series
 from avbench.types import Forgery, Sample
 from avbench_demo.encoding import encode_video
 from avbench_demo.faces import Face

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from avbench.splits import PARTS, split
+from avbench.data.splits import PARTS, split
 from avbench.types import Sample
 from avbench_demo.plan import plan_scenes
 from avbench_demo.truth import truth_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avbench.targets import Series
+from avbench.series import Series
 from avbench_demo.performance import AU_NAMES, FPS, Performance
 from avbench_demo.phonemes import Sentence
 

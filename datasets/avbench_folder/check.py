@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from avbench.data.splits import split
 from avbench.errors import UserError
-from avbench.splits import split
 from avbench.types import Finding, Forgery, Sample
 from avbench_folder.reader import VAGUE, read_table, scan, table_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from avbench.plugins import load_object
+from avbench.references import load_object
 from avbench_backbones.blendshapes import Blendshapes
 from avbench_backbones.graphau import AFG, GraphAUEncoder
 from avbench_backbones.whisper import WhisperEncoder, WhisperSize

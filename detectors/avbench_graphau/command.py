@@ -37,9 +37,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Pre-train with every seed asked for and print a table each."""
     if arguments.no_mlflow:
         os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench.databases import read_roots
+    from avbench.data.databases import read_roots
     from avbench.errors import UserError
-    from avbench.plugins import installed
+    from avbench.plugins.registry import installed
     from avbench_graphau.pretrain import ENCODER, SCORES, Request, pretrain
 
     plugins = installed()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from avbench.figures import saved_figure
+from avbench.records.style import saved_figure
 
 MEASURED, BLIND, FAINT = "#2c7a9c", "#e0912f", "#7c8791"
 

@@ -14,13 +14,13 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from avbench.data import ClipRequest
+from avbench.data.placement import labelled, sweep
+from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
-from avbench.evaluate import Faults, Loading, batches_of, load
-from avbench.placement import labelled, sweep
-from avbench.splits import draw
+from avbench.engine.evaluation import Faults, Loading, batches_of, load
+from avbench.engine.validation import Selection, Validated, share_buffers
+from avbench.hashing import stable_hash
 from avbench.types import ClipSpec, Sample
-from avbench.validation import Selection, Validated, share_buffers
 from avbench_graphau.loss import asymmetric_loss
 
 Counts = NDArray[np.float64]
@@ -35,7 +35,7 @@ def place(samples: Sequence[Sample], clip: ClipSpec, seed: int, epoch: int) -> l
     Either way a clip is augmented anew in each epoch.
     """
     if clip.frames == 1:
-        return sweep(samples, clip, seed=draw(seed, epoch))
+        return sweep(samples, clip, seed=stable_hash(seed, epoch))
     return labelled(samples, clip, seed, epoch)
 
 

@@ -14,21 +14,27 @@ import numpy as np
 import pandas as pd
 from safetensors.torch import save_file
 
-from avbench import card as cards
-from avbench import checkpoint, databases, media, splits, targets, weights
+from avbench.bench.card import environment
 from avbench.config import Config, resolve
-from avbench.databases import Database
+from avbench.data import annotations as targets
+from avbench.data import databases, splits
+from avbench.data.databases import Database
 from avbench.detector import Detector
-from avbench.devices import describe, make_fabric
+from avbench.engine import checkpoint
+from avbench.engine.devices import describe, make_fabric
+from avbench.engine.evaluation import Faults, Loading
+from avbench.engine.ranks import leads
+from avbench.engine.training import CURVES, WEIGHTS, Plan, build, fit
 from avbench.errors import UserError
-from avbench.evaluate import Faults, Loading
-from avbench.places import results_folder, written_whole
-from avbench.plugins import Plugins, load_object
+from avbench.hashing import digest_of, sha256
+from avbench.media import reading as media
+from avbench.paths import results_folder, written_whole
+from avbench.plugins import weights
+from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
-from avbench.protocol import digest_of
-from avbench.ranks import leads
-from avbench.train import CURVES, WEIGHTS, Plan, build, fit
-from avbench.types import Forgery, Sample, TargetSpec
+from avbench.records import card as cards
+from avbench.references import load_object
+from avbench.types import Forgery, MediaError, Sample, TargetSpec
 from avbench_graphau import measure
 from avbench_graphau.figure import draw
 from avbench_graphau.loss import weights_of_rates
@@ -140,7 +146,7 @@ def _measured(sample: Sample) -> Sample:
         return sample
     try:
         info = media.probe(sample.path)
-    except media.MediaError as error:
+    except MediaError as error:
         raise UserError(f"{error}; mend the file or leave it out of the database") from error
     return replace(sample, fps=info.fps, frames=info.frames)
 
@@ -236,7 +242,7 @@ def begin(
         },
         "marks": ["demo data"] * base.demo + [f"limited to {request.limit}"] * (request.limit is not None),
         "device": device,
-        "environment": cards.environment(),
+        "environment": environment(),
     }
 
 
@@ -271,7 +277,7 @@ def export(network: Detector, path: Path, card: Mapping[str, Any]) -> str:
     about = {"id": card["id"], "f1": card["metrics"]["every_frame"]["frame"]["f1"], "data": card["data"]["train"]}
     with written_whole(path) as temporary:
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True, default=str)})
-    return weights.sha256(path)
+    return sha256(path)
 
 
 def _config(request: Request, base: Database) -> Config:

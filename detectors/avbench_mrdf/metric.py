@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avbench.metrics import Floats, Metric, decisions
+from avbench.metrics.definitions import Floats, Metric, decisions
 
 
 def _area_of_labels(c: Floats) -> Floats:

@@ -1,0 +1,149 @@
+"""Samples -> clips -> batches: what is asked of the media reader, and how its clips become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import nan
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from avbench.data.annotations import targets_of
+from avbench.data.requests import ClipRequest
+from avbench.media.reading import place, probe, read_clip
+from avbench.perturb.variants import read_variants, variants_of
+from avbench.plugins.registry import installed
+from avbench.types import Clip, ClipBatch, ClipSpec, MediaError, MediaInfo, Reason, Stream
+
+
+def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream], hook: Any = None) -> Clip:
+    """Load one clip; plugins that decode (`avbench_decode`) are asked first.
+
+    `hook` is a pluggy hook relay, by default that of the installed plugins. A stream that the spec asks for is decoded
+    even if it is not required.
+
+    Raises MediaError: what `read_clip` raises, and `no_video` or `no_audio` where a required stream is missing.
+    """
+    (clip,) = load_clips([request], spec, requires, hook)
+    if isinstance(clip, MediaError):
+        raise clip
+    return clip
+
+
+def load_clips(
+    requests: Sequence[ClipRequest], spec: ClipSpec, requires: frozenset[Stream], hook: Any = None
+) -> list[Clip | MediaError]:
+    """Load the one clip that all requests ask for under the condition of each, decoding the video once.
+
+    Raises MediaError where `load_clip` would for all of them; what fails one condition stands in its place.
+    """
+    hook = installed().manager.hook if hook is None else hook
+    first, conditions = requests[0], [request.condition for request in requests]
+    path, start, fraction, centre = first.sample.path, first.start, first.fraction, first.centre
+    clip = _ask_plugins(first, spec, hook)
+    track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
+    clips: list[Clip | MediaError]
+    if clip is None and not any(conditions):
+        plain = read_clip(
+            path, spec, start=start, fraction=fraction, centre=centre, track=track, skip=first.sample.skip
+        )
+        clips = [plain] * len(requests)
+    elif clip is None:
+        clips = read_variants(
+            path,
+            spec,
+            conditions,
+            video=first.sample.id,
+            start=start,
+            fraction=fraction,
+            centre=centre,
+            track=track,
+            skip=first.sample.skip,
+        )
+    else:
+        clips = variants_of(clip, spec, conditions, video=first.sample.id)
+    for loaded in clips:
+        if isinstance(loaded, Clip) and "video" in requires and not loaded.seen:
+            raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
+        if isinstance(loaded, Clip) and "audio" in requires and not loaded.heard:
+            raise MediaError(Reason.NO_AUDIO, f"{path}: no sound in the clip")
+    if not spec.targets:
+        return clips
+    return [
+        replace(one, targets=targets_of(first.sample, spec, one.start, len(one.frames)))
+        if isinstance(one, Clip)
+        else one
+        for one in clips
+    ]
+
+
+def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:
+    if not hook.avbench_decode.get_hookimpls():
+        return None
+    path, start, skip = request.sample.path, request.start, request.sample.skip
+    if start is None:
+        duration = request.sample.duration or probe(path).duration - skip
+        start = place(duration, spec.seconds, fraction=request.fraction, centre=request.centre)
+    clip: Clip | None = hook.avbench_decode(path=path, start=start + skip, spec=spec)
+    if clip is None:
+        return None
+    lengths, most = (len(clip.frames), len(clip.sound)), (spec.frames, spec.samples)
+    fits = all(n <= m for n, m in zip(lengths, most, strict=True)) if spec.whole else lengths == most
+    if not fits or clip.frames.shape[1:] != (spec.size, spec.size, 3):
+        raise MediaError(
+            Reason.UNREADABLE, f"{path}: a plugin decoded {clip.frames.shape} and {len(clip.sound)} samples"
+        )
+    with suppress(MediaError):  # a plugin may read what nothing else does
+        clip = replace(clip, info=probe(path))
+    return clip
+
+
+def collate(loaded: Sequence[tuple[ClipRequest, Clip]]) -> ClipBatch:
+    """Join clips into a batch; shorter ones (of detectors that see whole videos) are padded with zeros."""
+    clips = [clip for _, clip in loaded]
+    frames, samples = max(len(clip.frames) for clip in clips), max(len(clip.sound) for clip in clips)
+    video = np.zeros((len(clips), frames, 3, *clips[0].frames.shape[1:3]), np.uint8)
+    audio = np.zeros((len(clips), samples), np.float32)
+    for row, clip in enumerate(clips):
+        for k, frame in enumerate(clip.frames):
+            cv2.split(frame, list(video[row, k]))  # into these planes; six times as fast as to transpose
+        audio[row, : len(clip.sound)] = clip.sound
+    return ClipBatch(
+        video=torch.from_numpy(video),
+        audio=torch.from_numpy(audio),
+        frames=torch.tensor([clip.valid_frames for clip in clips]),
+        samples=torch.tensor([clip.valid_samples for clip in clips]),
+        forgery=torch.tensor([int(request.forgery) for request, _ in loaded]),
+        heard=torch.tensor([clip.heard for clip in clips]),
+        seen=torch.tensor([clip.seen for clip in clips]),
+        seed=torch.tensor([request.seed for request, _ in loaded]),
+        ids=tuple(request.sample.id for request, _ in loaded),
+        targets={**facts([clip.info for clip in clips]), **_joined_targets(clips, frames)},
+    )
+
+
+def _joined_targets(clips: Sequence[Clip], frames: int) -> dict[str, torch.Tensor]:
+    """Return the frame-level targets (B,T,N) of clips, nan behind a clip's last frame."""
+    joined = {}
+    for name, first in clips[0].targets.items():
+        values = np.full((len(clips), frames, first.shape[1]), np.nan, np.float32)
+        for row, clip in enumerate(clips):
+            values[row, : len(clip.targets[name])] = clip.targets[name]
+        joined[name] = torch.from_numpy(values)
+    return joined
+
+
+def facts(infos: Sequence[MediaInfo | None]) -> dict[str, torch.Tensor]:
+    """Return what headers say of files, (B,) float32 by name; nan where none was read."""
+    names = ("file_seconds", "file_bytes", "file_kbps", "file_fps", "file_frames")
+    rows = [(nan,) * len(names) if info is None else _facts_of(info) for info in infos]
+    return dict(zip(names, torch.tensor(rows, dtype=torch.float32).reshape(-1, len(names)).unbind(dim=1), strict=True))
+
+
+def _facts_of(info: MediaInfo) -> tuple[float, ...]:
+    kbps = info.bytes / 125 / info.duration if info.duration else nan
+    return info.duration, info.bytes, kbps, info.fps, info.frames

@@ -1,0 +1,93 @@
+"""Finds the databases a protocol needs: where the user says, else demo data that stand in for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avbench.errors import UserError, unknown
+from avbench.paths import cache_folder
+from avbench.references import load_object
+from avbench.types import DatasetSpec, Sample
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A dataset with its folder; `demo` says that demo data stand in for it, `edition` which."""
+
+    spec: DatasetSpec
+    root: Path
+    demo: bool = False
+    edition: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return the title, marked where the data are demo data."""
+        return f"{self.spec.title} (demo data)" if self.demo else self.spec.title
+
+    def samples(self) -> list[Sample]:
+        """Scan the folder; each sample carries the dataset's name."""
+        scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
+        found = [
+            replace(s, dataset=s.dataset or self.spec.name, cluster=s.cluster or s.identity or s.id)
+            for s in scan(self.root)
+        ]
+        if not found:
+            raise UserError(f"{self.title}: no sample at {self.root}; see avbench data check {self.spec.name}")
+        return found
+
+
+def read_roots(given: Iterable[str]) -> dict[str, Path]:
+    """Read `--data` arguments: NAME=PATH for one database, or the one folder that holds them all (key "")."""
+    roots: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        key, value = (name, path) if equals and "/" not in name else ("", text)
+        if key in roots:
+            raise UserError(f"--data names {'two roots' if not key else key + ' twice'}: {roots[key]} and {value}")
+        roots[key] = Path(value).expanduser()
+        if not roots[key].exists():
+            raise UserError(f"--data {text}: {roots[key]} does not exist; name the folder that holds the databases")
+    return roots
+
+
+def locate(
+    spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec], progress: Progress | None = None
+) -> Database:
+    """Return a dataset's database: its own --data, its folder below --data ROOT, or demo data.
+
+    Raises UserError where a root was given that does not hold it, and where nothing can stand in for it.
+    """
+    for name in roots:
+        if name and name not in datasets:
+            raise unknown("dataset", name, datasets)
+    if spec.name in roots:
+        return Database(spec, roots[spec.name])
+    if "" in roots:
+        return Database(spec, _below(spec, roots[""]))
+    if spec.make:
+        return Database(spec, _made(spec, progress), True, spec.edition)
+    for other in datasets.values():
+        if spec.name in other.stands_in_for:
+            log.info("no %s given: using demo data", spec.title)
+            return Database(spec, _below(spec, _made(other, progress)), True, other.edition)
+    raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
+
+
+def _below(spec: DatasetSpec, root: Path) -> Path:
+    for folder in spec.folders:
+        if (root / folder).is_dir():
+            return root / folder
+    names = " or ".join(f"{name}/" for name in spec.folders) or "a folder of this dataset"
+    raise UserError(f"{spec.title}: no {names} below {root}; use --data {spec.name}=PATH to name its folder")
+
+
+def _made(spec: DatasetSpec, progress: Progress | None) -> Path:
+    make = load_object(spec.make, f"dataset {spec.name}")
+    root: Path = make(cache_folder() / spec.name, progress=progress)
+    return root

@@ -1,0 +1,169 @@
+"""From a protocol to three lists of samples: databases located, split by identity, limited, announced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from avbench.data import databases, splits
+from avbench.data.databases import Database
+from avbench.errors import UserError
+from avbench.plugins.registry import Plugins
+from avbench.progress import Progress, silent
+from avbench.protocol import Protocol
+from avbench.references import load_object
+from avbench.types import Forgery, Sample
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What is trained on, chosen on and judged; `learnt` is None where given weights are judged."""
+
+    learnt: Database | None
+    judged: Database
+    split: splits.Split
+
+    @property
+    def demo(self) -> bool:
+        """Whether demo data feed this run."""
+        return self.judged.demo or (self.learnt is not None and self.learnt.demo)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
+        parts = {
+            "train": (self.learnt, self.split.train),
+            "validation": (self.learnt, self.split.validation),
+            "test": (self.judged, self.split.test),
+        }
+        described: dict[str, Any] = {
+            name: _described(database, samples) for name, (database, samples) in parts.items() if database is not None
+        }
+        described["fold"] = self.split.fold
+        described["notes"] = list(self.split.notes)
+        described["target_identities_seen_in_training"] = self.split.target_overlap
+        described["dropped_by_strict_identity"] = self.split.dropped_by_strict
+        described["identities_called_alike"] = self.split.shared_names
+        described["training_fakes_naming_test_identities"] = self.split.named_in_training
+        return described
+
+
+def prepare(
+    protocol: Protocol,
+    plugins: Plugins,
+    roots: Mapping[str, Path],
+    *,
+    limit: int | None = None,
+    limit_test: int | None = None,
+    seed: int = 0,
+    train: bool = True,
+    say: Say = lambda line: None,
+    made: databases.Progress | None = None,
+    progress: Progress = silent,
+    refuse_leaks: bool = True,
+) -> Lists:
+    """Locate the databases, split them and say in one line each which data are used.
+
+    Raises UserError for a missing root, an impossible fold, or identities shared by training and test. An audit, which
+    tells the latter, has `refuse_leaks` False: it gets whatever lists there are.
+    """
+    known = plugins.datasets()
+    judged_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
+    judged = _split(judged_base, protocol, refuse_leaks)
+    learnt_base, learnt = judged_base, judged
+    if train and protocol.train != protocol.test:
+        learnt_base = databases.locate(plugins.dataset(protocol.train), roots, known, made)
+        learnt = _split(learnt_base, protocol, refuse_leaks)
+    if not train:
+        everything = (*judged.train, *judged.validation, *judged.test)
+        split = replace(judged, train=(), validation=(), test=everything if protocol.test_on == "all" else judged.test)
+    elif protocol.train == protocol.test:
+        split = judged
+    else:
+        split = splits.cross(
+            learnt,
+            judged,
+            test_on=protocol.test_on,
+            strict_identity=protocol.strict_identity,
+            refuse_leaks=refuse_leaks,
+        )
+    if protocol.fold != 1 and split.fold is None:
+        raise UserError(f"fold {protocol.fold}: {judged_base.title} has its own split and no folds; leave --fold out")
+    if train and refuse_leaks:
+        split.check_trainable()
+    if protocol.test_distribution == "balanced":
+        split = replace(split, test=tuple(splits.balance(split.test, seed)))
+    if limit is not None:
+        split = replace(
+            split,
+            train=_limited(split.train, limit, seed),
+            validation=_limited(split.validation, limit, seed),
+            test=_limited(split.test, limit, seed),
+        )
+    if limit_test is not None:
+        split = replace(split, test=_limited(split.test, limit_test, seed))
+    if protocol.trim_silence:
+        from avbench.data.silence import trim  # it needs decoders, which nothing else here does
+
+        split = trim(split, progress=progress)
+    if protocol.select_on == "test":
+        split = replace(split, validation=split.test)
+    lists = Lists(learnt_base if train else None, judged_base, split)
+    _announce(lists, say)
+    return lists
+
+
+def fold_count(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path]) -> int:
+    """Return how many identity folds a protocol's databases have; 1 where each has its own split."""
+    counts = [1]
+    for name in dict.fromkeys((protocol.train, protocol.test)):
+        samples = databases.locate(plugins.dataset(name), roots, plugins.datasets()).samples()
+        if not any(sample.split for sample in samples):
+            counts.append(max(splits.folds(samples).values()))
+    return max(counts)
+
+
+def _limited(samples: tuple[Sample, ...], limit: int, seed: int) -> tuple[Sample, ...]:
+    return tuple(splits.limit(samples, limit, seed)) if samples else samples
+
+
+def _split(base: Database, protocol: Protocol, refuse_leaks: bool) -> splits.Split:
+    official = None
+    if base.spec.train_identities:
+        official = load_object(base.spec.train_identities, f"dataset {base.spec.name}")(base.root, protocol.fold)
+    return splits.split(
+        base.samples(),
+        fold=protocol.fold,
+        strict_identity=protocol.strict_identity and protocol.train == protocol.test,  # across, `splits.cross` does it
+        train_identities=official,
+        refuse_leaks=refuse_leaks,
+    )
+
+
+def _announce(lists: Lists, say: Say) -> None:
+    for part, database in (("train", lists.learnt), ("validation", lists.learnt), ("test", lists.judged)):
+        samples = getattr(lists.split, part)
+        if database is not None and samples:
+            say(f"{database.spec.title}: {len(samples):,} {part} videos at {database.root}{_mark(database)}")
+
+
+def _mark(database: Database) -> str:
+    return f" (no {database.spec.title} given: using demo data)" if database.demo else ""
+
+
+def _described(database: Database, samples: Sequence[Sample]) -> dict[str, Any]:
+    counts = Counter(sample.forgery for sample in samples)
+    return {
+        "dataset": database.spec.name,
+        "title": database.title,
+        "demo": database.demo,
+        "n": len(samples),
+        "by_class": {f.name: counts[f] for f in Forgery},
+        "digest": splits.list_digest(samples),
+        "identities": len({s.identity for s in samples}),
+        "identity_is": database.spec.identity_is,
+    }

@@ -1,0 +1,52 @@
+"""Where a run computes: Lightning Fabric for one CPU, several GPUs, or torchrun and SLURM nodes."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import torch
+from lightning_fabric import Fabric
+
+from avbench.engine.ranks import leads
+from avbench.errors import UserError
+
+
+def make_fabric(device: str, precision: str = "32-true") -> Fabric:
+    """Return a launched Fabric for `auto`, `cpu`, `cuda`, `cuda:1` or `cuda:0,1`; a CPU computes in float32."""
+    kind, _, numbers = device.partition(":")
+    if kind not in {"auto", "cpu", "cuda"}:
+        raise UserError(f"--device {device}: use auto, cpu, cuda, cuda:0 or cuda:0,1")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch sees no GPU here; use --device cpu")
+    try:
+        devices: int | list[int] = (
+            [int(n) for n in numbers.split(",")] if numbers else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        )
+    except ValueError:
+        raise UserError(f"--device {device}: the part after the colon must be GPU numbers such as 0,1") from None
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE") or os.environ.get("SLURM_NNODES") or 1)
+    many = nodes > 1 or (devices if isinstance(devices, int) else len(devices)) > 1
+    fabric = Fabric(
+        accelerator=kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if many else "auto",
+        precision=precision if kind == "cuda" else "32-true",
+    )
+    fabric.launch()
+    if fabric.world_size == 1 and not leads():
+        raise UserError(
+            "this is one of several processes, yet none knows of the others: start them with torchrun, or one process "
+            "with --device cuda:0,1"
+        )
+    return fabric
+
+
+def describe(fabric: Fabric) -> str:
+    """Return the device in words, for the card."""
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
+    return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"

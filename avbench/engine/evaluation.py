@@ -1,0 +1,223 @@
+"""A detector meets clips: scores are appended as checksummed part files; a repeated call goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+
+from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.requests import ClipRequest
+from avbench.detector import Detector, probabilities
+from avbench.engine.effects import Effects
+from avbench.engine.sharing import outputs
+from avbench.errors import UserError
+from avbench.paths import written_whole
+from avbench.plugins.registry import register_named
+from avbench.progress import Progress, silent
+from avbench.records import scores
+from avbench.types import Reason
+
+log = logging.getLogger(__name__)
+BATCHES_PER_PART = 16
+MOST_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
+FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
+Rows = list[dict[str, Any]]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How clips are loaded: worker processes, seconds a batch may take, files that may fail, plugins named by hand."""
+
+    workers: int = 2
+    time_limit: float = 60.0
+    max_errors: float = 0.01
+    plugins: tuple[str, ...] = ()
+
+    def allowed(self, samples: int) -> int:
+        """Return how many of `samples` files may fail: the given share, and never fewer than three."""
+        return max(3, int(self.max_errors * samples))
+
+
+def batches_of(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut a list into batches by position."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def in_batches(requests: Sequence[ClipRequest], size: int) -> list[Sequence[ClipRequest]]:
+    """Cut requests into batches: by position, or one place a batch where several ask for the same clip."""
+    places = [list(group) for _, group in groupby(requests, key=lambda request: request.place)]
+    if len(places) == len(requests):
+        return batches_of(requests, size)
+    return [batch for group in places for batch in batches_of(group, MOST_OF_A_PLACE)]
+
+
+def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading) -> Iterator[LoadedBatch]:
+    """Load batches of clips as the detector wants them."""
+    config = detector.config
+    return load_batches(
+        batches,
+        config.clip,
+        config.requires,
+        workers=loading.workers,
+        time_limit=loading.time_limit,
+        setup=_Setup(loading.plugins),
+    )
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Registers in a spawned worker the plugins that were named on the command line."""
+
+    plugins: tuple[str, ...]
+
+    def __call__(self) -> None:
+        register_named(self.plugins)
+
+
+@torch.inference_mode()
+def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows:
+    """Return one row of the scores table for every clip of a loaded batch, the failed ones without a score."""
+    rows = [_row(failure.request, None, str(failure.reason)) for failure in loaded.failures]
+    if loaded.batch is None:
+        return rows
+    detector.eval()
+    output = outputs(detector, loaded, device)
+    p_fake, p_classes = probabilities(output)
+    for i, request in enumerate(loaded.requests):
+        row = _row(request, (loaded.starts[i], loaded.ends[i]), "")
+        row["score"] = float(p_fake[i])
+        if (change := loaded.changes[i]) is not None:
+            row |= {"psnr": change.psnr, "snr": change.snr, "kbps": change.kbps}
+        if p_classes is not None:
+            row |= dict(zip(("p_rarv", "p_rafv", "p_farv", "p_fafv"), map(float, p_classes[i]), strict=True))
+        for name, branch in (("p_video", output.p_video), ("p_audio", output.p_audio)):
+            row[name] = float(branch[i]) if branch is not None else None
+        rows.append(row)
+    return rows
+
+
+def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) -> dict[str, Any]:
+    sample = request.sample
+    start, end = span or (None, None)
+    return {
+        "id": sample.id,
+        "identity": sample.identity,
+        "cluster": sample.cluster,
+        "method": sample.method,
+        "forgery": int(sample.forgery),
+        "clip_forgery": int(request.forgery),
+        "placement": request.placement,
+        "perturbation": request.condition.name if request.condition else "",
+        "level": request.condition.level if request.condition else 0,
+        "start": start,
+        "end": end,
+        "score": None,
+        "p_rarv": None,
+        "p_rafv": None,
+        "p_farv": None,
+        "p_fafv": None,
+        "p_video": None,
+        "p_audio": None,
+        "reason": reason,
+    }
+
+
+class Faults:
+    """Counts files that failed; too many end the work, with what was measured kept."""
+
+    def __init__(self, samples: int, loading: Loading) -> None:
+        self.allowed = loading.allowed(samples)
+        self.samples = samples
+        self.seen: dict[str, Reason] = {}
+        self.without_clip: dict[str, Reason] = {}  # files that are sound give none either where they are too short
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Return how many samples gave no clip, by reason."""
+        return dict(sorted(Counter(str(reason) for reason in self.without_clip.values()).items()))
+
+    def note(self, loaded: LoadedBatch) -> None:
+        """Log failures; raise UserError when more files failed than are allowed."""
+        for failure in loaded.failures:
+            name = failure.request.sample.id
+            self.without_clip[name] = failure.reason
+            if failure.reason in FAULTS and name not in self.seen:
+                log.warning("%s: %s", failure.reason, failure.message)
+                self.seen[name] = failure.reason
+        if len(self.seen) > self.allowed:
+            first = ", ".join(f"{name} ({reason})" for name, reason in list(self.seen.items())[:3])
+            raise UserError(
+                f"{len(self.seen)} of {self.samples} files failed, more than {self.allowed} allowed: {first} ...; "
+                "mend the data, or allow more with --max-errors 0.1; what was measured is kept"
+            )
+
+
+def evaluate(
+    detector: Detector,
+    requests: Sequence[ClipRequest],
+    folder: Path,
+    fabric: Fabric,
+    loading: Loading,
+    *,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Score every requested clip and return the table; parts already in `folder`/parts are kept.
+
+    Batches are fixed by position, so the table does not depend on kills, workers or ranks. Requests for one clip under
+    several conditions are neighbours; they make a batch of their own, so that the video is decoded once.
+    """
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    size = detector.config.eval_batch
+    batches = in_batches(requests, size)
+    groups = batches_of(batches, max(1, BATCHES_PER_PART * size // max(map(len, batches), default=size)))
+    mine = range(fabric.global_rank, len(groups), fabric.world_size)
+    todo = [k for k in mine if _finished(parts, k) is None]
+    faults = Faults(len({r.sample.id for r in requests}), loading)
+    effects = Effects()
+    done = sum(len(b) for k in mine if k not in todo for b in groups[k])
+    loaded = load(detector, (b for k in todo for b in groups[k]), loading)
+    with progress("evaluate", done + sum(len(b) for k in todo for b in groups[k]), done) as bar:
+        for k in todo:
+            rows: Rows = []
+            for _ in groups[k]:
+                item = next(loaded)
+                faults.note(item)
+                effects.note(item)
+                rows += score(detector, item, fabric.device)
+                bar.advance(len(item.requests) + len(item.failures))
+            _write_part(parts, k, rows)
+    fabric.barrier()
+    found = [_finished(parts, k) for k in range(len(groups))]
+    tables = [pd.read_parquet(path) for path in found if path is not None]
+    return scores.ordered(pd.concat(tables, ignore_index=True) if tables else scores.empty())
+
+
+def _write_part(parts: Path, index: int, rows: Rows) -> None:
+    buffer = io.BytesIO()
+    scores.coerce(pd.DataFrame(rows)).to_parquet(buffer, index=False)
+    data = buffer.getvalue()
+    with written_whole(parts / f"{index:06d}-{hashlib.sha256(data).hexdigest()[:16]}.parquet") as temporary:
+        temporary.write_bytes(data)
+
+
+def _finished(parts: Path, index: int) -> Path | None:
+    """Return the part file of that index if its bytes match the checksum in its name; a damaged one is removed."""
+    for path in parts.glob(f"{index:06d}-*.parquet"):
+        if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem.split("-")[1]:
+            return path
+        log.warning("%s is damaged and is made again", path)
+        path.unlink()
+    return None

@@ -1,0 +1,55 @@
+"""A detector judges a batch whose clips share streams: what a perturbation left alone is encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from avbench.detector import Detector
+from avbench.types import Output, Stream
+
+if TYPE_CHECKING:
+    from avbench.data.loading import LoadedBatch
+    from avbench.types import ClipBatch
+
+
+def outputs(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Output:
+    """Return what the detector says of a loaded batch, at most `eval_batch` clips on the device at a time.
+
+    A detector with `encode` and `judge` encodes each stream once among the clips that share it.
+    """
+    batch, size = loaded.batch, detector.config.eval_batch
+    assert batch is not None
+    shared = {"video": loaded.same_video, "audio": loaded.same_audio}
+    if len(batch) <= size and all(len(set(same)) == len(batch) for same in shared.values()):
+        return detector(batch.to(device))  # type: ignore[no-any-return]
+    if not detector.in_two_steps:
+        return _joined(
+            [detector(batch.part(i, min(i + size, len(batch))).to(device)) for i in range(0, len(batch), size)]
+        )
+    features = _encoded(detector, batch, "video", loaded.same_video, device)
+    features |= _encoded(detector, batch, "audio", loaded.same_audio, device)
+    return detector.judge(features)
+
+
+def _encoded(
+    detector: Detector, batch: ClipBatch, stream: Stream, same: Sequence[int], device: torch.device
+) -> dict[str, Tensor]:
+    """Return one stream's features for every clip; `same` names, for each, the first clip that has the same stream."""
+    first, size = sorted(set(same)), detector.config.eval_batch
+    parts = [detector.encode(batch.take(first[i : i + size]).to(device), stream) for i in range(0, len(first), size)]
+    place = torch.tensor([first.index(row) for row in same], device=device)
+    return {name: torch.cat([part[name] for part in parts])[place] for name in parts[0]}
+
+
+def _joined(parts: Sequence[Output]) -> Output:
+    """Return outputs as one, without what only a loss needs."""
+
+    def join(name: str) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if any(value is None for value in values) else torch.cat(values)
+
+    return Output(join("logits"), join("score"), join("p_video"), join("p_audio"))

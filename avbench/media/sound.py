@@ -1,0 +1,126 @@
+"""The sound of a clip: mono samples at the wanted rate, placed by presentation time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from math import ceil, gcd
+from typing import TYPE_CHECKING, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from avbench.media.frames import decodable, seek, start_of
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+Sound: TypeAlias = NDArray[np.float32]
+
+# Windows that begin before this second are decoded from the file's first packet: AAC fills noise bands from a random
+# state that depends on all that was decoded before, so only this reads the same samples whatever the window.
+SEEK_BEYOND = 30.0
+# Sound read before a window that was sought, for codecs whose frames lean on earlier ones (seconds).
+RUN_UP = 1.0
+# Output samples on either side of a window that the resampling filter may look at.
+FILTER_REACH = 64
+# Time stamps off by less than this (seconds) are rounding and the sound goes on; larger steps are gaps or overlaps.
+JITTER = 0.01
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """Return the first audio stream that can be decoded, or None."""
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def read_sound(
+    container: InputContainer, stream: AudioStream, zero: float, first: int, count: int, rate: int
+) -> tuple[Sound, int]:
+    """Return `count` mono samples from sample `first` on, and how many of them lie before the end of the sound.
+
+    Sample n is heard n / rate seconds after `zero` (seconds, presentation time); silence comes before a sound that
+    starts late and after its end. The container must be freshly opened. Channels are averaged. Sources at `rate` are
+    exact; others are resampled on a grid that does not depend on the window.
+    """
+    if first / rate > SEEK_BEYOND and (stream.time_base or 1) <= 1 / rate:  # coarser stamps cannot place a sample
+        seek(container, stream, max(zero + first / rate - RUN_UP, start_of(stream)))
+    frames = decodable(container, stream)
+    head = next(frames, None)
+    if head is None:
+        return np.zeros(count, np.float32), 0
+    source_rate = head.sample_rate
+    shared = gcd(source_rate, rate)
+    step_in, step_out = source_rate // shared, rate // shared  # the two grids meet every step_in = step_out samples
+    reach = FILTER_REACH if source_rate != rate else 0
+    begin, end = (first - reach) // step_out, ceil((first + count + reach) / step_out)
+    sound, ended = _lay_out(chain([head], frames), zero, source_rate, begin * step_in, (end - begin) * step_in)
+    if source_rate != rate:
+        sound = resample(sound, source_rate, rate)
+    skip = first - begin * step_out
+    valid = ended * rate // source_rate - first
+    return np.clip(sound[skip : skip + count], -1.0, 1.0), min(max(valid, 0), count)
+
+
+def read_whole_sound(container: InputContainer, stream: AudioStream, zero: float) -> tuple[Sound, int]:
+    """Return all mono samples from `zero` (seconds, presentation time) on at the file's own rate, and that rate."""
+    frames = decodable(container, stream)
+    head = next(frames, None)
+    if head is None:
+        return np.zeros(0, np.float32), int(stream.rate or 0)
+    pieces = list(_placed(chain([head], frames), zero, head.sample_rate))
+    track = np.zeros(max((position + len(mono) for position, mono in pieces), default=0), np.float32)
+    for position, mono in pieces:
+        _put(track, position, mono)
+    return track, head.sample_rate
+
+
+def cut_sound(track: Sound, source_rate: int, first: int, count: int, rate: int) -> Sound:
+    """Return `count` samples from sample `first` on of a whole track brought to `rate`, silence behind its end."""
+    track = track if source_rate == rate or not len(track) else resample(track, source_rate, rate)
+    cut = np.zeros(count, np.float32)
+    _put(cut, -first, track)
+    return np.clip(cut, -1.0, 1.0)
+
+
+def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int, count: int) -> tuple[Sound, int]:
+    """Return `count` mono samples from `first` on at the source's own rate, and the sample that reading came to."""
+    track = np.zeros(count, np.float32)
+    came_to = first
+    for position, mono in _placed(frames, zero, rate):
+        if position - first >= count:
+            came_to = position
+            break
+        _put(track, position - first, mono)
+        came_to = position + len(mono)
+    return track, came_to
+
+
+def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int) -> Iterator[tuple[int, Sound]]:
+    """Yield pieces of mono sound with the sample, after `zero`, at which each begins."""
+    planar = av.AudioResampler(format="fltp")
+    position: int | None = None
+    for frame in frames:
+        stamp = round((frame.time - zero) * rate)
+        if position is None or abs(stamp - position) > JITTER * rate:
+            position = stamp
+        for piece in planar.resample(frame):
+            mono = piece.to_ndarray().mean(axis=0)
+            yield position, mono
+            position += len(mono)
+
+
+def _put(track: Sound, position: int, mono: Sound) -> None:
+    """Copy into the track what lies within it of a sound that begins at `position`."""
+    begin, end = max(position, 0), min(position + len(mono), len(track))
+    if begin < end:
+        track[begin:end] = mono[begin - position : end - position]
+
+
+def resample(source: Sound, source_rate: int, rate: int) -> Sound:
+    frame = av.AudioFrame.from_ndarray(source[None], format="flt", layout="mono")
+    frame.sample_rate = source_rate
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    pieces = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in pieces])

@@ -1,0 +1,93 @@
+"""The scores of several detectors of the same videos become those of one: the rules of ensembles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from avbench.metrics.pooling import pool
+from avbench.records import scores
+from avbench.types import Pooling, Stream
+
+Floats = NDArray[np.float64]
+_SATURATED = 1e-7  # a probability of 0 or 1 has an infinite logit
+_KEY = ["placement", "id"]
+_STRENGTHS = ["psnr", "snr", "kbps"]
+
+
+def _logit_mean(p: Floats) -> Floats:
+    bounded = np.clip(p, _SATURATED, 1 - _SATURATED)
+    return np.asarray(1 / (1 + np.exp(-np.log(bounded / (1 - bounded)).mean(axis=1))))
+
+
+# P(fake) of members (N,M) -> P(fake) (N,).
+RULES: Mapping[str, Callable[[Floats], Floats]] = {
+    "mean": lambda p: np.asarray(p.mean(axis=1)),
+    "max": lambda p: np.asarray(p.max(axis=1)),
+    "noisy_or": lambda p: np.asarray(1 - (1 - p).prod(axis=1)),
+    "logit_mean": _logit_mean,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a member says: its scores table, the streams it requires, how its clips are pooled."""
+
+    table: pd.DataFrame
+    requires: frozenset[Stream]
+    pooling: Pooling
+
+
+def combined(members: Sequence[Scored], rule: str) -> pd.DataFrame:
+    """Return the scores table of an ensemble: one row for each placement, video and condition.
+
+    Members may cut their clips differently, so each one's clips are pooled first. p_video and p_audio are the means of
+    the members that require this stream alone. A video that a member gives no score has none, for that member's
+    reason. Under a condition that leaves a member's stream alone, its table may hold the clean scores only.
+    """
+    videos = [_by_condition(member) for member in members]
+    conditions = dict.fromkeys(condition for found in videos for condition in found)
+    parts = []
+    for name, level in conditions:
+        tables = [found.get((name, level), found[("", 0)]) for found in videos]
+        parts.append(_joined(tables, members, rule).assign(perturbation=name, level=level))
+    return scores.coerce(pd.concat(parts, ignore_index=True)) if parts else scores.empty()
+
+
+def _by_condition(member: Scored) -> dict[tuple[str, int], pd.DataFrame]:
+    """Return one row a video by (perturbation, level), the clean ones first."""
+    found = {}
+    for (name, level), rows in member.table.groupby(["perturbation", "level"], sort=True):
+        strengths = rows[rows["score"].notna()].groupby(_KEY)[_STRENGTHS].mean()
+        found[str(name), int(str(level))] = pool(rows, member.pooling).set_index(_KEY).join(strengths)
+    return found
+
+
+def _joined(tables: Sequence[pd.DataFrame], members: Sequence[Scored], rule: str) -> pd.DataFrame:
+    first = tables[0]
+    aligned = [table.reindex(first.index) for table in tables]
+    p_NM = np.stack([table["score"].to_numpy(np.float64) for table in aligned], axis=1)
+    joined = first[["identity", "cluster", "method", "forgery"]].assign(
+        score=np.where(np.isnan(p_NM).any(axis=1), np.nan, RULES[rule](p_NM)),
+        reason=_first([table["reason"].where(table["reason"] != "") for table in aligned]).fillna(""),
+        start=np.nan,
+        end=np.nan,
+    )
+    for stream in ("video", "audio"):
+        of_stream = [k for k, member in enumerate(members) if member.requires == {stream}]
+        joined[f"p_{stream}"] = p_NM[:, of_stream].mean(axis=1) if of_stream else np.nan
+    for name in _STRENGTHS:
+        joined[name] = _first([table[name] for table in aligned])
+    return joined.reset_index()
+
+
+def _first(columns: Sequence[pd.Series]) -> pd.Series:
+    """Return, row by row, the first value that there is."""
+    found = columns[0]
+    for column in columns[1:]:
+        found = found.where(found.notna(), column)
+    return found

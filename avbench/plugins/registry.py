@@ -1,0 +1,206 @@
+"""Finds plugins, one by one: a broken one never stops the rest, and a clash names both sides."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pluggy
+
+from avbench import hookspecs
+from avbench.errors import UserError, in_one_line, unknown
+from avbench.protocol import Protocol
+from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
+
+log = logging.getLogger(__name__)
+Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a plugin came from; one named on the command line must work, an installed one may be broken."""
+
+    name: str
+    origin: str
+    named: bool = False
+
+    def __str__(self) -> str:
+        return f"plugin {self.name!r} ({self.origin})"
+
+
+class Plugins:
+    """The registered plugins and what they declare."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager("avbench")
+        self.manager.add_hookspecs(hookspecs)
+        self.sources: dict[str, Source] = {}
+        self.named: list[str] = []
+        self._collected: dict[str, dict[str, Any]] = {}
+
+    def load_installed(self) -> None:
+        """Register every entry point of group `avbench`; a broken one is a warning that names its distribution."""
+        for point in sorted(entry_points(group="avbench"), key=lambda p: p.name):
+            source = Source(point.name, _distribution(point))
+            try:
+                self._register(point.load(), source)
+            except Exception as error:
+                log.warning("%s is left out: %s", source, in_one_line(error))
+
+    def load_named(self, name: str) -> None:
+        """Register a file `PLUGIN.py` or a module; a broken one is a UserError."""
+        path = Path(name)
+        is_file = path.suffix == ".py"
+        source = Source(path.stem if is_file else name, f"file {path}" if is_file else f"module {name}", named=True)
+        try:
+            module = _import_file(path) if is_file else importlib.import_module(name)
+            self._register(module, source)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"--plugin {name} failed to load: {in_one_line(error)}; mend the plugin or leave it out"
+            ) from error
+        self.named.append(str(path.resolve()) if is_file else name)
+
+    def _register(self, plugin: object, source: Source) -> None:
+        key = f"{source.name}@{source.origin}"
+        try:
+            self.manager.register(plugin, name=key)
+            self.manager.check_pending()
+            if not self.manager.get_hookcallers(plugin):
+                raise ValueError("it implements no hook; mark its functions with @hookimpl")
+        except Exception:
+            if self.manager.has_plugin(key):
+                self.manager.unregister(name=key)
+            raise
+        self.sources[key] = source
+        self._collected.clear()
+
+    def each(self, hook: str) -> Iterator[tuple[Source, Any]]:
+        """Yield every implementation of a hook with its source, in order of registration."""
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            yield self.sources[implementation.plugin_name], implementation.function
+
+    def collect(self, hook: str, kind: type[Spec]) -> dict[str, Spec]:
+        """Return what a hook's plugins declare, by name, validated, in the order in which they declare it."""
+        if hook not in self._collected:
+            found: dict[str, tuple[Spec, Source]] = {}
+            for source, function in self.each(hook):
+                try:
+                    declared = list(function())
+                    for spec in declared:
+                        _validate(spec, kind, hook)
+                except Exception as error:
+                    if source.named:
+                        raise UserError(f"{source}: {hook}: {in_one_line(error)}") from error
+                    log.warning("%s is left out of %s: %s", source, hook, in_one_line(error))
+                    continue
+                for spec in declared:
+                    if spec.name in found:
+                        other = found[spec.name][1]
+                        raise UserError(f"{source} and {other} both give {spec.name!r} ({hook}); rename or remove one")
+                    found[spec.name] = (spec, source)
+            self._collected[hook] = found
+        return {name: spec for name, (spec, _) in self._collected[hook].items()}
+
+    def source_of(self, hook: str, kind: type[Spec], name: str) -> Source:
+        """Return the plugin that declared a name."""
+        self.collect(hook, kind)
+        source: Source = self._collected[hook][name][1]
+        return source
+
+    def detectors(self) -> dict[str, DetectorSpec]:
+        """Return the declared detectors by name."""
+        return self.collect("avbench_detectors", DetectorSpec)
+
+    def datasets(self) -> dict[str, DatasetSpec]:
+        """Return the declared datasets by name."""
+        return self.collect("avbench_datasets", DatasetSpec)
+
+    def metrics(self) -> dict[str, MetricSpec]:
+        """Return the declared metrics by name."""
+        return self.collect("avbench_metrics", MetricSpec)
+
+    def perturbations(self) -> dict[str, PerturbationSpec]:
+        """Return the declared perturbations by name."""
+        return self.collect("avbench_perturbations", PerturbationSpec)
+
+    def detector(self, name: str) -> DetectorSpec:
+        """Return one detector or a UserError with the closest name."""
+        return pick("detector", name, self.detectors())
+
+    def dataset(self, name: str) -> DatasetSpec:
+        """Return one dataset or a UserError with the closest name."""
+        return pick("dataset", name, self.datasets())
+
+    def notify(self, hook: str, **values: Any) -> None:
+        """Call observers one by one; what one of them raises is logged and harms nobody."""
+        for source, function in self.each(hook):
+            accepted = function.__code__.co_varnames[: function.__code__.co_argcount]
+            try:
+                function(**{name: value for name, value in values.items() if name in accepted})
+            except Exception as error:
+                log.warning("%s: %s failed: %s", source, hook, in_one_line(error))
+
+
+def pick(kind: str, name: str, known: dict[str, Spec]) -> Spec:
+    """Return known[name] or raise the UserError that names the closest."""
+    if name not in known:
+        raise unknown(kind, name, known)
+    return known[name]
+
+
+@cache
+def installed() -> Plugins:
+    """Return the process's plugins, the installed ones loaded."""
+    plugins = Plugins()
+    plugins.load_installed()
+    return plugins
+
+
+def register_named(names: Iterable[str]) -> None:
+    """Register plugins named on the command line, also in a worker that was spawned."""
+    plugins = installed()
+    for name in names:
+        if name not in plugins.named:
+            plugins.load_named(name)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"--plugin {path}: no such file")
+    name = f"avbench_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise UserError(f"--plugin {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that "load" references and worker processes find it
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _validate(spec: object, kind: type[Spec], hook: str) -> None:
+    if not isinstance(spec, kind) or not is_dataclass(spec):
+        raise TypeError(f"{hook} must yield {kind.__name__}, not {type(spec).__name__}")
+    if not _NAME.fullmatch(spec.name):
+        raise ValueError(f"{spec.name!r} is no name for a {kind.__name__}: use a-z, 0-9 and _")
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

@@ -1,0 +1,25 @@
+"""Draws the figures of every run that ends, as an observer of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avbench.hookspecs import hookimpl
+
+
+@hookimpl
+def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+    """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
+    from avbench.engine.training import CURVES
+    from avbench.records import scores
+    from avbench.report.figures import draw_run
+    from avbench.report.robustness_figure import draw_robustness
+
+    if not (folder / "scores.parquet").is_file():  # a pre-training
+        return
+    table, _ = scores.read(folder / "scores.parquet")
+    clean = table[table["level"] == 0] if "level" in table else table
+    draw_run(card, clean, folder / "figures", curves=folder / CURVES)
+    if card.get("perturbations"):
+        draw_robustness([card], folder / "figures" / "robustness")

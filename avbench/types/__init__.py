@@ -1,0 +1,65 @@
+"""The types of avbench in one place: the values that travel through it, and what plugins declare.
+
+Nothing here imports torch, so that listing plugins is quick.
+"""
+
+from avbench.types.clips import Change, Clip, MediaError, MediaInfo
+from avbench.types.specs import (
+    LEVELS,
+    Context,
+    DatasetSpec,
+    DetectorSpec,
+    Finding,
+    MetricSpec,
+    PerturbationSpec,
+    Preset,
+    Stage,
+    TargetSpec,
+    WeightSpec,
+)
+from avbench.types.values import (
+    CLASSES,
+    TASKS,
+    ClipBatch,
+    ClipSpec,
+    Forgery,
+    Output,
+    Placement,
+    Pooling,
+    Reason,
+    Sample,
+    Setting,
+    Stream,
+    Task,
+)
+
+__all__ = [
+    "CLASSES",
+    "LEVELS",
+    "TASKS",
+    "Change",
+    "Clip",
+    "ClipBatch",
+    "ClipSpec",
+    "Context",
+    "DatasetSpec",
+    "DetectorSpec",
+    "Finding",
+    "Forgery",
+    "MediaError",
+    "MediaInfo",
+    "MetricSpec",
+    "Output",
+    "PerturbationSpec",
+    "Placement",
+    "Pooling",
+    "Preset",
+    "Reason",
+    "Sample",
+    "Setting",
+    "Stage",
+    "Stream",
+    "TargetSpec",
+    "Task",
+    "WeightSpec",
+]

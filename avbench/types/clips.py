@@ -1,0 +1,74 @@
+"""What comes out of a media file: a clip with its pictures and its sound, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING
+
+from avbench.types.values import Reason
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class MediaError(Exception):
+    """A file gives no clip, for a reason that has a code."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Reason, str]]:
+        return type(self), (self.reason, str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What the header of a file says: seconds of the video (of the sound where there is no video), frame rate, frames.
+
+    A header can claim more than can be decoded. `bytes` is the size of the file.
+    """
+
+    duration: float
+    fps: float
+    frames: int
+    has_video: bool
+    has_audio: bool
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How strongly a clip was perturbed: PSNR of its whole pictures and SNR of its sound in dB, bitrate in kbit/s.
+
+    nan where that says nothing, inf where nothing changed. The SNR does not count a change of loudness alone.
+    """
+
+    psnr: float = nan
+    snr: float = nan
+    kbps: float = nan
+
+
+@dataclass(slots=True)
+class Clip:
+    """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
+
+    `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
+    `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read. `targets`
+    are (T,N) each, see avbench.data.annotations.
+    """
+
+    frames: NDArray[np.uint8]
+    sound: NDArray[np.float32]
+    valid_frames: int
+    valid_samples: int
+    seen: bool
+    heard: bool
+    start: float
+    end: float
+    change: Change | None = None
+    info: MediaInfo | None = None
+    targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
