@@ -11,7 +11,7 @@ from avbench.errors import UserError, unknown
 from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, Stream, Task
 
 _STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"})
-_CLIP_KEYS = tuple(f.name for f in fields(ClipSpec) if f.name != "targets")  # which the network needs as they are
+_CLIP_KEYS = tuple(f.name for f in fields(ClipSpec) if f.name != "annotations")  # which the network needs as they are
 _REGIONS = ("frame", "face", "mouth")
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -41,8 +41,8 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and hashing; weights count by content, not by where they lie."""
         plain = asdict(self)
-        if not self.clip.targets:  # configurations without them keep the hash they had before these were
-            del plain["clip"]["targets"]
+        if not self.clip.annotations:  # configurations without them keep the hash they had before these were
+            del plain["clip"]["annotations"]
         plain["requires"] = sorted(self.requires)
         plain["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
         return plain
@@ -172,7 +172,7 @@ def _validate(stages: Sequence[Stage], eval_batch: int) -> None:
 
 
 def _validate_clip(clip: ClipSpec) -> None:
-    least = {"frames": 0, "sound_samples": 0, "size": 1, "hop": 1, "sound_rate": 1, "least_frames": 0}
+    least = {"frames": 0, "audio_samples": 0, "size": 1, "hop": 1, "sample_rate": 1, "min_frames": 0}
     for name, lowest in least.items():
         value = getattr(clip, name)
         if value is not None and value < lowest:
@@ -180,6 +180,6 @@ def _validate_clip(clip: ClipSpec) -> None:
     if not clip.fps > 0:
         raise UserError(f"--set clip.fps={clip.fps:g}: must be above 0")
     if not clip.frames and not clip.samples and not clip.whole:
-        raise UserError("a clip without frames and without sound: set clip.frames or clip.sound_samples")
+        raise UserError("a clip without frames and without sound: set clip.frames or clip.audio_samples")
     if clip.region not in _REGIONS:
         raise unknown("value of clip.region", clip.region, _REGIONS)

@@ -35,14 +35,14 @@ class Detector(nn.Module):
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return features by name, (B,...) each, of one stream of a batch in evaluation; empty if it is not used.
 
-        Optional, together with `judge`: then forward(batch) must equal judge of what both streams give, and a
+        Optional, together with `classify`: then forward(batch) must equal classify of what both streams give, and a
         perturbation of one stream encodes the other once.
         """
         raise NotImplementedError(f"{type(self).__name__} has no encode(batch, stream)")
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return what forward returns, from the features of both streams."""
-        raise NotImplementedError(f"{type(self).__name__} has no judge(features)")
+        raise NotImplementedError(f"{type(self).__name__} has no classify(features)")
 
     def features(self, batch: ClipBatch) -> dict[str, Tensor]:
         """Return what `avbench analyse` draws, by name, of a batch in evaluation: whatever of it there is.
@@ -55,7 +55,7 @@ class Detector(nn.Module):
 
     @property
     def in_two_steps(self) -> bool:
-        """Whether this detector has `encode` and `judge` of its own."""
+        """Whether this detector has `encode` and `classify` of its own."""
         return type(self).encode is not Detector.encode
 
     def labels(self, batch: ClipBatch) -> Tensor:
@@ -69,7 +69,7 @@ class Detector(nn.Module):
             raise TypeError(f"{type(self).__name__} gives no logits, so it must define loss(output, batch)")
         return {"loss": F.cross_entropy(output.logits.float(), self.labels(batch))}
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load published weights before the first stage: files by the name of the setting that chose them."""
         if weights:
             raise ValueError(f"{type(self).__name__} does not say how to load {', '.join(weights)}")

@@ -97,7 +97,7 @@ def avbench_metrics() -> Iterable[MetricSpec]:
 def avbench_decode(path: Path, start: float, spec: ClipSpec) -> Any:
     """Decode the clip of `spec` that begins at `start` seconds, or return None to leave it to the built-in decoder.
 
-    The answer is an avbench.types.Clip: frames (T,H,W,3) uint8 at spec.size, sound (S,) float32 at spec.sound_rate.
+    The answer is an avbench.types.Clip: frames (T,H,W,3) uint8 at spec.size, sound (S,) float32 at spec.sample_rate.
 
     Example::
 

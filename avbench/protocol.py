@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from avbench.errors import UserError
+from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
 from avbench.paths import shipped
-from avbench.types import LEVELS, DatasetSpec, Placement
+from avbench.types import FORMER_PLACEMENTS, LEVELS, PLACEMENTS, DatasetSpec, Placement
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Protocol:
     """A frozen description of one evaluation.
 
     `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
-    (empty: "labelled", and "sweep" too where the test database is forged locally). `fold` picks the identity fold of
+    (empty: "oracle", and "sliding" too where the test database is forged locally). `fold` picks the identity fold of
     databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
     judges every sample of the test database. `trim_silence` drops the leading silence of every video, in training as
     in the test; see `avbench.data.silence`. `perturbations` (names or sets of them) and `levels` perturb the test
@@ -65,7 +68,7 @@ def perturbed(protocol: Protocol, types: Sequence[str] = ("paper",), levels: Seq
         protocol,
         name=protocol.name if protocol.perturbations else f"perturb_{own}",
         title=f"{protocol.title or protocol.name}, test videos perturbed",
-        placements=protocol.placements[:1] or ("labelled",),
+        placements=protocol.placements[:1] or ("oracle",),
         perturbations=tuple(types),
         levels=tuple(sorted({0, *levels})),
     )
@@ -83,6 +86,17 @@ def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()
         family = perturbed(found[f"within_{name}"])
         found.setdefault(family.name, family)
     return dict(sorted(found.items()))
+
+
+def placement_called(name: str) -> Placement:
+    """Return the placement of that name, or of its name in an earlier version; UserError for any other."""
+    if name in FORMER_PLACEMENTS:
+        log.warning("placement %s is called %s now", name, FORMER_PLACEMENTS[name])
+        return FORMER_PLACEMENTS[name]
+    for placement in PLACEMENTS:
+        if placement == name:
+            return placement
+    raise unknown("placement", name, PLACEMENTS)
 
 
 def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, str]]:
@@ -106,6 +120,7 @@ def read(path: Path) -> Protocol:
         values = yaml.safe_load(path.read_text("utf-8"))
         for name in ("placements", "perturbations", "levels"):
             values[name] = tuple(values.get(name, ()))
+        values["placements"] = tuple(placement_called(name) for name in values["placements"])
         return Protocol(**values)
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a protocol: {error}") from error

@@ -29,7 +29,7 @@ def table() -> pd.DataFrame:
     p /= p.sum(axis=1, keepdims=True)
     rows = {"id": [f"{i:07d}.mp4" for i in range(ROWS)], "identity": [f"p{i % CLUSTERS:05d}" for i in range(ROWS)]}
     classes = dict(zip(scores.PROBABILITIES, p.T, strict=True))
-    rows |= {"forgery": forgery, "placement": "labelled", "start": 0.0, "end": 1.0, "score": 1 - p[:, 0], **classes}
+    rows |= {"forgery": forgery, "placement": "oracle", "start": 0.0, "end": 1.0, "score": 1 - p[:, 0], **classes}
     return scores.coerce(pd.DataFrame(rows))
 
 

@@ -15,7 +15,7 @@ from avbench.bench.cell import Cell, resolve
 from avbench.bench.run import finish
 from avbench.data.lists import prepare
 from avbench.data.loading import LoadedBatch, load_batches
-from avbench.data.placement import labelled
+from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under
 from avbench.engine.devices import make_fabric
 from avbench.engine.evaluation import Loading, evaluate, in_batches
@@ -46,7 +46,7 @@ def test_paper_sweep_of_the_demo_preset(benchmark: Any, demo_root: Path, tmp_pat
     resolved = resolve(cell, plugins, lists)
     test, config, conditions = lists.split.test, resolved.config, resolved.conditions
     detector, fabric = build(resolved.spec, config, 0), make_fabric("cpu")
-    clips = labelled(test, config.clip, 0)
+    clips = oracle(test, config.clip, 0)
     spent = {"scoring": 0.0, "measuring": 0.0}
 
     def evaluated(name: str, asked: Sequence[Condition | None], ends_as: Sequence[Condition | None]) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def small_command(tiny: Path) -> Callable[..., list[str]]:
     It does the binary task on the small videos, in both placements; of an option given twice the last one counts.
     """
     plugin = Path(__file__).with_name("small_detector.py")
-    fixed = "run --detector small --protocol within_folder --task binary --placement labelled sweep"
+    fixed = "run --detector small --protocol within_folder --task binary --placement oracle sliding"
 
     def words(out: Path, *more: str, data: Path = tiny) -> list[str]:
         return [*fixed.split(), "--plugin", str(plugin), "--data", f"folder={data}", "--out", str(out), *more]

@@ -34,8 +34,8 @@ class Buzz(One):
 @hookimpl
 def avbench_detectors():
     stages = (Stage(epochs=8, batch=8, lr=0.3),)
-    seen = Preset(clip=ClipSpec(frames=6, size=32, sound_samples=0), stages=stages)
-    heard = Preset(clip=ClipSpec(frames=0, sound_samples=8000), stages=stages)
+    seen = Preset(clip=ClipSpec(frames=6, size=32, audio_samples=0), stages=stages)
+    heard = Preset(clip=ClipSpec(frames=0, audio_samples=8000), stages=stages)
     one = {"tasks": ("binary",), "title": "One number"}
     yield DetectorSpec("flicker", f"{__name__}:Flicker", requires=frozenset({"video"}), presets=(seen,), **one)
     yield DetectorSpec(

@@ -18,14 +18,14 @@ from avbench_fauforensics.plugin import avbench_detectors
 
 TINY = (
     "clip.frames=10",
-    "clip.sound_samples=6400",
+    "clip.audio_samples=6400",
     "clip.size=64",
     "input_size=32",
     "csn_width=4",
     "width=32",
     "audio_state=32",
     "audio_layers=1",
-    "sharp_start=false",
+    "demo_init=false",
 )
 Command = Callable[..., list[str]]
 PLUGIN = str(Path(__file__).with_name("telling_detector.py"))

@@ -27,7 +27,7 @@ from avbench_backbones.sinc import SincFilters, mask_bands, sinc_filters
 from avbench_rawgat.plugin import avbench_detectors as rawgat_detectors
 
 SPECS = {spec.name: spec for spec in (*rawgat_detectors(), *aasist_detectors())}
-SHORT = ("clip.sound_samples=16000", "hop=2")
+SHORT = ("clip.audio_samples=16000", "hop=2")
 GOLDEN = {
     "rawgat_st": ("RawGAT_ST_mul.pth", [[7.0716, -5.0497], [23.2480, -16.4782]]),
     "aasist": ("AASIST.pth", [[11.1034, -11.8137], [3.4180, -4.2184]]),
@@ -78,7 +78,7 @@ def test_official_preset_is_the_published_network(name):
 def test_published_weights_give_published_logits_with_fake_last(name, specs_root):
     file, golden = GOLDEN[name]
     detector = build(name, preset="official")
-    detector.start({"weights": specs_root / "data" / file})
+    detector.load_pretrained({"weights": specs_root / "data" / file})
     detector.eval()
     with torch.inference_mode():
         output = detector(published_batch(detector))
@@ -99,7 +99,7 @@ def test_published_files_are_checkpoints_too(name, specs_root):
     own = detector.state_dict()
     assert detector.convert_checkpoint(own).keys() == own.keys()
     with pytest.raises(UserError, match=r"do not fit.*weights=random"):
-        build(name).start({"weights": specs_root / "data" / GOLDEN[name][0]})
+        build(name).load_pretrained({"weights": specs_root / "data" / GOLDEN[name][0]})
 
 
 def test_emphasis_lifts_what_is_high_and_is_none_as_published():
@@ -119,7 +119,7 @@ def test_emphasis_lifts_what_is_high_and_is_none_as_published():
 
 def test_training_raises_the_fake_logit_of_fake_sounds():
     """Class 1 is fake: what the loss teaches must come out of the network in the published order, spoof first."""
-    detector = build("aasist", "filters=12", "narrow=4", "hop=2", "clip.sound_samples=9000")
+    detector = build("aasist", "filters=12", "narrow=4", "hop=2", "clip.audio_samples=9000")
     for module in detector.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -260,8 +260,8 @@ def test_only_the_binary_task(name):
     ("name", "override", "message"),
     [
         ("rawgat_st", "fusion=sum", "value of fusion"),
-        ("rawgat_st", "clip.sound_samples=2000", "cannot hear 2000"),
-        ("aasist", "clip.sound_rate=8000", "8000 Hz"),
+        ("rawgat_st", "clip.audio_samples=2000", "cannot hear 2000"),
+        ("aasist", "clip.sample_rate=8000", "8000 Hz"),
         ("aasist", "hop=0", "hop=0: must be at least 1"),
         ("rawgat_st", "filters=2", "filters=2: must be at least 3"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from avbench.data.batches import collate, load_clip
 from avbench.data.databases import Database, locate
-from avbench.data.placement import sweep
+from avbench.data.placement import sliding
 from avbench.data.requests import ClipRequest
 from avbench.data.splits import split
 from avbench.errors import UserError
@@ -21,7 +21,7 @@ from avbench_au import bp4d, disfa
 from avbench_au.check import check_bp4d, check_disfa
 from avbench_au.units import BP4D_UNITS, DISFA_UNITS
 
-FRAME = ClipSpec(frames=1, size=16, sound_samples=0, targets=("au",))
+FRAME = ClipSpec(frames=1, size=16, audio_samples=0, annotations=("au",))
 DISFA_FRAMES, CODED = 6, (2440, 2441, 2445)
 
 
@@ -66,11 +66,11 @@ def bp4d_root(tmp_path: Path) -> Path:
 
 def frames_of(root: Path, name: str, row: int = 0, fps: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
     """Return the redness (T,) of every frame of a sample and its labels (T,N), read one frame at a time."""
-    spec = ClipSpec(frames=1, fps=fps, size=16, sound_samples=0, targets=("au",))
+    spec = ClipSpec(frames=1, fps=fps, size=16, audio_samples=0, annotations=("au",))
     sample = Database(installed().dataset(name), root).samples()[row]
-    batch = collate([(request, load_clip(request, spec, frozenset({"video"}))) for request in sweep([sample], spec)])
-    assert batch.targets["au"].shape[1] == 1
-    return batch.video[:, 0, 0, 8, 8].numpy(), batch.targets["au"][:, 0].numpy()
+    batch = collate([(request, load_clip(request, spec, frozenset({"video"}))) for request in sliding([sample], spec)])
+    assert batch.annotations["au"].shape[1] == 1
+    return batch.video[:, 0, 0, 8, 8].numpy(), batch.annotations["au"][:, 0].numpy()
 
 
 def test_disfa_takes_row_i_of_the_labels_for_picture_i(disfa_root: Path) -> None:
@@ -130,10 +130,10 @@ def test_bp4d_folds_are_those_of_megraphau(bp4d_root: Path, fold: int, tested: s
 
 def test_pictures_are_read_as_a_video_of_them_would_be(disfa_root: Path) -> None:
     sample = Database(installed().dataset("disfa"), disfa_root).samples()[0]
-    spec = ClipSpec(frames=4, fps=10, size=8, sound_samples=0)  # every second picture, the last one is padding
+    spec = ClipSpec(frames=4, fps=10, size=8, audio_samples=0)  # every second picture, the last one is padding
     clip = load_clip(ClipRequest(sample, sample.forgery, start=0.0), spec, frozenset({"video"}))
-    assert clip.frames[:, 4, 4, 0].tolist() == [15, 35, 55, 0] and (clip.valid_frames, clip.heard) == (3, False)
-    whole = ClipSpec(frames=50, fps=20, size=8, sound_samples=0, whole=True)
+    assert clip.frames[:, 4, 4, 0].tolist() == [15, 35, 55, 0] and (clip.valid_frames, clip.has_audio) == (3, False)
+    whole = ClipSpec(frames=50, fps=20, size=8, audio_samples=0, whole=True)
     assert load_clip(ClipRequest(sample, sample.forgery, start=0.0), whole, frozenset()).valid_frames == DISFA_FRAMES
     (sample.path / "3.png").write_bytes(b"broken")
     with pytest.raises(MediaError) as caught:

@@ -17,7 +17,7 @@ from avbench.plugins.registry import installed
 from avbench.records import card
 from avbench.types import ClipBatch, Stage
 
-SINC = ("filters=12", "hop=4", "narrow=4", "wide=8", "graph=4", "clip.sound_samples=10000")
+SINC = ("filters=12", "hop=4", "narrow=4", "wide=8", "graph=4", "clip.audio_samples=10000")
 SMALL = {
     "rawgat_st": SINC,
     "aasist": SINC,
@@ -75,7 +75,7 @@ def speech(batch: ClipBatch, seed: int) -> ClipBatch:
 @pytest.mark.parametrize(("detector", "steps"), [("rawgat_st", 40), ("aasist", 10), ("aasist_l", 10)])
 def test_demo_preset_hears_what_is_dull(detector: str, steps: int) -> None:
     """What betrays a fake is far softer than the rest: a demo preset in which it drowns does not learn."""
-    config = resolve(installed().detector(detector), "binary", preset="demo", overrides=["clip.sound_samples=9000"])
+    config = resolve(installed().detector(detector), "binary", preset="demo", overrides=["clip.audio_samples=9000"])
     network = build(installed().detector(detector), config, 0)
     stage: Stage = config.stages[0]
     optimizer, _ = network.optimizer(stage, 10_000)

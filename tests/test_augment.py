@@ -14,7 +14,7 @@ from avbench_backbones import augment
 from avbench_backbones.mel import log_mel_20ms, log_mel_whisper
 from avbench_fauforensics.augment import Recipe, prepare
 
-CLIP = ClipSpec(frames=25, size=64, sound_samples=16_000)
+CLIP = ClipSpec(frames=25, size=64, audio_samples=16_000)
 RECIPE = Recipe(input_size=32)
 
 

@@ -27,7 +27,7 @@ from avbench_backbones.motion import differ
 from avbench_backbones.short import BatchNorm1d, hold_last
 
 SPEC = next(iter(avbench_detectors()))
-TINY = ("clip.size=32", "clip.frames=8", "clip.sound_samples=8000", "video_width=4", "audio_width=4", "hidden=16")
+TINY = ("clip.size=32", "clip.frames=8", "clip.audio_samples=8000", "video_width=4", "audio_width=4", "hidden=16")
 
 
 def build(*overrides: str, seed: int = 0) -> AVDDL:
@@ -88,7 +88,7 @@ def test_published_size_and_names(statistics: bool) -> None:
 
 def test_official_input_and_25_frames_a_second() -> None:
     clip = resolve(SPEC, "binary", preset="official").clip
-    assert (clip.frames, clip.fps, clip.size, clip.sound_rate, clip.samples) == (30, 30, 224, 48_000, 48_000)
+    assert (clip.frames, clip.fps, clip.size, clip.sample_rate, clip.samples) == (30, 30, 224, 48_000, 48_000)
     slow = resolve(SPEC, "binary", preset="official", overrides=("clip.fps=25", "clip.frames=25")).clip
     assert slow.samples == 48_000
     with torch.device("meta"):
@@ -141,10 +141,10 @@ def test_score_is_one_half_at_the_published_threshold_and_videos_average_distanc
     seen = torch.zeros(3, 16)
     heard = torch.eye(16)[:3] * torch.tensor([[0.3], [0.6], [2.4]])
     with torch.no_grad():
-        output = detector.judge({"seen": seen, "heard": heard})
+        output = detector.classify({"seen": seen, "heard": heard})
     torch.testing.assert_close(output.score, torch.tensor([0.3 / 0.9, 0.5, 0.8]))
     torch.testing.assert_close(output.aux["distance"], torch.tensor([0.3, 0.6, 2.4]))
-    row = {"id": "a", "identity": "a", "cluster": "a", "method": "", "forgery": 1, "placement": "sweep", "reason": ""}
+    row = {"id": "a", "identity": "a", "cluster": "a", "method": "", "forgery": 1, "placement": "sliding", "reason": ""}
     score = probabilities(output)[0].tolist()
     table = coerce(pd.DataFrame([row | {"start": k, "end": k + 1, "score": s} for k, s in enumerate(score)]))
     assert pool(table, SPEC.pooling)["score"][0] == pytest.approx(1.1 / 1.7)
@@ -158,7 +158,7 @@ def test_published_heads_say_fake_then_real() -> None:
         for head in (detector.network.final_fc_lip, detector.network.final_fc_aud):
             head.get_parameter("1.weight").zero_()
             head.get_parameter("1.bias").copy_(torch.tensor([0.0, 3.0]))  # published: 1 is real
-        output = detector.judge(features)
+        output = detector.classify(features)
         batch = batch_of(detector)
         batch.forgery = torch.zeros(4, dtype=torch.long)
         losses = detector.loss(output, batch)
@@ -186,7 +186,7 @@ def test_equal_embeddings_have_a_finite_gradient() -> None:
     detector = build()
     seen = torch.ones(4, 16, requires_grad=True)
     batch = batch_of(detector)
-    detector.loss(detector.judge({"seen": seen, "heard": torch.ones(4, 16)}), batch)["loss"].backward()  # type: ignore[no-untyped-call]
+    detector.loss(detector.classify({"seen": seen, "heard": torch.ones(4, 16)}), batch)["loss"].backward()  # type: ignore[no-untyped-call]
     assert seen.grad is not None and seen.grad.isfinite().all()
 
 
@@ -275,7 +275,7 @@ def test_published_files_fit_strictly() -> None:
         ("threshold=0", "above 0"),
         ("nfft=256", "cuts windows"),
         ("clip.size=16", "of 32 px"),
-        ("clip.sound_samples=1600", "samples"),
+        ("clip.audio_samples=1600", "samples"),
     ],
 )
 def test_impossible_settings_are_told(override: str, message: str) -> None:

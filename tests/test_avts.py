@@ -204,7 +204,7 @@ def test_released_file_loads_strictly(tmp_path: Path) -> None:
     source, detector = build(seed=1), build(seed=2)
     state = {f"module.{name}": value for name, value in source.network.state_dict().items()}
     torch.save({"model": state}, tmp_path / "avts.pth")
-    detector.start({"pretrained": tmp_path / "avts.pth"})
+    detector.load_pretrained({"pretrained": tmp_path / "avts.pth"})
     batch = random_batch(source.config.clip, 2)
     with torch.no_grad():
         expected = source.eval()(batch).logits
@@ -214,13 +214,13 @@ def test_released_file_loads_strictly(tmp_path: Path) -> None:
         torch.testing.assert_close(judge.eval()(batch).logits, expected, rtol=0, atol=0)
     four = build(task="four_class", seed=4)
     own = four.network.temporal_classifier.mlp_head[1].weight.clone()
-    four.start({"pretrained": tmp_path / "avts.pth"})
+    four.load_pretrained({"pretrained": tmp_path / "avts.pth"})
     assert torch.equal(four.network.temporal_classifier.mlp_head[1].weight, own), "it has four logits, the file one"
     assert torch.equal(four.network.temporal_classifier.cls_token, source.network.temporal_classifier.cls_token)
     del state["module.a_encoder.layer2.0.se.fc.2.bias"]
     torch.save({"model": state}, tmp_path / "avts.pth")
     with pytest.raises(UserError, match=r"missing: a_encoder.layer2.0.se.fc.2.bias"):
-        detector.start({"pretrained": tmp_path / "avts.pth"})
+        detector.load_pretrained({"pretrained": tmp_path / "avts.pth"})
 
 
 def test_files_of_stage_1_fill_the_encoders_alone(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_files_of_stage_1_fill_the_encoders_alone(tmp_path: Path) -> None:
     state = source.network.state_dict()
     encoders = {name: value for name, value in state.items() if name.startswith(("v_encoder.", "a_encoder."))}
     torch.save({"model": encoders}, tmp_path / "best.pth")
-    detector.start({"pretrained": tmp_path / "best.pth"})
+    detector.load_pretrained({"pretrained": tmp_path / "best.pth"})
     own = detector.network.state_dict()
     assert all(torch.equal(own[name], value) for name, value in encoders.items())
     assert not torch.equal(own["temporal_classifier.cls_token"], state["temporal_classifier.cls_token"])

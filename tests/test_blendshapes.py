@@ -58,7 +58,7 @@ def test_coefficients_are_those_of_another_runtime(real_root: Path, weights_root
 def test_weights_carry_the_bundle(real_root: Path, weights_root: Path) -> None:
     """A detector saved with it judges without the file."""
     detector, again = (build("fau_encoder=blendshapes").eval() for _ in range(2))
-    detector.start({"landmarker_weights": weights_root / BUNDLE})
+    detector.load_pretrained({"landmarker_weights": weights_root / BUNDLE})
     again.load_state_dict(detector.state_dict())
     batch = random_batch(detector.config.clip, 2)
     with torch.no_grad():
@@ -70,11 +70,11 @@ def test_weights_carry_the_bundle(real_root: Path, weights_root: Path) -> None:
 def test_it_is_never_random(tmp_path: Path) -> None:
     detector = build("fau_encoder=blendshapes")
     with pytest.raises(UserError, match="avbench weights fetch mediapipe-face-landmarker"):
-        detector.start({})
+        detector.load_pretrained({})
     other = tmp_path / "other.task"
     other.write_bytes(b"not a bundle")
     with pytest.raises(UserError, match=r"other\.task: not MediaPipe's face_landmarker"):
-        detector.start({"landmarker_weights": other})
+        detector.load_pretrained({"landmarker_weights": other})
     with pytest.raises(CheckpointError, match=r"no face_landmarker\.task was loaded"):
         Blendshapes()(torch.zeros(1, 3, 64, 64))
 
@@ -100,7 +100,7 @@ def test_a_class_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert not detector.network.FAUEncoder_cnn.gain.requires_grad
     assert detector.network.au_pool.weight.shape == (96, 3)
     torch.save({"gain": torch.full((3,), 2.0)}, tmp_path / "gain.pt")
-    detector.start({"fau_weights": tmp_path / "gain.pt"})
+    detector.load_pretrained({"fau_weights": tmp_path / "gain.pt"})
     assert torch.equal(detector.network.FAUEncoder_cnn.gain, torch.full((3,), 2.0))
     with pytest.raises(UserError, match="fau_encoder: cannot load 'my_units:Nothing'"):
         build("fau_encoder=my_units:Nothing")

@@ -51,7 +51,7 @@ def test_published_values_stand_beside_whole_real_databases_only(
     plugins._register(Example(), Source("example", "this test"))
     cell = replace(Cell("example", PROTOCOL, "binary", roots={"folder": tiny}), **changes)
     lists = prepare(PROTOCOL, plugins, cell.roots, limit=cell.limit, limit_test=cell.limit_test)
-    lists = replace(lists, judged=replace(lists.judged, demo=demo))
+    lists = replace(lists, test=replace(lists.test, demo=demo))
     card = begin(cell, resolve(cell, plugins, lists), "", "")
     assert card["reported"] == beside
     assert ("demo data" in card["marks"]) == demo and any("limited to 8" in mark for mark in card["marks"]) == bool(

@@ -33,10 +33,10 @@ def ids(resolved: Resolved) -> tuple[str, str]:
 def test_another_edition_of_made_data_is_another_training_and_another_run(cell: Cell, lists: Lists) -> None:
     training, run = ids(resolve(cell, installed(), lists))
     assert ids(resolve(cell, installed(), lists)) == (training, run)
-    assert lists.learnt is not None
-    newer = replace(lists, learnt=replace(lists.learnt, edition="2"))
+    assert lists.train is not None
+    newer = replace(lists, train=replace(lists.train, data_version="2"))
     assert ids(resolve(cell, installed(), newer))[0] != training
-    judged = replace(lists, judged=replace(lists.judged, edition="2"))
+    judged = replace(lists, test=replace(lists.test, data_version="2"))
     other = ids(resolve(cell, installed(), judged))
     assert other[0] == training and other[1] != run
 

@@ -31,7 +31,7 @@ def a_run(folder: Path, score: np.ndarray, rows: slice = slice(None), **changes:
             "cluster": [f"p{k // EACH}" for k in number],
             "forgery": number % EACH,
             "clip_forgery": number % EACH,
-            "placement": "labelled",
+            "placement": "oracle",
             "start": 0.0,
             "end": 1.0,
             "score": score,
@@ -46,8 +46,8 @@ def a_run(folder: Path, score: np.ndarray, rows: slice = slice(None), **changes:
         "seed": 0,
         "marks": [],
         "detector": {"name": folder.name, "title": folder.name, "pooling": "mean", "version": "1"},
-        "protocol": {"name": "p", "version": 1, "placements": ["labelled"]},
-        "metrics": {"labelled": {}},
+        "protocol": {"name": "p", "version": 1, "placements": ["oracle"]},
+        "metrics": {"oracle": {}},
         "training": {"config": {"settings": {"lr": 0.1, "width": 8}, "stages": [{"name": "train", "epochs": 3}]}},
     } | changes
     return card, folder
@@ -108,7 +108,7 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, noise: np.ndar
     with pytest.raises(UserError, match="is running"):
         compare_runs(one, a_run(tmp_path / "three", noise, status="running"))
     with pytest.raises(UserError, match="no clip placement"):
-        compare_runs(one, a_run(tmp_path / "four", noise, metrics={"sweep": {}}))
+        compare_runs(one, a_run(tmp_path / "four", noise, metrics={"sliding": {}}))
 
 
 def test_the_command_compares_two_runs(

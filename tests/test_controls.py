@@ -34,12 +34,12 @@ class Given(LinearProbe):
     width = 2
 
     def numbers(self, batch: ClipBatch) -> torch.Tensor:
-        return batch.targets["numbers"]
+        return batch.annotations["numbers"]
 
 
 def batch_of(numbers: np.ndarray, forgery: np.ndarray) -> ClipBatch:
-    batch = random_batch(ClipSpec(frames=0, sound_samples=0, whole=True), len(numbers))
-    batch.targets = {"numbers": torch.from_numpy(numbers).float()}
+    batch = random_batch(ClipSpec(frames=0, audio_samples=0, whole=True), len(numbers))
+    batch.annotations = {"numbers": torch.from_numpy(numbers).float()}
     batch.forgery = torch.from_numpy(forgery)
     return batch
 
@@ -74,7 +74,7 @@ def test_a_clip_without_numbers_gets_the_share_of_fakes_and_is_not_counted() -> 
 
 
 def test_silence_is_counted_up_to_the_first_loud_sample() -> None:
-    batch = random_batch(ClipSpec(frames=0, sound_samples=100, whole=True), 4)
+    batch = random_batch(ClipSpec(frames=0, audio_samples=100, whole=True), 4)
     batch.audio[:] = 4e-4
     batch.audio[0, 30:] = -0.1
     batch.audio[1, 0] = 0.1
@@ -85,7 +85,7 @@ def test_silence_is_counted_up_to_the_first_loud_sample() -> None:
 
 
 def test_chance_is_uniform_and_a_function_of_the_seed() -> None:
-    batch = random_batch(ClipSpec(frames=0, sound_samples=0, whole=True), 1000)
+    batch = random_batch(ClipSpec(frames=0, audio_samples=0, whole=True), 1000)
     chance = Chance(Config("chance", "binary"))
     found = chance(batch).logits.softmax(dim=1)[:, 1]
     assert abs(found.mean() - 0.5) < 0.03 and abs(found.std() - 12**-0.5) < 0.02
@@ -112,7 +112,7 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
     out = tmp_path_factory.mktemp("controls")
 
     def do(name: str) -> tuple[dict[str, Any], Path]:
-        words = f"run --detector {name} --protocol within_folder --placement labelled sweep --no-mlflow --workers 0"
+        words = f"run --detector {name} --protocol within_folder --placement oracle sliding --no-mlflow --workers 0"
         assert main([*words.split(), "--data", f"folder={tiny}", "--out", str(out)]) == 0
         (folder,) = (out / "runs").glob(f"{name}-*")
         return cards.read(folder), folder
@@ -124,7 +124,7 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 def test_controls_run_as_any_detector_does(name: str, run: Any, tiny: Path) -> None:
     card, folder = run(name)
     found = pd.read_parquet(folder / "scores.parquet")
-    video = card["metrics"]["labelled"]["video"]
+    video = card["metrics"]["oracle"]["video"]
     assert card["status"] == "finished" and card["counts"]["scored"] == 12 and len(found) == 24
     assert card["training"]["chosen_epoch"] == (0 if name == "chance" else 1) and card["training"]["trainable"] == 0
     assert bool(card["blind"]) == bool(card["ceilings"]) == (name == "leading_silence")
@@ -148,7 +148,7 @@ def test_metadata_find_fakes_whose_files_are_larger(
     )
     assert main([*command, "--data", f"folder={tmp_path / 'data'}"]) == 0
     (folder,) = (tmp_path / "out" / "runs").iterdir()
-    assert cards.read(folder)["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0
+    assert cards.read(folder)["metrics"]["oracle"]["video"]["auc"]["value"] == 1.0
     capsys.readouterr()
     assert main([*command, "--data", f"folder={tmp_path / 'data'}", "--task", "four_class"]) == 2
     assert "metadata cannot do four_class: it does binary; use --task binary" in capsys.readouterr().err

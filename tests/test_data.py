@@ -126,7 +126,7 @@ def test_a_batch_holds_its_clips() -> None:
         np.testing.assert_array_equal(shown, one.frames)
         np.testing.assert_array_equal(batch.audio[row, : len(one.sound)].numpy(), one.sound)
     assert batch.forgery.tolist() == [2, 2] and batch.seed.tolist() == [7, 7] and batch.ids == ("12.mp4", "30.mp4")
-    assert batch.seen.tolist() == [True, True] and batch.heard.tolist() == [False, True]
+    assert batch.has_video.tolist() == [True, True] and batch.has_audio.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("condition", [None, Condition(installed().perturbations()["jpeg"], 3)])
@@ -135,7 +135,7 @@ def test_a_batch_says_what_the_header_says_of_the_file(tiny: Path, condition: Co
     asked = replace(request(path, start=0.2), condition=condition)
     clip = load_clip(asked, SMALL, frozenset({"video", "audio"}))
     mine = Clip(clip.frames, clip.sound, 25, 16_000, True, True, 0.0, 1.0)  # decoded by something that read no header
-    facts = collate([(asked, clip), (asked, mine)]).targets
+    facts = collate([(asked, clip), (asked, mine)]).annotations
     size = path.stat().st_size
     expected = {"file_seconds": 1.2, "file_bytes": size, "file_kbps": size * 8 / 1.2 / 1000}
     for name, value in {**expected, "file_fps": 25.0, "file_frames": 30.0}.items():
@@ -143,10 +143,10 @@ def test_a_batch_says_what_the_header_says_of_the_file(tiny: Path, condition: Co
 
 
 def test_of_the_file_alone_nothing_is_decoded(tiny: Path) -> None:
-    whole = ClipSpec(frames=0, sound_samples=0, whole=True)
+    whole = ClipSpec(frames=0, audio_samples=0, whole=True)
     clip = load_clip(request(tiny / "person0_RARV.mp4", start=0.0), whole, frozenset())
-    assert not clip.seen and not clip.heard and (clip.start, clip.end) == (0.0, pytest.approx(1.2))
+    assert not clip.has_video and not clip.has_audio and (clip.start, clip.end) == (0.0, pytest.approx(1.2))
     batch = collate([(request(tiny / "person0_RARV.mp4", start=0.0), clip)])
-    assert batch.video.numel() == batch.audio.numel() == 0 and batch.targets["file_frames"].tolist() == [30]
+    assert batch.video.numel() == batch.audio.numel() == 0 and batch.annotations["file_frames"].tolist() == [30]
     with pytest.raises(MediaError):
         load_clip(request(tiny / "labels.csv", start=0.0), whole, frozenset())

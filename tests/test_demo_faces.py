@@ -24,14 +24,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames_of(sample: Sample) -> np.ndarray:
-    return read_clip(sample.path, ClipSpec(frames=50, size=224, sound_samples=0, whole=True), start=0.0).frames
+    return read_clip(sample.path, ClipSpec(frames=50, size=224, audio_samples=0, whole=True), start=0.0).frames
 
 
 def test_labels_are_those_of_the_frames(root: Path) -> None:
     """The wider lips part (AU25), the less a mouth looks like the most closed one."""
     likeness, elsewhere = [], []
     for sample in scan(root):
-        frames, units = frames_of(sample), read_units(dict(sample.targets)["au"]).values
+        frames, units = frames_of(sample), read_units(dict(sample.annotations)["au"]).values
         assert len(frames) == len(units) == sample.frames == 20 and units.shape[1] == len(AU_NAMES)
         parted = units[:, AU_NAMES.index("AU25")]
         mouth = frames[:, 140:195, 85:140].astype(float)
@@ -63,4 +63,4 @@ def test_each_person_is_in_one_list_and_nobody_is_forged(root: Path) -> None:
     assert {s.split for s in samples} == {"train"} and len({s.identity for s in samples}) == COUNT
     assert sum(PEOPLE.values()) == 256 and not any(s.forgery for s in samples)
     assert not [name for name in known(installed().datasets()) if "demo_faces" in name]
-    assert installed().dataset("demo_faces").targets[0].columns == AU_NAMES
+    assert installed().dataset("demo_faces").annotations[0].columns == AU_NAMES

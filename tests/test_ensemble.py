@@ -39,7 +39,7 @@ def test_the_rules() -> None:
 def table(rows: list[tuple[str, float, float | None, str]], **more: Any) -> pd.DataFrame:
     """Return clips (id, start, score, reason) as a scores table."""
     frame = pd.DataFrame(rows, columns=["id", "start", "score", "reason"])
-    return scores.coerce(frame.assign(end=frame["start"] + 1, placement="sweep", forgery=2, **more))
+    return scores.coerce(frame.assign(end=frame["start"] + 1, placement="sliding", forgery=2, **more))
 
 
 def test_members_are_pooled_each_in_its_way_and_joined_by_video() -> None:
@@ -93,7 +93,7 @@ def do(tiny: Path) -> Do:
 def done(do: Do, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the results folder of a run of the ensemble."""
     out = tmp_path_factory.mktemp("ensemble")
-    assert do("run --detector both --protocol within_folder --placement labelled sweep", out) == 0
+    assert do("run --detector both --protocol within_folder --placement oracle sliding", out) == 0
     return out
 
 
@@ -109,18 +109,18 @@ def test_an_ensemble_trains_each_member_on_its_own_label_and_names_their_runs(do
     assert card["status"] == "finished" and [m["run"] for m in card["members"]] == [flicker["id"], buzz["id"]]
     assert card["members"][0]["training"]["id"] == flicker["training"]["id"]
     found = pd.read_parquet(folder / "scores.parquet")
-    assert found.groupby("placement").size().to_dict() == {"labelled": 12, "sweep": 12}
-    labelled = found[found["placement"] == "labelled"].set_index("id")
+    assert found.groupby("placement").size().to_dict() == {"oracle": 12, "sliding": 12}
+    labelled = found[found["placement"] == "oracle"].set_index("id")
     for member, column, bit in ((seen, "p_video", 1), (heard, "p_audio", 2)):
         theirs = pd.read_parquet(member / "scores.parquet")
-        theirs = theirs[theirs["placement"] == "labelled"].set_index("id")["score"]
+        theirs = theirs[theirs["placement"] == "oracle"].set_index("id")["score"]
         np.testing.assert_allclose(labelled[column], theirs[labelled.index])
         # Each learnt the label of its own stream and knows nothing of the other.
         assert ((labelled[column] > 0.5) == (labelled["forgery"] & bit > 0)).all()
     np.testing.assert_allclose(labelled["score"], (labelled["p_video"] + labelled["p_audio"]) / 2)
     # One has a ceiling and the control of what it cannot see, the two together have neither.
-    assert flicker["ceilings"] and flicker["blind"] and flicker["metrics"]["labelled"]["video"]["auc"]["value"] < 1
-    assert not card["ceilings"] and not card["blind"] and card["metrics"]["labelled"]["video"]["auc"]["value"] == 1
+    assert flicker["ceilings"] and flicker["blind"] and flicker["metrics"]["oracle"]["video"]["auc"]["value"] < 1
+    assert not card["ceilings"] and not card["blind"] and card["metrics"]["oracle"]["video"]["auc"]["value"] == 1
     assert card["detector"]["requires"] == ["audio", "video"]
 
 
@@ -131,13 +131,13 @@ def test_its_threshold_was_fixed_on_the_validation_scores_of_its_members(done: P
     mean = (parts[0]["score"] + parts[1]["score"]) / 2
     real, fake = mean[parts[0]["forgery"] == 0], mean[parts[0]["forgery"] > 0]
     assert real.max() < card["training"]["threshold"] < fake.min()
-    assert card["metrics"]["labelled"]["video"]["acc_at_threshold"]["value"] == 1
+    assert card["metrics"]["oracle"]["video"]["acc_at_threshold"]["value"] == 1
     assert scores.read(folder / "scores.parquet")[1]["threshold"] == card["training"]["threshold"]
 
 
 def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in done.glob("*/[fb][lu]*/*")}
-    words = "run --detector both --protocol within_folder --placement labelled sweep"
+    words = "run --detector both --protocol within_folder --placement oracle sliding"
     assert do(words, done, "--set", "combine=max") == 0
     printed = capsys.readouterr().out
     assert printed.count("finished before") == 2 and "member 2 of 2 of both: buzz" in printed
@@ -186,8 +186,8 @@ def test_what_a_detector_is_not_fed_is_left_out_of_its_sweep_or_refused(
     assert list(card["perturbations"]["types"]) == [SOUND]
     # Of one stream alone, an ensemble has the ceiling and the control of this stream.
     member, _ = card_of(tmp_path, "buzz-*")
-    assert card["ceilings"]["labelled"]["video"]["stream"] == "audio" and card["ceilings"] == member["ceilings"]
-    assert card["blind"]["labelled"]["video"]["against"] == "RAFV" and card["blind"] == member["blind"]
+    assert card["ceilings"]["oracle"]["video"]["stream"] == "audio" and card["ceilings"] == member["ceilings"]
+    assert card["blind"]["oracle"]["video"]["against"] == "RAFV" and card["blind"] == member["blind"]
 
 
 def test_what_cannot_be_is_told_in_one_line(do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

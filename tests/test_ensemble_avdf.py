@@ -20,7 +20,7 @@ from avbench_ensemble_avdf.model import Ensemble
 from avbench_ensemble_avdf.plugin import avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
-TINY = ("clip.size=16", "clip.frames=6", "clip.sound_samples=4000", "width=4", "hidden=8")
+TINY = ("clip.size=16", "clip.frames=6", "clip.audio_samples=4000", "width=4", "hidden=8")
 NAMES = ["video", "audio", "audio_visual"]
 
 

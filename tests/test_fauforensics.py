@@ -18,11 +18,11 @@ from avbench_fauforensics.plugin import avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
 SMALL_CSN = ("csn_width=4", "csn_blocks=1,1,1,1")
-SHORT = ("clip.frames=10", "clip.sound_samples=6400")
+SHORT = ("clip.frames=10", "clip.audio_samples=6400")
 TINY = (
     *SHORT,
     *SMALL_CSN,
-    "sharp_start=false",
+    "demo_init=false",
     "clip.size=64",
     "input_size=32",
     "width=32",
@@ -210,7 +210,7 @@ def test_without_ffl_there_is_no_fau_encoder():
         (("attention_norm=row",), "attention_norm"),
         (("crop=200",), "crop_from=160"),
         (("clip.frames=20",), "12800"),
-        (("clip.sound_rate=8000",), "16000 Hz"),
+        (("clip.sample_rate=8000",), "16000 Hz"),
         (("csn_blocks=1,1,1",), "four block counts"),
     ],
 )
@@ -251,7 +251,7 @@ def test_whisper_weights_load_and_matter(official, weights_root):
     encoder = official.network.AEncoder.encoder
     mel = torch.randn(1, 80, 100)
     positions, before = encoder.positional_embedding.clone(), encoder(mel)
-    official.start({"whisper_weights": path})
+    official.load_pretrained({"whisper_weights": path})
     published = torch.load(path, weights_only=True)["model_state_dict"]
     assert torch.equal(encoder.blocks[5].mlp[2].weight, published["encoder.blocks.5.mlp.2.weight"].float())
     assert torch.equal(encoder.conv1.weight, published["encoder.conv1.weight"].float())
@@ -261,7 +261,7 @@ def test_whisper_weights_load_and_matter(official, weights_root):
 
 def test_weights_of_another_size_are_refused(weights_root):
     with pytest.raises(UserError, match=r"whisper_weights.*do not fit.*whisper_weights=random"):
-        build().start({"whisper_weights": weights_root / "whisper_base_encoder.pt"})
+        build().load_pretrained({"whisper_weights": weights_root / "whisper_base_encoder.pt"})
 
 
 @pytest.mark.parametrize("features", ["global", "nodes"])
@@ -272,18 +272,18 @@ def test_graphau_and_csn_files_load(features, tmp_path):
     torch.save({"epoch": 1, "state_dict": {**fau, **head}}, tmp_path / "fau.pth")
     csn = {**source.network.VEncoder_cnn.state_dict(), "blocks.5.proj.weight": torch.zeros(400, 128)}
     torch.save({"model_state": csn, "cfg": "none"}, tmp_path / "csn.pyth")
-    detector.start({"fau_weights": tmp_path / "fau.pth", "csn_weights": tmp_path / "csn.pyth"})
+    detector.load_pretrained({"fau_weights": tmp_path / "fau.pth", "csn_weights": tmp_path / "csn.pyth"})
     for encoder in ("FAUEncoder_cnn", "VEncoder_cnn"):
         loaded, meant = (getattr(d.network, encoder).state_dict() for d in (detector, source))
         assert all(torch.equal(loaded[name], meant[name]) for name in meant)
     del csn["blocks.4.res_blocks.0.branch2.norm_c.bias"]
     torch.save({"model_state": csn}, tmp_path / "csn.pyth")
     with pytest.raises(UserError, match=r"missing: blocks.4.res_blocks.0.branch2.norm_c.bias"):
-        detector.start({"csn_weights": tmp_path / "csn.pyth"})
+        detector.load_pretrained({"csn_weights": tmp_path / "csn.pyth"})
 
 
 def test_weights_of_an_absent_encoder_are_not_read(tmp_path):
-    build(*TINY, "use_video=false").start({"csn_weights": tmp_path / "absent.pyth"})
+    build(*TINY, "use_video=false").load_pretrained({"csn_weights": tmp_path / "absent.pyth"})
 
 
 def test_precision_of_the_official_recipe_gives_the_same_scores():

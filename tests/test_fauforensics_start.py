@@ -104,14 +104,14 @@ def test_sharp_start_lets_correlations_differ_between_clips() -> None:
         unit = torch.nn.functional.normalize(z["audio"], dim=-1)
         return float((unit @ unit.transpose(1, 2)).std(dim=0).mean())
 
-    flat, sharp = spread(build("sharp_start=false")), spread(build())
+    flat, sharp = spread(build("demo_init=false")), spread(build())
     assert flat < 1e-3 < 1e-2 < sharp
 
 
 @pytest.mark.parametrize("preset", ["official", "paper"])
 def test_published_presets_use_none_of_it(preset: str) -> None:
     config = resolve(SPEC, "binary", preset=preset)
-    assert not config.settings["sharp_start"] and [stage.name for stage in config.stages] == ["train"]
+    assert not config.settings["demo_init"] and [stage.name for stage in config.stages] == ["train"]
 
 
 def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
@@ -122,7 +122,7 @@ def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
     assert chosen["fau_weights"].sha256 == shipped.sha256 and path is not None and path.stat().st_size < 3_000_000
     assert chosen["csn_weights"].path is None and chosen["whisper_weights"].path is None
     detector, state = build(), load_file(path)
-    detector.start({"fau_weights": path})
+    detector.load_pretrained({"fau_weights": path})
     encoder = detector.network.FAUEncoder_cnn.state_dict()
     assert all(torch.equal(encoder[name], state[name]) for name in encoder) and len(encoder) > 100
     assert not any(parameter.requires_grad for parameter in detector.network.FAUEncoder_cnn.parameters())
@@ -141,7 +141,9 @@ def test_what_ships_tells_faces_apart_by_their_mouths(demo_root: Path) -> None:
     for name in ("random", "shipped"):
         detector = build()
         if name == "shipped":
-            detector.start({"fau_weights": next(Path(avbench_fauforensics.__path__[0]).glob("*.safetensors"))})
+            detector.load_pretrained(
+                {"fau_weights": next(Path(avbench_fauforensics.__path__[0]).glob("*.safetensors"))}
+            )
         frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None]
         batch = replace(random_batch(detector.config.clip, 1), video=frames)
         pixels, mel = prepare(batch, detector.recipe, training=False)

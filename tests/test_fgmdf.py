@@ -16,7 +16,7 @@ from avbench.detector import probabilities
 from avbench.errors import UserError
 from avbench.records import card
 from avbench.types import ClipBatch, Forgery, Stream, Task
-from avbench_fgmdf.audio import least_samples
+from avbench_fgmdf.audio import min_samples
 from avbench_fgmdf.detector import FineGrained, drawn_offsets, fixed_offsets, in_forgery_order, pick
 from avbench_fgmdf.plugin import avbench_detectors
 
@@ -43,7 +43,7 @@ def test_contract() -> None:
 def test_official_input_is_four_seconds_every_two() -> None:
     config = resolve(SPEC, "four_class", preset="official")
     clip, stage = config.clip, config.stages[0]
-    assert (clip.frames, clip.least_frames, clip.samples, clip.size) == (100, 100, 64_000, 128)
+    assert (clip.frames, clip.min_frames, clip.samples, clip.size) == (100, 100, 64_000, 128)
     assert (clip.seconds, clip.hop_seconds) == (4.0, 2.0)
     assert (stage.epochs, stage.batch, stage.lr, stage.weight_decay) == (20, 32, 1e-3, 0.0)
     assert sum(p.numel() for p in FineGrained(config).parameters()) == 2_664_044
@@ -76,7 +76,7 @@ def test_the_same_frames_of_every_group_are_picked() -> None:
 
 
 def test_training_draws_frames_and_evaluation_sees_the_fixed_ones() -> None:
-    detector = build("binary", "groups=10", "clip.frames=100", "clip.least_frames=100")
+    detector = build("binary", "groups=10", "clip.frames=100", "clip.min_frames=100")
     batch, seen = batch_of(detector, 3), []
     detector.network.video_encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_each_head_learns_its_own_label_and_the_losses_are_summed() -> None:
 
 
 def test_a_branch_reads_its_stream_alone_while_nothing_crosses() -> None:
-    detector = build("binary", "sharp_start=false").eval()  # all gammas start at zero
+    detector = build("binary", "demo_init=false").eval()  # all gammas start at zero
     batch = batch_of(detector, 2)
     with torch.no_grad():
         before = detector(batch)
@@ -155,7 +155,7 @@ def test_each_stream_is_encoded_alone() -> None:
     with torch.no_grad():
         features = {name: value for stream in streams for name, value in detector.encode(batch, stream).items()}
         assert features["video"].shape == (2, 6, 32) and features["audio"].shape == (2, 2, 32)
-        torch.testing.assert_close(detector.judge(features).logits, detector(batch).logits)
+        torch.testing.assert_close(detector.classify(features).logits, detector(batch).logits)
 
 
 def test_checkpoints_of_the_published_code_fit() -> None:
@@ -202,11 +202,11 @@ def test_high_sound_is_lifted_where_asked() -> None:
         (("frames=6",), "over fours"),
         (("clip.frames=31",), "multiple of 6 that is 24 or more"),
         (("clip.frames=18",), "multiple of 6 that is 24 or more"),
-        (("clip.least_frames=10",), "clip.least_frames=24"),
+        (("clip.min_frames=10",), "clip.min_frames=24"),
         (("narrow=6",), "24 features"),
         (("width=2",), "at least 4"),
-        (("clip.sound_samples=16000",), "15360 samples"),
-        (("clip.sound_rate=8000",), "8000 Hz"),
+        (("clip.audio_samples=16000",), "15360 samples"),
+        (("clip.sample_rate=8000",), "8000 Hz"),
         (("hop=8",), "a smaller hop"),
     ],
 )
@@ -217,8 +217,8 @@ def test_senseless_settings_are_refused(overrides: tuple[str, ...], message: str
 
 def test_least_sound_leaves_every_moment_a_step() -> None:
     for groups, moments in ((10, 4), (6, 2)):
-        least = least_samples(2, moments)
-        detector = build("binary", f"groups={groups}", "clip.frames=60", "clip.least_frames=60").eval()
+        least = min_samples(2, moments)
+        detector = build("binary", f"groups={groups}", "clip.frames=60", "clip.min_frames=60").eval()
         with torch.no_grad():
             assert detector.network.audio_encoder(torch.zeros(1, least)).shape == (1, moments, 32)
             with pytest.raises(RuntimeError):
@@ -233,7 +233,7 @@ def command(tiny: Path, tmp_path: Path) -> list[str]:
     """Return the words that train and judge a small FGMDF on videos of 30 frames."""
     words = ["run", "--detector", "fgmdf", "--preset", "demo", "--protocol", "within_folder", "--task", "binary"]
     words += [word for setting in (*SMALL, "epochs=1") for word in ("--set", setting)]
-    return [*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path), "--placement", "labelled"]
+    return [*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path), "--placement", "oracle"]
 
 
 def test_a_video_that_is_too_short_is_reported_not_scored(
@@ -243,7 +243,7 @@ def test_a_video_that_is_too_short_is_reported_not_scored(
     out = capsys.readouterr().out
     assert "12 of 12 videos scored" in out and "without a score" not in out
     weights = next((tmp_path / "trainings").glob("*/weights.safetensors"))
-    longer = ["--set", "clip.frames=60", "--set", "clip.least_frames=60"]
+    longer = ["--set", "clip.frames=60", "--set", "clip.min_frames=60"]
     assert main([*command, *longer, "--checkpoint", str(weights)]) == 0
     out = capsys.readouterr().out
     assert "no video of the test list has a score, so there is nothing to measure" in out
@@ -259,7 +259,7 @@ def test_a_video_that_is_too_short_is_reported_not_scored(
 def test_a_training_without_a_single_clip_ends_in_one_line(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    longer = ["--set", "clip.frames=60", "--set", "clip.least_frames=60"]
+    longer = ["--set", "clip.frames=60", "--set", "clip.min_frames=60"]
     assert main([*command, *longer]) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert "none of the 16 training videos gives a clip (too_short 16)" in told

@@ -47,7 +47,7 @@ def test_sharp_start_lets_small_changes_through() -> None:
         spread = [found.unflatten(1, (4, -1)).mean(dim=(3, 4)).std(dim=1).mean() for found in fused]
         return float(spread[1] / spread[0])
 
-    assert change() > 1.5 * change("sharp_start=false")
+    assert change() > 1.5 * change("demo_init=false")
 
 
 def test_sharp_start_lets_nodes_speak_and_kept_eyes_are_not_trained() -> None:
@@ -55,7 +55,7 @@ def test_sharp_start_lets_nodes_speak_and_kept_eyes_are_not_trained() -> None:
         named = detector.network.named_parameters()
         return {value.item() for name, value in named if "gamma" in name and not name.startswith("video_encoder.")}
 
-    assert gammas(build()) == {1.0} and gammas(build("sharp_start=false")) == {0.0}
+    assert gammas(build()) == {1.0} and gammas(build("demo_init=false")) == {0.0}
     for detector, trained in ((build(), False), (build("keep_eyes=false"), True)):
         eyes = detector.network.video_encoder
         assert all(p.requires_grad == trained for p in eyes.parameters())

@@ -103,7 +103,7 @@ def detector_of(*overrides: str, stages: tuple[str, ...] = ("anfl", "mefl")) -> 
 def faces_batch(detector: Any, clips: int = 3) -> Any:
     batch = random_batch(detector.config.clip, clips)
     values = torch.rand(clips, detector.config.clip.frames, 8, generator=torch.Generator().manual_seed(0)) * 5
-    return replace(batch, targets={**batch.targets, TARGET: values})
+    return replace(batch, annotations={**batch.annotations, TARGET: values})
 
 
 def test_batch_mates_change_nothing_and_seeds_decide_augmentation() -> None:

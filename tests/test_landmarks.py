@@ -122,7 +122,7 @@ def test_plugins_give_landmarks(tiny: Path, tmp_path: Path) -> None:
 
     def load(where: Path, region: str, size: int) -> NDArray[np.uint8]:
         sample = Sample(where.name, where, Forgery.RARV, fps=25.0, frames=30)
-        spec = ClipSpec(frames=4, size=size, region=region, sound_samples=0)  # type: ignore[arg-type]
+        spec = ClipSpec(frames=4, size=size, region=region, audio_samples=0)  # type: ignore[arg-type]
         request = ClipRequest(sample, Forgery.RARV, start=0.0)
         return load_clip(request, spec, frozenset({"video"}), plugins.manager.hook).frames
 

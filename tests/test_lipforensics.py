@@ -22,7 +22,7 @@ from avbench_lipforensics.mouths import grey, prepare
 from avbench_lipforensics.plugin import avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
-TINY = ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "sharp_start=false")
+TINY = ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "demo_init=false")
 
 
 def build(*overrides: str, preset: str = "demo", seed: int = 0, dataset: str = "") -> LipForensics:
@@ -187,7 +187,7 @@ def published_file(path: Path, detector: LipForensics, words: int = 1) -> Path:
 def test_pretrained_front_end_is_frozen_and_its_statistics_stay(words: int, tmp_path: Path) -> None:
     source, detector = build(*TINY, seed=1), build(*TINY, seed=2)
     own_head = detector.network.tcn.tcn_output.weight.clone()
-    detector.start({"pretrained": published_file(tmp_path / "ff.pth", source, words)})
+    detector.load_pretrained({"pretrained": published_file(tmp_path / "ff.pth", source, words)})
     detector.begin_stage(detector.config.stages[0])
     before = {name: value.clone() for name, value in detector.network.state_dict().items()}
     given = source.network.state_dict()
@@ -212,12 +212,12 @@ def test_freezing_is_a_setting(choice: str, frozen: bool) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = published_file(tmp_path / "ff.pth", build(*TINY))
     with pytest.raises(UserError, match=r"pretrained = .*wrong shape.*pretrained=random"):
-        build(*TINY, "width=8").start({"pretrained": path})
+        build(*TINY, "width=8").load_pretrained({"pretrained": path})
     state: dict[str, Tensor] = dict(build(*TINY).network.state_dict())
     del state["trunk.layer1.0.relu1.weight"]
     torch.save({"model": state}, path)
     with pytest.raises(UserError, match=r"missing: trunk.layer1.0.relu1.weight"):
-        build(*TINY).start({"pretrained": path})
+        build(*TINY).load_pretrained({"pretrained": path})
 
 
 def test_published_checkpoint_is_renamed() -> None:

@@ -27,7 +27,7 @@ from avbench.hookspecs import hookimpl
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipSpec, Forgery, Reason, Sample, Stream
 
-SPEC = ClipSpec(frames=4, size=16, sound_samples=100)
+SPEC = ClipSpec(frames=4, size=16, audio_samples=100)
 BOTH: frozenset[Stream] = frozenset({"video", "audio"})
 
 
@@ -91,7 +91,7 @@ def assert_same(left: list[LoadedBatch], right: list[LoadedBatch]) -> None:
     for one, other in zip(left, right, strict=True):
         assert (one.requests, one.starts, one.ends) == (other.requests, other.starts, other.ends)
         assert one.batch is not None and other.batch is not None
-        for name in ("video", "audio", "frames", "samples", "forgery", "heard", "seen", "seed"):
+        for name in ("video", "audio", "frames", "samples", "forgery", "has_audio", "has_video", "seed"):
             assert torch.equal(getattr(one.batch, name), getattr(other.batch, name)), name
         assert one.batch.ids == other.batch.ids
 

@@ -23,9 +23,9 @@ def swept(videos: int = 60, people: int = 20) -> pd.DataFrame:
     """One labelled clip and four sweep clips a video, of which the second alone holds the forgery."""
     random, rows = np.random.default_rng(0), []
     for i in range(videos):
-        for placement, count in (("labelled", 1), ("sweep", 4)):
+        for placement, count in (("oracle", 1), ("sliding", 4)):
             for clip in range(count):
-                own = i % 4 if placement == "labelled" or clip == 1 else 0
+                own = i % 4 if placement == "oracle" or clip == 1 else 0
                 score = float(np.clip(0.3 + 0.5 * (own > 0) + random.normal(0, 0.15), 0, 1))
                 rows.append(
                     {
@@ -48,7 +48,7 @@ def flat(counts: dict[Forgery, int], stream_bit: int) -> pd.DataFrame:
     forgery = np.repeat(list(counts), list(counts.values()))
     ids = [f"{i:05d}" for i in range(len(forgery))]
     score = ((forgery & stream_bit) > 0) * 0.8 + 0.1
-    rows = {"id": ids, "forgery": forgery, "placement": "labelled", "start": 0, "end": 1, "score": score}
+    rows = {"id": ids, "forgery": forgery, "placement": "oracle", "start": 0, "end": 1, "score": score}
     return scores.coerce(pd.DataFrame(rows))
 
 
@@ -56,9 +56,9 @@ def test_levels_placements_and_values() -> None:
     table = swept()
     card = measure(table, "binary", METRICS, threshold=0.4, resamples=50)
     levels = {placement: list(levels) for placement, levels in card["metrics"].items()}
-    assert levels == {"labelled": ["video"], "sweep": ["video", "clip"]}
-    sweep = table[table["placement"] == "sweep"]
-    video, clip = card["metrics"]["sweep"]["video"], card["metrics"]["sweep"]["clip"]
+    assert levels == {"oracle": ["video"], "sliding": ["video", "clip"]}
+    sweep = table[table["placement"] == "sliding"]
+    video, clip = card["metrics"]["sliding"]["video"], card["metrics"]["sliding"]["clip"]
     assert video["auc"]["value"] == metrics.auc(metrics.pool(sweep)) and video["auc"]["n"] == 60
     assert clip["auc"]["value"] == metrics.auc(sweep.assign(forgery=sweep["clip_forgery"])) and clip["auc"]["n"] == 240
     assert clip["majority"]["value"] == 195 / 240  # three clips of four are real, and a quarter of the videos
@@ -74,17 +74,17 @@ def test_confusion_and_counts_tell_what_was_judged_and_what_not() -> None:
     table = swept()
     table.loc[table["id"] == "003", ["score", "reason"]] = [None, "no_face"]
     table.loc[(table["id"] == "002") & (table["start"] == 2), ["score", "reason"]] = [None, "unreadable"]
-    card = measure(table, "binary", METRICS, placements=["sweep", "labelled"], resamples=20)
+    card = measure(table, "binary", METRICS, placements=["sliding", "oracle"], resamples=20)
     assert card["counts"] == {
         "scored": 59,
         "unscored": 1,
         "reasons": {"no_face": 1},
         "by_class": {"RARV": 15, "RAFV": 15, "FARV": 15, "FAFV": 15},
         "unscored_by_class": {"RARV": 0, "RAFV": 0, "FARV": 0, "FAFV": 1},
-        "clips": {"sweep": {"scored": 235, "unscored": 5}, "labelled": {"scored": 59, "unscored": 1}},
+        "clips": {"sliding": {"scored": 235, "unscored": 5}, "oracle": {"scored": 59, "unscored": 1}},
     }
-    found = card["confusion"]["labelled"]["video"]
-    labelled = table[(table["placement"] == "labelled") & table["score"].notna()]
+    found = card["confusion"]["oracle"]["video"]
+    labelled = table[(table["placement"] == "oracle") & table["score"].notna()]
     expected = pd.crosstab(labelled["forgery"] > 0, labelled["score"] > 0.5).to_numpy().tolist()
     assert found == {"labels": ["real", "fake"], "matrix": expected}
 
@@ -93,10 +93,10 @@ def test_the_ceilings_of_one_stream_are_those_of_the_literature() -> None:
     """A perfect detector of pictures reaches Acc 97.68, AUC 98.81 on FakeAVCeleb, one of sound 54.93 and 76.93."""
     for stream, bit, acc, auc in (("video", 1, 97.68, 98.81), ("audio", 2, 54.93, 76.93)):
         card = measure(flat(NATURAL, bit), "binary", METRICS, requires=[stream], resamples=50)  # type: ignore[list-item]
-        ceiling = card["ceilings"]["labelled"]["video"]
+        ceiling = card["ceilings"]["oracle"]["video"]
         assert ceiling["stream"] == stream
         assert [round(100 * ceiling[name], 2) for name in ("acc", "auc")] == [acc, auc]
-        assert card["metrics"]["labelled"]["video"]["auc"]["value"] == pytest.approx(ceiling["auc"])
+        assert card["metrics"]["oracle"]["video"]["auc"]["value"] == pytest.approx(ceiling["auc"])
         assert card["measured_marks"] == []  # it reaches the ceiling and does not pass it
 
 
@@ -114,14 +114,14 @@ def test_the_blind_modality_control_is_marked_where_files_give_their_class_away(
 ) -> None:
     honest = flat({forgery: 60 for forgery in Forgery}, bit)
     card = measure(honest, "binary", METRICS, requires=[stream])
-    blind = card["blind"]["labelled"]["video"]
+    blind = card["blind"]["oracle"]["video"]
     assert blind == {"stream": stream, "against": unseen.name, "auc": 0.5, "ci95": [0.5, 0.5], "n": 120}
     assert card["measured_marks"] == []
     # Two of five fakes that it cannot see are known nevertheless: AUC .7, though the whole stays below its ceiling.
     leaky = honest.copy()
     leaky.loc[leaky.index[leaky["forgery"] == unseen][:24], "score"] = 0.9
     card = measure(leaky, "binary", METRICS, requires=[stream])
-    blind = card["blind"]["labelled"]["video"]
+    blind = card["blind"]["oracle"]["video"]
     assert blind["auc"] == pytest.approx(0.7) and blind["ci95"][0] > 0.6
     assert f"{stream} alone tells {unseen.name} from RARV" in card["measured_marks"]
     # The same share of six videos is no evidence: the interval holds one half.
@@ -129,7 +129,7 @@ def test_the_blind_modality_control_is_marked_where_files_give_their_class_away(
     chosen = [*index[leaky["forgery"] == 0][:5], *index[leaky["forgery"] == unseen][22:27]]
     few = leaky.loc[chosen]
     card = measure(few.reset_index(drop=True), "binary", METRICS, requires=[stream])
-    assert card["blind"]["labelled"]["video"]["auc"] == pytest.approx(0.7)
+    assert card["blind"]["oracle"]["video"]["auc"] == pytest.approx(0.7)
     assert [mark for mark in card["measured_marks"] if "alone" in mark] == []
 
 
@@ -137,7 +137,7 @@ def test_undefined_values_say_why_and_few_clusters_are_marked() -> None:
     table = swept(people=5)
     table = table[table["forgery"].isin((0, 1))]
     card = measure(table, "binary", METRICS, resamples=20)
-    entry = card["metrics"]["labelled"]["video"]["auc_fafv"]
+    entry = card["metrics"]["oracle"]["video"]["auc_fafv"]
     assert entry["value"] is None and entry["ci95"] is None
     assert entry["note"] == "undefined: no FARV, FAFV in the test set"
     assert card["measured_marks"] == ["few clusters"]
@@ -147,8 +147,8 @@ def test_nothing_scored_gives_a_card_without_values() -> None:
     table = swept().assign(score=None, reason="no_face")
     for task, classes in (("binary", 2), ("four_class", 4)):
         card = measure(scores.coerce(table), task, METRICS)  # type: ignore[arg-type]
-        assert all(entry["value"] is None for entry in card["metrics"]["sweep"]["video"].values())
-        assert card["confusion"]["sweep"]["video"]["matrix"] == [[0] * classes] * classes
+        assert all(entry["value"] is None for entry in card["metrics"]["sliding"]["video"].values())
+        assert card["confusion"]["sliding"]["video"]["matrix"] == [[0] * classes] * classes
         assert card["counts"]["unscored"] == 60
     assert measure(scores.empty(), "binary", METRICS)["counts"]["scored"] == 0
 
@@ -160,7 +160,7 @@ def test_four_classes_need_their_probabilities_and_two_must_not_have_them() -> N
     table = table.assign(p_rarv=1 - table["score"], p_rafv=table["score"], p_farv=0.0, p_fafv=0.0)
     with pytest.raises(UserError, match="choose the other --task"):
         measure(table, "binary", METRICS)
-    names = measure(table, "four_class", METRICS, resamples=10)["metrics"]["labelled"]["video"]
+    names = measure(table, "four_class", METRICS, resamples=10)["metrics"]["oracle"]["video"]
     assert {"acc", "auc", "rest_auc_fafv", "collapsed_auc", "recall_rarv"} <= set(names) and "eer" not in names
 
 
@@ -177,7 +177,7 @@ def test_a_stranger_s_metric_stands_beside_ours_and_a_broken_one_costs_nothing(
         "fake_share": MetricSpec("fake_share", "Called fake", "avbench.metrics.definitions:fake_share"),
         "gone": MetricSpec("gone", "Gone", "no_such_module:gone"),
     }
-    found = measure(swept(), "binary", METRICS | theirs, resamples=30)["metrics"]["labelled"]["video"]
+    found = measure(swept(), "binary", METRICS | theirs, resamples=30)["metrics"]["oracle"]["video"]
     low, high = found["fake_share"]["ci95"]
     assert low < found["fake_share"]["value"] < high
     assert "gone" not in found and "no_such_module" in caplog.text

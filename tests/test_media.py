@@ -23,7 +23,7 @@ def write_clock(
     stamps: Sequence[float] | np.ndarray,
     *,
     sound: np.ndarray | None = None,
-    sound_rate: int = 16_000,
+    sample_rate: int = 16_000,
     sound_codec: str = "aac",
     video_options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
@@ -34,7 +34,7 @@ def write_clock(
         video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
         video.codec_context.time_base = Fraction(1, 30_000)
         video.options = video_options or {"g": "12", "bf": "2"}
-        audio = None if sound is None else container.add_stream(sound_codec, rate=sound_rate, layout="mono")
+        audio = None if sound is None else container.add_stream(sound_codec, rate=sample_rate, layout="mono")
         for number, stamp in enumerate(stamps):
             bits = (number >> np.arange(8)) & 1
             picture = np.repeat(bits * 255, 8).astype(np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
@@ -44,7 +44,7 @@ def write_clock(
         container.mux(video.encode())
         if audio is not None and sound is not None:
             whole = av.AudioFrame.from_ndarray((sound * 32767).astype(np.int16)[None], format="s16", layout="mono")
-            whole.sample_rate, whole.pts, whole.time_base = sound_rate, 0, Fraction(1, sound_rate)
+            whole.sample_rate, whole.pts, whole.time_base = sample_rate, 0, Fraction(1, sample_rate)
             container.mux(audio.encode(whole))
             container.mux(audio.encode())
     return path
@@ -126,7 +126,7 @@ def test_a_sought_window_is_the_same_sound(tmp_path: Path, monkeypatch: pytest.M
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 64_000)
     path = write_clock(tmp_path / "long.mov", RATES["25"], sound=noise, sound_codec="pcm_s16le")
     monkeypatch.setattr(sound_module, "SEEK_BEYOND", 1.5)
-    clip = read_clip(path, ClipSpec(frames=0, sound_samples=16_000), start=2.3)
+    clip = read_clip(path, ClipSpec(frames=0, audio_samples=16_000), start=2.3)
     assert np.abs(clip.sound - noise[36_800:52_800]).max() < 1e-4
 
 
@@ -134,7 +134,7 @@ def test_resampled_sound_keeps_time_and_level(tmp_path: Path) -> None:
     for rate in (8000, 44_100, 48_000):
         time = np.arange(int(2.2 * rate)) / rate
         path = write_clock(
-            tmp_path / f"{rate}.mov", RATES["25"], sound=0.5 * np.sin(2 * np.pi * 440 * time), sound_rate=rate,
+            tmp_path / f"{rate}.mov", RATES["25"], sound=0.5 * np.sin(2 * np.pi * 440 * time), sample_rate=rate,
             sound_codec="pcm_s16le",
         )  # fmt: skip
         clip = read_clip(path, SMALL, start=0.3)
@@ -147,30 +147,32 @@ def test_a_short_video_is_padded_or_too_short(tmp_path: Path) -> None:
     clip = read_clip(path, SMALL, fraction=0.7)
     assert (clip.start, clip.end, clip.valid_frames, clip.valid_samples) == (0.0, 1.0, 10, 6400)
     assert not clip.frames[10:].any() and not clip.sound[6400:].any()
-    read_clip(path, ClipSpec(size=64, least_frames=10), start=0.0)
+    read_clip(path, ClipSpec(size=64, min_frames=10), start=0.0)
     with pytest.raises(MediaError) as caught:
-        read_clip(path, ClipSpec(size=64, least_frames=11), start=0.0)
+        read_clip(path, ClipSpec(size=64, min_frames=11), start=0.0)
     assert caught.value.reason == Reason.TOO_SHORT
 
 
 def test_only_the_streams_that_are_wanted(tmp_path: Path) -> None:
     path = write_clock(tmp_path / "clock.mov", RATES["25"], sound=clicks(16_000), sound_codec="pcm_s16le")
-    only_sound = read_clip(path, ClipSpec(frames=0, sound_samples=64_600), start=0.0)
-    assert only_sound.frames.shape == (0, 224, 224, 3) and not only_sound.seen and only_sound.end == 64_600 / 16_000
+    only_sound = read_clip(path, ClipSpec(frames=0, audio_samples=64_600), start=0.0)
+    assert (
+        only_sound.frames.shape == (0, 224, 224, 3) and not only_sound.has_video and only_sound.end == 64_600 / 16_000
+    )
     assert only_sound.valid_samples == 35_200
-    only_pictures = read_clip(path, ClipSpec(size=64, sound_samples=0), start=0.0)
-    assert only_pictures.sound.shape == (0,) and not only_pictures.heard and only_pictures.seen
+    only_pictures = read_clip(path, ClipSpec(size=64, audio_samples=0), start=0.0)
+    assert only_pictures.sound.shape == (0,) and not only_pictures.has_audio and only_pictures.has_video
     unheard = read_clip(path, SMALL, start=0.0, audio=False)
-    assert unheard.sound.shape == (16_000,) and not unheard.sound.any() and not unheard.heard
+    assert unheard.sound.shape == (16_000,) and not unheard.sound.any() and not unheard.has_audio
     with av.open(str(tmp_path / "voice.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.full((1, 24_000), 16_384, np.int16), format="s16", layout="mono")
         frame.sample_rate = 16_000
         container.mux(stream.encode(frame))
     voice = read_clip(tmp_path / "voice.wav", SMALL, fraction=1.0)
-    assert (voice.start, voice.seen, voice.heard, voice.valid_samples) == (0.5, False, True, 16_000)
+    assert (voice.start, voice.has_video, voice.has_audio, voice.valid_samples) == (0.5, False, True, 16_000)
     np.testing.assert_array_equal(voice.sound, 0.5)
-    assert not read_clip(tmp_path / "voice.wav", SMALL, start=2.0).heard  # it has ended by then
+    assert not read_clip(tmp_path / "voice.wav", SMALL, start=2.0).has_audio  # it has ended by then
 
 
 def test_the_whole_video_is_one_clip(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_probabilities_are_cosines_with_centres_that_are_not_negative() -> None:
     head: Any = shaken(MEFLHead(6, 3))
     tokens = torch.rand(2, 4, 6)
     with torch.no_grad():
-        p, pairs = head.judge(tokens)
+        p, pairs = head.classify(tokens)
         nodes = head.gnn(head.maps(tokens).mean(dim=2), head.edge_extractor(head.maps(tokens), tokens))[0]
     assert p.shape == (2, 3) and pairs.shape == (2, 9, 4) and (p >= 0).all() and (p <= 1 + 1e-6).all()
     for u in range(3):

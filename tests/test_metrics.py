@@ -147,7 +147,7 @@ def test_listing_the_metrics_imports_nothing_heavy() -> None:
 
 def clips(rows: list[dict[str, object]]) -> Table:
     """Sweep clips of one table, one second each."""
-    common = {"forgery": 1, "placement": "sweep", "reason": ""}
+    common = {"forgery": 1, "placement": "sliding", "reason": ""}
     return scores.coerce(pd.DataFrame([common | {"start": i, "end": i + 1} | row for i, row in enumerate(rows)]))
 
 

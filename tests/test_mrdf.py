@@ -278,7 +278,7 @@ def test_two_labels_are_real_where_both_are(variant: str) -> None:
         out = {"logits_video": torch.stack([-video, video], 1), "logits_audio": torch.stack([-audio, audio], 1)}
     else:
         out = {"logits": torch.stack([audio, video], dim=1)}  # the sound comes first
-    detector.network.judge = lambda *features: out  # type: ignore[method-assign]
+    detector.network.classify = lambda *features: out  # type: ignore[method-assign]
     batch = random_batch(detector.config.clip, 4)  # RARV, RAFV, FARV, FAFV: as it is called
     with torch.no_grad():
         output = detector(batch)

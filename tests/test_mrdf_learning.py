@@ -179,7 +179,7 @@ def test_grey_stem_of_avhubert_sees_grey_pictures_alike(tmp_path: Path) -> None:
     state = dict(source.network.model.state_dict()) | {"mask_emb": torch.rand(104), "final_proj.bias": torch.rand(4)}
     grey = torch.randn(4, 1, 5, 7, 7)
     torch.save({"model": state | {keys.STEM: grey}}, tmp_path / "avhubert.pt")
-    detector.start({"avhubert_weights": tmp_path / "avhubert.pt"})
+    detector.load_pretrained({"avhubert_weights": tmp_path / "avhubert.pt"})
     clip = torch.randn(1, 1, 5, 9, 9)
     seen = detector.network.model.feature_extractor_video.resnet.frontend3D[0](clip.expand(-1, 3, -1, -1, -1))
     expected = torch.nn.functional.conv3d(clip, grey, stride=(1, 2, 2), padding=(2, 3, 3))
@@ -189,7 +189,7 @@ def test_grey_stem_of_avhubert_sees_grey_pictures_alike(tmp_path: Path) -> None:
     del state["post_extract_proj.bias"]
     torch.save(state, tmp_path / "avhubert.pt")
     with pytest.raises(UserError, match=r"avhubert_weights = .*missing: .*post_extract_proj.bias"):
-        detector.start({"avhubert_weights": tmp_path / "avhubert.pt"})
+        detector.load_pretrained({"avhubert_weights": tmp_path / "avhubert.pt"})
 
 
 def test_auc_of_labels_is_sklearns_and_does_not_rank() -> None:
@@ -237,7 +237,7 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     assert len(scores) == 12 * scores["placement"].nunique() and scores["score"].between(0, 1).all()
     assert (scores["start"] == 0).all() and scores["end"].between(1.1, 1.3).all()  # whole videos of 1.2 s
     assert scores["p_video"].notna().all() and scores["p_audio"].notna().all()
-    video = card.read(run)["metrics"]["labelled"]["video"]
+    video = card.read(run)["metrics"]["oracle"]["video"]
     assert video["auc_of_labels"]["value"] == pytest.approx(video["balanced_acc"]["value"])
 
 

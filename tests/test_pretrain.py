@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avbench import config
 from avbench.engine import training as train
-from avbench.engine.evaluation import Faults, Loading
+from avbench.engine.evaluation import FailureBudget, Loading
 from avbench.engine.training import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
@@ -43,7 +43,9 @@ def read_unit(path: Path) -> Any:
 
 def scan_faces(root: Path) -> list[Sample]:
     return [
-        Sample(p.stem, p.with_suffix(""), Forgery.RARV, identity=p.stem, fps=25.0, frames=10, targets=((TARGET, p),))
+        Sample(
+            p.stem, p.with_suffix(""), Forgery.RARV, identity=p.stem, fps=25.0, frames=10, annotations=((TARGET, p),)
+        )
         for p in sorted(root.glob("*.npy"))
     ]
 
@@ -53,13 +55,15 @@ def faces(tmp_path: Path) -> Path:
     """Return ten people's folders of ten pictures whose brightness is the intensity of their only unit."""
     from avbench.hookspecs import hookimpl
     from avbench.plugins.registry import Source
-    from avbench.types import DatasetSpec, TargetSpec
+    from avbench.types import AnnotationSpec, DatasetSpec
 
     class Faces:
         @hookimpl
         def avbench_datasets(self) -> list[DatasetSpec]:
-            target = TargetSpec(TARGET, f"{__name__}:read_unit", ("AU1",))
-            return [DatasetSpec("faces", "Faces", f"{__name__}:scan_faces", targets=(target,), forgery_labels=False)]
+            target = AnnotationSpec(TARGET, f"{__name__}:read_unit", ("AU1",))
+            return [
+                DatasetSpec("faces", "Faces", f"{__name__}:scan_faces", annotations=(target,), forgery_labels=False)
+            ]
 
     root, random = tmp_path / "faces", np.random.default_rng(0)
     for person in range(10):
@@ -127,7 +131,7 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
             spec, "binary", preset="demo", overrides=[*settings, f"fau_features={features}", "fau_units=1"]
         )
         detector: Any = build(spec, asked, 0)
-        detector.start({"fau_weights": folder / "encoder.safetensors"})
+        detector.load_pretrained({"fau_weights": folder / "encoder.safetensors"})
         assert torch.equal(detector.network.FAUEncoder_cnn.backbone.conv1.weight, state["backbone.conv1.weight"])
         assert not any(p.requires_grad for p in detector.network.FAUEncoder_cnn.parameters())
 
@@ -170,11 +174,11 @@ class Oracle(torch.nn.Module):
         self.register_buffer("unit_weights", torch.ones(1))
 
     def forward(self, batch: Any) -> Any:
-        even = (batch.targets[TARGET][..., :1].nan_to_num() % 2 == 0).float()
+        even = (batch.annotations[TARGET][..., :1].nan_to_num() % 2 == 0).float()
         return type("Said", (), {"aux": {"p": even}})
 
     def labels(self, batch: Any) -> Tensor:
-        return labels_of(batch.targets[TARGET], 3.0)
+        return labels_of(batch.annotations[TARGET], 3.0)
 
 
 def test_every_frame_is_counted_once_where_clips_overlap(faces: Path) -> None:
@@ -183,7 +187,7 @@ def test_every_frame_is_counted_once_where_clips_overlap(faces: Path) -> None:
     clip = replace(SPEC.presets[1].clip, frames=4, fps=25.0, size=16)
     settings = {"units": 1, "unit_names": "AU1"}
     asked = config.Config("graphau", "binary", clip=clip, settings=settings, eval_batch=3, requires=SPEC.requires)
-    counts, _ = measure.count(Oracle(asked), samples, fabric(), Loading(0), Faults(1, Loading(0)))  # type: ignore[arg-type]
+    counts, _ = measure.count(Oracle(asked), samples, fabric(), Loading(0), FailureBudget(1, Loading(0)))  # type: ignore[arg-type]
     value = [unit_value(7, frame) for frame in range(10)]
     expected = [0, 0, 0, 0]
     for one in value:
@@ -198,7 +202,7 @@ def test_demo_people_of_the_test_are_in_no_other_list(demo_root: Path, monkeypat
     parts = pretrain.split(base, request)
     who: list[set[str]] = []
     for part in (parts.train, parts.validation, parts.test):
-        who.append({f"{s.id.split('/')[0]} {np.load(dict(s.targets)[TARGET])['speaker']}" for s in part})
+        who.append({f"{s.id.split('/')[0]} {np.load(dict(s.annotations)[TARGET])['speaker']}" for s in part})
         assert all(s.forgery is Forgery.RARV for s in part)
         assert len({s.cluster for s in part}) == len(who[-1]), "people are what intervals resample"
     assert not who[0] & who[2] and not who[1] & who[2] and not who[0] & who[1] and len(who[2]) >= 20

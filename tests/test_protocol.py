@@ -39,7 +39,7 @@ def test_digest_ignores_titles_only() -> None:
         {"fold": 2},
         {"strict_identity": True},
         {"test_on": "all"},
-        {"placements": ("sweep",)},
+        {"placements": ("sliding",)},
     ):
         assert replace(one, **change).digest() != one.digest()  # type: ignore[arg-type]
 

@@ -55,7 +55,7 @@ def test_two_processes_train_and_give_the_scores_of_one(
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "avbench"]
     done = subprocess.run([*launch, *shared], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("Confusion, labelled, per video") == 2, "once for each task"
+    assert done.stdout.count("Confusion, oracle, per video") == 2, "once for each task"
     found = [cards.read(folder) for folder in sorted((tmp_path / "two" / "runs").iterdir())]
     assert [card["status"] for card in found] == ["finished", "finished"]
     assert not list(tmp_path.glob("two/runs/*/parts")) and not list(tmp_path.glob("two/trainings/*/state-*"))

@@ -28,7 +28,7 @@ def test_odd_files_are_scored_or_have_a_reason(real_root: Path, small_run: Run, 
         shutil.copy(tiny / name, tmp_path / "odd" / name)
     listed = pd.DataFrame(rows, columns=["path", "label", "identity", "split"])
     pd.concat([trained, listed]).to_csv(tmp_path / "odd" / "labels.csv", index=False)
-    words = ("--placement", "labelled", "--set", "epochs=1", "--max-errors", "0.5")
+    words = ("--placement", "oracle", "--set", "epochs=1", "--max-errors", "0.5")
     _, run = small_run(tmp_path / "out", *words, data=tmp_path / "odd")
     table = pd.read_parquet(run / "scores.parquet").set_index("id")
     for name, what in expected.items():

@@ -15,7 +15,7 @@ from avbench.errors import UserError
 from avbench_backbones.mel import log_mel_20ms
 from avbench_realforensics import views
 from avbench_realforensics.detector import RealForensics, rate_factor
-from avbench_realforensics.model import CosineHead, Ears, Predictor, RealNetwork, Sizes, agreement
+from avbench_realforensics.model import AudioEncoder, CosineHead, Predictor, RealNetwork, Sizes, agreement
 from avbench_realforensics.plugin import avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
@@ -69,7 +69,7 @@ def test_published_size(published: RealNetwork) -> None:
     with torch.device("meta"):
         assert published.backbone(torch.empty(2, 3, 25, 112, 112)).shape == (2, 25, 2048)
         assert published(torch.empty(2, 3, 25, 112, 112)).shape == (2,)
-        assert Ears(64)(torch.empty(2, 1, 100, 80)).shape == (2, 25, 512)
+        assert AudioEncoder(64)(torch.empty(2, 1, 100, 80)).shape == (2, 25, 512)
         assert Predictor(Sizes())(torch.empty(2, 25, 256)).shape == (2, 25, 256)
 
 
@@ -153,7 +153,7 @@ def test_sound_is_hidden_where_pictures_are() -> None:
 def test_stage_1_compares_frames_that_are_seen_and_heard() -> None:
     batch = random_batch(build().config.clip, 4)
     batch.frames, batch.samples = torch.tensor([25, 20, 25, 25]), torch.tensor([16_000, 16_000, 6_500, 16_000])
-    batch.heard[3] = False
+    batch.has_audio[3] = False
     assert views.both_streams(batch).sum(dim=1).tolist() == [25, 20, 10, 0]
 
 
@@ -282,7 +282,7 @@ def test_a_teacher_must_have_been_taught(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two_stage"):
         detector.optimizer(detector.config.stages[0], 10)
     torch.save(stage_1_file(build(*ALONE, "ssl_weight=1", preset="official", seed=1)), tmp_path / "stage1.pth")
-    detector.start({"backbone_weights": tmp_path / "stage1.pth"})
+    detector.load_pretrained({"backbone_weights": tmp_path / "stage1.pth"})
     assert detector.optimizer(detector.config.stages[0], 10)
 
 
@@ -297,7 +297,7 @@ def test_sound_does_not_change_a_score() -> None:
     batch = random_batch(detector.config.clip, 2)
     with torch.no_grad():
         before = detector(batch).logits
-        batch.audio, batch.heard = torch.zeros_like(batch.audio), torch.zeros_like(batch.heard)
+        batch.audio, batch.has_audio = torch.zeros_like(batch.audio), torch.zeros_like(batch.has_audio)
         torch.testing.assert_close(detector(batch).logits, before, rtol=0, atol=0)
 
 
@@ -318,7 +318,7 @@ def test_stage_1_files_fill_student_and_teacher(tmp_path: Path) -> None:
     given = (*ALONE, "ssl_weight=1")
     source, detector = (build(*given, preset="official", seed=seed) for seed in (1, 2))
     torch.save(stage_1_file(source), tmp_path / "stage1.pth")
-    detector.start({"backbone_weights": tmp_path / "stage1.pth"})
+    detector.load_pretrained({"backbone_weights": tmp_path / "stage1.pth"})
     own, teacher = detector.network.backbone.state_dict(), detector.network.target_encoder
     assert teacher is not None and source.network.target_encoder is not None
     assert all(torch.equal(value, own[name]) for name, value in source.network.backbone.state_dict().items())
@@ -331,16 +331,16 @@ def test_kinetics_and_stage_2_files_load_strictly(tmp_path: Path) -> None:
     state = source.network.state_dict()
     eyes = {name.removeprefix("backbone."): value for name, value in state.items() if name.startswith("backbone.")}
     torch.save({"model_state": eyes | {"blocks.5.proj.weight": torch.zeros(400, 128)}}, tmp_path / "csn.pyth")
-    detector.start({"backbone_weights": tmp_path / "csn.pyth"})
+    detector.load_pretrained({"backbone_weights": tmp_path / "csn.pyth"})
     own = detector.network.state_dict()
     assert all(torch.equal(own[name], state[name]) == name.startswith("backbone.") for name in state)
     torch.save(state, tmp_path / "ff.pth")
-    detector.start({"backbone_weights": tmp_path / "ff.pth"})
+    detector.load_pretrained({"backbone_weights": tmp_path / "ff.pth"})
     assert torch.equal(detector.network.df_head.weight, source.network.df_head.weight)
     del state["backbone.blocks.4.res_blocks.0.branch2.norm_c.bias"]
     torch.save(state, tmp_path / "ff.pth")
     with pytest.raises(UserError, match=r"missing: blocks.4.res_blocks.0.branch2.norm_c.bias"):
-        detector.start({"backbone_weights": tmp_path / "ff.pth"})
+        detector.load_pretrained({"backbone_weights": tmp_path / "ff.pth"})
 
 
 @pytest.mark.parametrize("preset", ["official", "demo"])

@@ -37,12 +37,12 @@ def a_card(seed: int = 0, acc: float = 0.931, **changes: Any) -> dict[str, Any]:
         "task": "binary",
         "seed": seed,
         "detector": {"name": "loudness", "title": "Loudness", "version": "1", "preset": "default"},
-        "protocol": {"name": "within_lavdf", "version": 1, "placements": ["labelled"]},
+        "protocol": {"name": "within_lavdf", "version": 1, "placements": ["oracle"]},
         "training": {"chosen_epoch": 3, "selected_on": "validation AUC", "config": {"width": 8}},
         "data": {"test": {"title": "LAV-DF", "n": 81, "identities": 40, "identity_is": "original video"}},
         "counts": {"scored": 80, "unscored": 1, "reasons": {"no_audio": 1}, "by_class": {"RARV": 40, "FAFV": 41}},
         "metrics": {
-            "labelled": {
+            "oracle": {
                 "video": {
                     "acc": entry(acc, [0.902, 0.954]),
                     "auc": entry(0.988, [0.978, 0.995]),
@@ -53,7 +53,7 @@ def a_card(seed: int = 0, acc: float = 0.931, **changes: Any) -> dict[str, Any]:
                 }
             }
         },
-        "confusion": {"labelled": {"video": {"labels": ["real", "fake"], "matrix": [[37, 3], [1, 39]]}}},
+        "confusion": {"oracle": {"video": {"labels": ["real", "fake"], "matrix": [[37, 3], [1, 39]]}}},
         "reported": {"acc": 0.9978, "auc": 0.9997},
         "marks": [],
     }
@@ -64,7 +64,7 @@ def test_the_terminal_shows_all_of_a_run() -> None:
     text = report.terminal(a_card())
     lines = [re.sub(r"\s{2,}", " | ", line) for line in text.splitlines()]
     assert lines[0] == "Loudness · within_lavdf v1 · binary · seed 0"
-    assert lines[1] == "% | labelled, per video | reported"
+    assert lines[1] == "% | oracle, per video | reported"
     assert "Acc | 93.1 [90.2, 95.4] | 99.78" in lines and "AUC | 98.8 [97.8, 99.5] | 99.97" in lines
     assert "Balanced Acc | 90.0" in [line.rstrip(" |") for line in lines]
     assert "AP (fake): undefined" in lines and "AP (fake) | –" in [line.rstrip(" |") for line in lines]
@@ -78,7 +78,7 @@ def test_what_has_no_score_is_told_by_class_and_counted_beside_every_number() ->
     counts = {"scored": 80, "unscored": 40, "reasons": {"too_short": 40}, "by_class": {"RARV": 60, "FAFV": 60}}
     counts["unscored_by_class"] = {"RARV": 10, "RAFV": 0, "FAFV": 30}
     card = a_card(counts=counts)
-    card["training"] = {"config": {"clip": {"least_frames": 100, "fps": 25.0}}, "without_clip": {"too_short": 7}}
+    card["training"] = {"config": {"clip": {"min_frames": 100, "fps": 25.0}}, "without_clip": {"too_short": 7}}
     text = report.terminal(card)
     assert "80 of 120 videos scored (66.7 %)" in text and "without a score: too_short 40 (RARV 10, FAFV 30)" in text
     assert "too_short: fewer than 100 frames at 25 fps, 4 s" in text
@@ -98,29 +98,29 @@ def test_demo_data_and_marks_cannot_be_overlooked() -> None:
 
 def test_few_clusters_carry_a_star_and_its_meaning() -> None:
     card = a_card()
-    card["metrics"]["labelled"]["video"]["acc"]["few_clusters"] = True
+    card["metrics"]["oracle"]["video"]["acc"]["few_clusters"] = True
     assert "93.1 [90.2, 95.4]*" in report.terminal(card) and "* few clusters" in report.terminal(card)
     assert "few clusters" not in report.terminal(a_card())
 
 
-def test_published_values_stand_beside_the_labelled_clips_alone() -> None:
-    card = a_card(protocol={"name": "within_lavdf", "version": 1, "placements": ["sweep", "labelled"]})
-    card["metrics"]["sweep"] = card["metrics"]["labelled"]
-    assert report.metric_table(card).head == ("%", "sweep, per video", "labelled, per video", "reported")
+def test_published_values_stand_beside_the_oracle_clips_alone() -> None:
+    card = a_card(protocol={"name": "within_lavdf", "version": 1, "placements": ["sliding", "oracle"]})
+    card["metrics"]["sliding"] = card["metrics"]["oracle"]
+    assert report.metric_table(card).head == ("%", "sliding, per video", "oracle, per video", "reported")
     rows = report.summary_table([card]).rows
-    assert [("99.78" in row, "sweep" in row) for row in rows] == [(False, True), (True, False)]
+    assert [("99.78" in row, "sliding" in row) for row in rows] == [(False, True), (True, False)]
 
 
 def test_a_stranger_s_metric_is_shown_in_the_full_table() -> None:
     card = a_card()
-    card["metrics"]["labelled"]["video"]["hit_rate"] = entry(0.25)
+    card["metrics"]["oracle"]["video"]["hit_rate"] = entry(0.25)
     assert ("hit_rate", "25.0", "") in report.metric_table(card).rows
 
 
 def test_seeds_give_mean_and_spread_and_nothing_is_pooled() -> None:
     cards = [a_card(seed, acc) for seed, acc in enumerate((0.90, 0.92, 0.97))]
     (row,) = report.spread_table(cards).rows
-    assert row[:5] == ("loudness", "within_lavdf v1", "binary", "labelled", "3")
+    assert row[:5] == ("loudness", "within_lavdf v1", "binary", "oracle", "3")
     assert row[5] == "93.0 ± 3.6 (90.0 to 97.0)"
     assert len(report.summary_table(cards).rows) == 3
 
@@ -128,7 +128,7 @@ def test_seeds_give_mean_and_spread_and_nothing_is_pooled() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"protocol": {"name": "within_lavdf", "version": 2, "placements": ["labelled"]}},
+        {"protocol": {"name": "within_lavdf", "version": 2, "placements": ["oracle"]}},
         {"marks": ["demo data"]},
         {"task": "four_class"},
         {"training": {"config": {"width": 16}}},
@@ -163,7 +163,7 @@ def scored(task: str = "binary") -> tuple[dict[str, Any], pd.DataFrame]:
     p[np.arange(80), forgery] += 0.7
     p /= p.sum(axis=1, keepdims=True)
     rows: dict[str, Any] = {"id": [f"{i:02d}" for i in range(80)], "identity": [f"p{i % 20}" for i in range(80)]}
-    rows |= {"forgery": forgery, "placement": "labelled", "start": 0, "end": 1, "score": 1 - p[:, 0]}
+    rows |= {"forgery": forgery, "placement": "oracle", "start": 0, "end": 1, "score": 1 - p[:, 0]}
     if task == "four_class":
         rows |= dict(zip(scores.PROBABILITIES, p.T, strict=True))
     table = scores.coerce(pd.DataFrame(rows))
@@ -178,7 +178,7 @@ def test_figures_are_complete_marked_and_the_same_twice(tmp_path: Path) -> None:
     epochs = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "lr": [0.1, 0.1], "val_auc": [0.6, 0.7]})
     epochs.to_csv(curves, index=False)
     first = figures.draw_run(card, table, tmp_path / "one", curves=curves)
-    names = ["confusion_labelled_video", "roc_labelled_video", "scores_labelled_video", "training"]
+    names = ["confusion_oracle_video", "roc_oracle_video", "scores_oracle_video", "training"]
     assert [p.name for p in first] == [f"{name}{suffix}" for name in names for suffix in (".png", ".svg")]
     shuffled = table.sample(frac=1, random_state=0)
     for path, again in zip(first, figures.draw_run(card, shuffled, tmp_path / "two", curves=curves), strict=True):
@@ -186,16 +186,16 @@ def test_figures_are_complete_marked_and_the_same_twice(tmp_path: Path) -> None:
     drawn = [path.read_text("utf-8") for path in first if path.suffix == ".svg"]
     assert all("(demo data)" in text and "<dc:date>" not in text for text in drawn)
     assert "<!-- RAFV" in drawn[2] and "<!-- validation AUC -->" in drawn[3]
-    matrix = card["confusion"]["labelled"]["video"]["matrix"]
+    matrix = card["confusion"]["oracle"]["video"]["matrix"]
     assert all(f"<!-- {n} -->" in drawn[0] for row in matrix for n in row)
 
 
 def test_each_of_four_classes_has_its_curve(tmp_path: Path) -> None:
     card, table = scored("four_class")
-    _, path = figures.roc(card, table, "labelled", tmp_path / "roc", card["metrics"]["labelled"]["video"])
+    _, path = figures.roc(card, table, "oracle", tmp_path / "roc", card["metrics"]["oracle"]["video"])
     drawn = path.read_text("utf-8")
     for name in ("RARV", "RAFV", "FARV", "FAFV"):
-        value = with_interval(card["metrics"]["labelled"]["video"][f"rest_auc_{name.lower()}"])
+        value = with_interval(card["metrics"]["oracle"]["video"][f"rest_auc_{name.lower()}"])
         assert f"<!-- {name} AUC {value} -->" in drawn and figures.COLOURS[name] in drawn
 
 
@@ -234,7 +234,7 @@ def test_the_page_of_one_run_finds_the_figures_beside_its_card(tmp_path: Path) -
 def test_a_detector_of_one_stream_stands_beside_its_ceiling_and_its_blind_control(tmp_path: Path) -> None:
     ceiling = {"stream": "audio", "acc": 0.549, "auc": 0.769}
     blind = {"stream": "audio", "against": "RAFV", "auc": 0.712, "ci95": [0.65, 0.77], "n": 40}
-    card = a_card(ceilings={"labelled": {"video": ceiling}}, blind={"labelled": {"video": blind}})
+    card = a_card(ceilings={"oracle": {"video": ceiling}}, blind={"oracle": {"video": blind}})
     lines = [
         "a perfect detector of audio alone would reach Acc 54.9, AUC 76.9 here",
         "audio alone, RARV against RAFV, unseen by it: AUC 71.2 [65.0, 77.0], 50 is expected",

@@ -49,7 +49,7 @@ def table(seed: int = 0) -> pd.DataFrame:
                         "identity": f"p{person}",
                         "cluster": f"p{person}",
                         "forgery": forgery,
-                        "placement": "labelled",
+                        "placement": "oracle",
                         "start": 0.0,
                         "end": 1.0,
                         "score": score,
@@ -74,7 +74,7 @@ def auc(found: pd.DataFrame, name: str, level: int) -> float:
 
 def test_values_means_and_drops_are_those_of_sklearn() -> None:
     known = table()
-    part = robustness(known, conditions(), placement="labelled")
+    part = robustness(known, conditions(), placement="oracle")
     clean = auc(known, "", 0)
     assert part["clean"]["auc"]["value"] == pytest.approx(clean) and part["videos"] == {"n": 80, "left_out": 0}
     for name in ("saturation", "mp3"):
@@ -98,12 +98,12 @@ def test_the_interval_of_a_drop_is_that_of_paired_resamples() -> None:
     """A drop by nothing has an interval of nothing, however wide that of each AUC is."""
     known = table()
     same = rows_of(known, "", 0).assign(perturbation="saturation", level=1, psnr=20.0)
-    part = robustness(pd.concat([rows_of(known, "", 0), same]), conditions()[:2], placement="labelled")
+    part = robustness(pd.concat([rows_of(known, "", 0), same]), conditions()[:2], placement="oracle")
     entry = part["types"]["saturation"]["levels"]["1"]
     assert entry["drop"]["auc"]["value"] == 0 and entry["drop"]["auc"]["ci95"] == [0, 0]
     assert entry["auc"]["ci95"] == part["clean"]["auc"]["ci95"] and entry["auc"]["ci95"][0] < entry["auc"]["ci95"][1]
     # A manual bootstrap over people, by another route.
-    part = robustness(known, conditions(), placement="labelled", resamples=2000)
+    part = robustness(known, conditions(), placement="oracle", resamples=2000)
     random = np.random.default_rng(7)
     left, right = rows_of(known, "", 0), rows_of(known, "saturation", 5)
     drops = []
@@ -120,7 +120,7 @@ def test_a_video_without_a_score_somewhere_is_left_out_everywhere() -> None:
     known = table()
     gone = (known["id"] == "3-2") & (known["perturbation"] == "mp3") & (known["level"] == 5)
     known.loc[gone, ["score", "reason"]] = [np.nan, "unreadable"]
-    part = robustness(known, conditions(), placement="labelled")
+    part = robustness(known, conditions(), placement="oracle")
     kept = known[known["id"] != "3-2"]
     assert part["videos"] == {"n": 79, "left_out": 1}
     assert part["clean"]["auc"]["value"] == pytest.approx(auc(kept, "", 0))
@@ -138,16 +138,16 @@ def test_a_condition_that_never_changed_anything_is_an_error() -> None:
 
 
 def a_card(**more: Any) -> dict[str, Any]:
-    part = robustness(table(), conditions(), placement="labelled", resamples=200)
+    part = robustness(table(), conditions(), placement="oracle", resamples=200)
     return {
         "id": "mine-perturb_fakeav-binary-s0-0",
         "status": "finished",
         "task": "binary",
         "seed": 0,
         "detector": {"name": "mine", "title": "Mine", "preset": "default", "pooling": "mean"},
-        "protocol": {"name": "perturb_fakeav", "version": 1, "placements": ["labelled"]},
-        "metrics": {"labelled": {"video": {"auc": part["clean"]["auc"], "acc": part["clean"]["acc"]}}},
-        "confusion": {"labelled": {"video": {"labels": ["real", "fake"], "matrix": [[9, 1], [2, 8]]}}},
+        "protocol": {"name": "perturb_fakeav", "version": 1, "placements": ["oracle"]},
+        "metrics": {"oracle": {"video": {"auc": part["clean"]["auc"], "acc": part["clean"]["acc"]}}},
+        "confusion": {"oracle": {"video": {"labels": ["real", "fake"], "matrix": [[9, 1], [2, 8]]}}},
         "marks": [],
         "perturbations": part,
         **more,

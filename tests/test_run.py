@@ -41,7 +41,7 @@ Done = tuple[Path, dict[str, Any], Path, str]
 
 def test_a_run_learns_and_leaves_everything(done: Done) -> None:
     _, card, folder, printed = done
-    assert card["status"] == "finished" and card["metrics"]["labelled"]["video"]["auc"]["value"] >= 0.9
+    assert card["status"] == "finished" and card["metrics"]["oracle"]["video"]["auc"]["value"] >= 0.9
     assert "Own files: 16 train videos" in printed and "Majority" in printed and "true \\ called" in printed
     for name in ("card.json", "scores.parquet", "curves.csv"):
         assert (folder / name).is_file()
@@ -66,14 +66,14 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
     small_run: Run, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(done[0], tmp_path / "copy")
-    second, folder = small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
+    second, folder = small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
     assert second["id"] != done[1]["id"] and second["training"]["id"] == done[1]["training"]["id"]
     assert second["training"]["reused"] and "used again" in capsys.readouterr().out
     assert len(list((tmp_path / "copy" / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
     before = (folder / "card.json").stat().st_mtime_ns
-    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled")
+    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
     assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
-    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "labelled", "--fresh")
+    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle", "--fresh")
     assert (folder / "card.json").stat().st_mtime_ns > before
 
 
@@ -159,7 +159,7 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     judge += ["--name", "mine", "--out", str(tmp_path)]
     assert main(judge) == 0
     card = cards.read(next((tmp_path / "runs").iterdir()))
-    assert card["metrics"]["labelled"]["video"]["auc"]["value"] == 1.0 and card["marks"] == ["external", "few clusters"]
+    assert card["metrics"]["oracle"]["video"]["auc"]["value"] == 1.0 and card["marks"] == ["external", "few clusters"]
     assert main([*judge, "--limit", "4"]) == 2 and "not in the test list" in capsys.readouterr().err
     assert main([*judge, "--name", "my/net"]) == 2 and "cannot name a folder" in capsys.readouterr().err
     assert main([*judge, "--fold", "all"]) == 2 and "of one fold" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import pytest
 
 from avbench.cli import main
 from avbench.data.batches import load_clip
-from avbench.data.placement import sweep
+from avbench.data.placement import sliding
 from avbench.data.requests import ClipRequest
 from avbench.data.silence import LOUD, RATE, first_loud, leading_silence, trimmed_away, without_start
 from avbench.types import ClipSpec, Forgery, Sample
@@ -75,7 +75,7 @@ def test_clips_come_from_behind_the_silence(video: Path) -> None:
     spec = ClipSpec(frames=10, size=32)
     sample = without_start(Sample("a", video, Forgery.RARV, fps=25.0, frames=50), trimmed_away(SILENT / RATE))
     assert sample is not None
-    requests = sweep([sample], spec)
+    requests = sliding([sample], spec)
     assert [request.start for request in requests] == pytest.approx([0.0, 0.4, 0.8, 1.16]), "over 39 frames"
     first, last = (load_clip(request, spec, BOTH) for request in (requests[0], requests[-1]))
     whole = load_clip(

@@ -116,7 +116,7 @@ def test_encoder_files_load(kind, tmp_path):
         state = {f"wav2vec2.{n}": e for n, e in state.items()}
         state |= {"wav2vec2.masked_spec_embed": torch.zeros(16), "project_q.weight": torch.zeros(2, 2)}
     torch.save(state, tmp_path / "encoder.pt")
-    detector.start({"encoder": tmp_path / "encoder.pt"})
+    detector.load_pretrained({"encoder": tmp_path / "encoder.pt"})
     own = detector.network.encoder.state_dict()
     assert all(torch.equal(own[name], entry) for name, entry in encoder.state_dict().items())
 
@@ -140,7 +140,7 @@ def test_unknown_and_missing_names_are_refused(tmp_path):
     del state["encoder.layers.0.fc1.weight"]
     torch.save(state, tmp_path / "encoder.pt")
     with pytest.raises(UserError, match=r"missing: .*intermediate_dense.*encoder=random"):
-        detector.start({"encoder": tmp_path / "encoder.pt"})
+        detector.load_pretrained({"encoder": tmp_path / "encoder.pt"})
 
 
 def test_missing_transformers_is_told(monkeypatch):
@@ -286,8 +286,8 @@ def test_peaks_are_limited_only_above_one():
         ("rawboost=9", "1 to 8"),
         ("encoder_heads=5", "cannot be shared"),
         ("position_groups=0", "position_groups=0: must be at least 1"),
-        ("clip.sound_rate=8000", "8000 Hz"),
-        ("clip.sound_samples=300", "cannot hear 300"),
+        ("clip.sample_rate=8000", "8000 Hz"),
+        ("clip.audio_samples=300", "cannot hear 300"),
     ],
 )
 def test_senseless_settings_are_refused(override, message):
@@ -307,7 +307,7 @@ def test_attention_pools_over_the_other_axis():
     torch.nn.init.zeros_(back_end.attention[3].weight)
     torch.nn.init.zeros_(back_end.attention[3].bias)  # equal weights: plain means over time and over bins
     seen = {}
-    back_end.judge = lambda spectral, temporal: seen.update(spectral=spectral, temporal=temporal)
+    back_end.classify = lambda spectral, temporal: seen.update(spectral=spectral, temporal=temporal)
     maps = []
     back_end.first_bn1.register_forward_hook(lambda module, given, out: maps.append(torch.nn.functional.selu(out)))
     back_end(torch.randn(1, 30, 16))

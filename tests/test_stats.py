@@ -127,7 +127,7 @@ def test_empty_tables_have_no_value() -> None:
 
 def videos(seed: int, better: float = 0.0) -> pd.DataFrame:
     """A pooled table of two hundred videos whose noise is shared by all seeds."""
-    table = binary().assign(placement="labelled", id=lambda t: [f"{i:03d}" for i in t.index])
+    table = binary().assign(placement="oracle", id=lambda t: [f"{i:03d}" for i in t.index])
     noise = np.random.default_rng(seed).normal(0, 0.02, len(table))
     return table.assign(score=np.clip(table["score"] + noise + better * (table["forgery"] > 0), 0, 1))
 

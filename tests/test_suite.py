@@ -21,14 +21,14 @@ def card(detector: str, protocol: str, auc: float, seed: int = 0, **changes: Any
     entry = {"value": auc, "ci95": [auc - 0.05, auc + 0.05], "n": 80, "clusters": 40, "few_clusters": False}
     return {
         "detector": {"name": detector, "version": "1"},
-        "protocol": {"name": protocol, "version": 1, "fold": 1, "placements": ["labelled"], "perturbations": []},
+        "protocol": {"name": protocol, "version": 1, "fold": 1, "placements": ["oracle"], "perturbations": []},
         "task": "binary",
         "seed": seed,
         "started": "2026-01-01T00:00:00+00:00",
         "asked": {"overrides": [], "preset": None},
         "variant": [],
         "marks": [],
-        "metrics": {"labelled": {"video": {"auc": entry, "acc": entry}}},
+        "metrics": {"oracle": {"video": {"auc": entry, "acc": entry}}},
     } | changes
 
 

@@ -19,7 +19,7 @@ import torch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.data.loading import load_batches
-from avbench.data.placement import labelled
+from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
 from avbench.engine.evaluation import Loading, evaluate, in_batches
@@ -62,7 +62,7 @@ def test_the_card_holds_every_condition_and_the_headline_is_clean(swept: Swept) 
     found = card["perturbations"]
     assert list(found["types"]) == list(TYPES) and found["videos"] == {"n": 12, "left_out": 0}
     assert card["protocol"]["name"] == "perturb_folder" and card["protocol"]["levels"] == [0, 2, 5]
-    assert found["clean"]["auc"] == card["metrics"]["labelled"]["video"]["auc"]
+    assert found["clean"]["auc"] == card["metrics"]["oracle"]["video"]["auc"]
     for name, one in found["types"].items():
         assert list(one["levels"]) == ["2", "5"]
         values = [one["levels"][k]["auc"]["value"] for k in ("2", "5")]
@@ -83,7 +83,7 @@ def test_clean_and_perturbed_scores_are_those_of_plain_evaluation(swept: Swept, 
     out, _, folder = swept
     table = pd.read_parquet(folder / "scores.parquet")
     clean = table[table["level"] == 0].reset_index(drop=True)
-    assert main(["run", *words(tiny, out, "--protocol", "within_folder", "--placement", "labelled")]) == 0
+    assert main(["run", *words(tiny, out, "--protocol", "within_folder", "--placement", "oracle")]) == 0
     plain = next(path for path in (out / "runs").iterdir() if "within_folder" in path.name)
     assert np.abs(pd.read_parquet(plain / "scores.parquet")["score"] - clean["score"]).max() <= 1e-5
     assert cards.read(plain)["training"]["reused"] and len(list((out / "trainings").iterdir())) == 1
@@ -98,7 +98,7 @@ def test_clean_and_perturbed_scores_are_those_of_plain_evaluation(swept: Swept, 
     detector.eval()
     samples = _samples(tiny)
     condition = choose(["saturation"], [5], installed().perturbations())[1]
-    requests = [replace(r, condition=condition) for r in labelled(samples, config.clip, 0)]
+    requests = [replace(r, condition=condition) for r in oracle(samples, config.clip, 0)]
     loaded = list(load_batches([[r] for r in requests], config.clip, config.requires, workers=0))
     with torch.inference_mode():
         alone = {
@@ -126,7 +126,7 @@ def test_run_with_the_protocol_family_does_the_same(
     family = find_protocol("perturb_folder", plugins)
     assert family == replace(perturbed(find_protocol("within_folder", plugins)), title=family.title)
     assert family.perturbations == ("paper",) and family.levels == (0, 1, 2, 3, 4, 5)
-    assert family.placements == ("labelled",)
+    assert family.placements == ("oracle",)
     assert main(["perturb", *words(tiny, swept[0], "--limit", "6", "--protocol", "within_folder")]) == 0
     capsys.readouterr()
     assert main(["run", *words(tiny, swept[0], "--limit", "6", "--protocol", "perturb_folder")]) == 0
@@ -222,20 +222,20 @@ class TwoSteps(Detector):
         self.encoded[stream] += len(batch)
         return {stream: getattr(batch, stream).float().flatten(1).std(dim=1)}
 
-    def judge(self, features: Any) -> Any:
+    def classify(self, features: Any) -> Any:
         from avbench.types import Output
 
         return Output(logits=torch.stack([features["video"] / 50, features["audio"] * 9], dim=1))
 
     def forward(self, batch: ClipBatch) -> Any:
-        return self.judge({**self.encode(batch, "video"), **self.encode(batch, "audio")})
+        return self.classify({**self.encode(batch, "video"), **self.encode(batch, "audio")})
 
 
 def test_shared_streams_are_encoded_once_and_scores_stay(tiny: Path) -> None:
     detector = TwoSteps()
     samples = _samples(tiny)[:2]
     conditions = choose(["saturation", "white_noise"], [1, 3, 5], installed().perturbations())
-    requests = under(labelled(samples, detector.config.clip, 0), conditions, samples)
+    requests = under(oracle(samples, detector.config.clip, 0), conditions, samples)
     batches = in_batches(requests, 4)
     assert [len(batch) for batch in batches] == [7, 7]
     for loaded in load_batches(batches, detector.config.clip, detector.config.requires, workers=0):
@@ -259,7 +259,7 @@ def test_fauforensics_judges_features_as_it_does_clips(tiny: Path) -> None:
     detector = build(spec, config, 3).eval()
     samples = _samples(tiny)[:1]
     conditions = choose(["gaussian_noise", "opus"], [1, 5], plugins.perturbations())
-    requests = under(labelled(samples, config.clip, 0), conditions, samples)
+    requests = under(oracle(samples, config.clip, 0), conditions, samples)
     (loaded,) = load_batches(in_batches(requests, 16), config.clip, config.requires, workers=0)
     with torch.inference_mode():
         shared = outputs(detector, loaded, torch.device("cpu"))
@@ -308,7 +308,7 @@ def test_evaluation_of_a_sweep_leaves_parts_of_a_bounded_size(tiny: Path, tmp_pa
     detector = TwoSteps()
     samples = _samples(tiny)
     conditions = choose(["saturation"], [1, 2, 3, 4, 5], installed().perturbations())
-    requests = under(labelled(samples, detector.config.clip, 0), conditions, samples)
+    requests = under(oracle(samples, detector.config.clip, 0), conditions, samples)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("avbench.engine.evaluation.BATCHES_PER_PART", 3)
         table = evaluate(detector, requests, tmp_path, make_fabric("cpu"), Loading(workers=0))

@@ -33,9 +33,9 @@ def test_runs_are_logged_live_and_afterwards(
     for name, run in runs.items():
         card = cards.read(out / "runs" / name)
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id and run.info.status == "FINISHED"
-        auc = card["metrics"]["labelled"]["video"]["auc"]
-        assert run.data.metrics["labelled/video/auc"] == pytest.approx(auc["value"])
-        assert run.data.metrics["labelled/video_interval/auc.low"] == pytest.approx(auc["ci95"][0])
+        auc = card["metrics"]["oracle"]["video"]["auc"]
+        assert run.data.metrics["oracle/video/auc"] == pytest.approx(auc["value"])
+        assert run.data.metrics["oracle/video_interval/auc.low"] == pytest.approx(auc["ci95"][0])
         assert run.data.params["train.epochs"] == "2" and run.data.params["protocol"] == "within_folder"
         curve = client.get_metric_history(run.info.run_id, "curves/loss")
         assert [point.step for point in curve] == [1, 2]

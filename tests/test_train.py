@@ -21,7 +21,7 @@ from avbench.data.splits import split
 from avbench.detector import Detector
 from avbench.engine import training as train
 from avbench.engine.evaluation import Loading
-from avbench.engine.training import Plan, fit
+from avbench.engine.training import TrainingPlan, fit
 from avbench.plugins.registry import installed
 from avbench.types import ClipBatch, ClipSpec, DetectorSpec, Forgery, Output, Preset, Stage
 
@@ -73,11 +73,11 @@ class Staged(Detector):
             raise KeyboardInterrupt
 
 
-def plan_of(tiny: Path, folder: Path, name: str, stages: tuple[Stage, ...]) -> Plan:
+def plan_of(tiny: Path, folder: Path, name: str, stages: tuple[Stage, ...]) -> TrainingPlan:
     """Return a plan that trains a class of this file on the small videos."""
     spec = DetectorSpec(name="example", load=f"{__name__}:{name}", presets=(Preset(clip=CLIP, stages=stages),))
     parts = split(Database(installed().dataset("folder"), tiny).samples())
-    return Plan("example", folder, spec, config.resolve(spec, "binary"), 0, parts.train, parts.validation, {})
+    return TrainingPlan("example", folder, spec, config.resolve(spec, "binary"), 0, parts.train, parts.validation, {})
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ def test_real_faces_and_odd_files_read_as_ever(real_root: Path) -> None:
         for condition, clip in zip(asked[1:], changed, strict=True):
             assert isinstance(clip, Clip), (path.name, clip)
             assert condition and (clip.valid_frames, clip.valid_samples) == (plain.valid_frames, plain.valid_samples)
-            if clip.seen and condition.touches("video"):
+            if clip.has_video and condition.touches("video"):
                 assert clip.change and 5 < clip.change.psnr < 60, path.name
 
 

@@ -16,7 +16,7 @@ from avbench.data.databases import Database
 from avbench.data.splits import split
 from avbench.engine import training as train
 from avbench.engine.evaluation import Loading
-from avbench.engine.training import Plan, fit
+from avbench.engine.training import TrainingPlan, fit
 from avbench.plugins.registry import installed
 from avbench.records import card
 from avbench.types import ClipBatch, Forgery
@@ -31,7 +31,7 @@ SMALL = {
 @pytest.mark.parametrize("detector", SMALL)
 def test_trains_and_judges_by_command(detector: str, tiny: Path, tmp_path: Path) -> None:
     words = ["run", "--detector", detector, "--preset", "demo", "--protocol", "within_folder", "--task", "binary"]
-    words += ["--placement", "labelled"]
+    words += ["--placement", "oracle"]
     words += [word for setting in SMALL[detector] for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
@@ -76,7 +76,7 @@ def two_stages(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
     def run(folder: Path, steps: int = 0) -> list[list[int]]:
         left[0] = steps
         seen.clear()
-        plan = Plan("example", folder, spec, config, 0, parts.train[:6], parts.validation, {})
+        plan = TrainingPlan("example", folder, spec, config, 0, parts.train[:6], parts.validation, {})
         fit(plan, Fabric(accelerator="cpu"), Loading(workers=0))
         return list(seen)
 

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from avbench.analysis.subject import Subject
-from avbench.data.placement import labelled
+from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
 from avbench.engine.devices import make_fabric
-from avbench.engine.evaluation import Faults, Loading, batches_of, load
+from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
 from avbench.errors import UserError, unknown
 from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent
@@ -50,30 +50,30 @@ def collect(
     loading: Loading,
     *,
     names: Sequence[str] = (),
-    targets: tuple[str, ...] = (),
+    annotations: tuple[str, ...] = (),
     samples: Sequence[Sample] | None = None,
     keep_media: bool = False,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Clips:
-    """Return the features `names` (default: all) and `targets` of one clip a video, placed where its label is true.
+    """Return the features `names` (default: all) and `annotations` of one clip a video, placed where its label is true.
 
-    Nothing is asked of the network where only targets are wanted. Raises UserError where the detector has no features,
-    or none of that name, and where no clip could be loaded.
+    Nothing is asked of the network where only annotations are wanted. Raises UserError where the detector has no
+    features, or none of that name, and where no clip could be loaded.
     """
-    detector = subject.detector(targets)
+    detector = subject.detector(annotations)
     fabric = make_fabric(device, "32-true")
     fabric.to_device(detector)
     everything = subject.resolved.lists.split.test
     chosen = list(everything if samples is None else samples)
-    if targets:
+    if annotations:
         chosen = subject.with_truth(chosen)
-        _require_targets(chosen, targets)
+        _require_annotations(chosen, annotations)
     asked = {sample.id: sample for sample in chosen}
     others = [sample for sample in everything if sample.id not in asked]  # where a clip lies depends on the whole list
-    placed = labelled([*chosen, *others], detector.config.clip, subject.card["seed"])
+    placed = oracle([*chosen, *others], detector.config.clip, subject.card["seed"])
     requests = [request for request in placed if request.sample.id in asked]
-    faults = Faults(len(chosen), loading)
+    faults = FailureBudget(len(chosen), loading)
     found: list[tuple[ClipRequest, float, int]] = []
     parts: list[dict[str, Values]] = []
     media: list[tuple[Any, Any]] = []
@@ -83,8 +83,8 @@ def collect(
             bar.advance(len(loaded.requests) + len(loaded.failures))
             if loaded.batch is None:
                 continue
-            given = {name: loaded.batch.targets[name].numpy() for name in targets}
-            if names or not targets:
+            given = {name: loaded.batch.annotations[name].numpy() for name in annotations}
+            if names or not annotations:
                 given |= _features(detector, loaded.batch.to(fabric.device), names)
             parts.append(given)
             found += zip(loaded.requests, loaded.starts, loaded.batch.frames.tolist(), strict=True)
@@ -104,10 +104,10 @@ def collect(
     )
 
 
-def _require_targets(samples: Sequence[Sample], names: Sequence[str]) -> None:
+def _require_annotations(samples: Sequence[Sample], names: Sequence[str]) -> None:
     """Raise UserError for a target that the samples' dataset does not declare."""
     for dataset in dict.fromkeys(sample.dataset for sample in samples):
-        declared = {target.name for target in installed().dataset(dataset).targets}
+        declared = {target.name for target in installed().dataset(dataset).annotations}
         for name in names:
             if name not in declared:
                 raise unknown(f"frame-level truth of dataset {dataset}", name, declared)

@@ -15,7 +15,7 @@ from avbench.analysis.correlation import Mean, cluster_mean, difference
 from avbench.records.style import COLOURS, FAINT, INK, PAPER, saved_figure, write_heading
 from avbench.types import Forgery
 
-MOST_POINTS = 400  # of a class
+MAX_POINTS = 400  # of a class
 FEW = 10  # clusters
 PICTURES = {"pictures real": COLOURS["RARV"], "pictures fake": COLOURS["fake"]}
 
@@ -60,7 +60,7 @@ def _draw_classes(axes: Axes, table: pd.DataFrame) -> None:
     random = np.random.default_rng(0)
     for place, name in enumerate(present):
         rows = table[table["class"] == name]
-        shown = rows if len(rows) <= MOST_POINTS else rows.sample(MOST_POINTS, random_state=0)
+        shown = rows if len(rows) <= MAX_POINTS else rows.sample(MAX_POINTS, random_state=0)
         beside = place + random.uniform(-0.22, 0.22, len(shown))
         axes.scatter(beside, shown["intensity"], s=11, color=COLOURS[name], alpha=0.45, linewidth=0)
         mean = cluster_mean(rows["intensity"].to_numpy(), list(rows["cluster"]))

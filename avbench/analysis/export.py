@@ -19,7 +19,7 @@ from avbench.errors import UserError
 from avbench.media import reading as media
 from avbench.media.frames import Picture, Upright, frames_from, number_of, picture_stream, start_of
 from avbench.media.sound import Sound, read_whole_sound, resample, sound_stream
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 from avbench.perturb import conditions as perturb
 from avbench.perturb.conditions import Condition
 from avbench.progress import Progress, silent
@@ -92,7 +92,7 @@ class _Source:
                 raise UserError(f"{self.path} has no {'pictures' if stream == 'video' else 'sound'}: {condition.name}")
         copied = self.rate and not condition.touches("audio") and self.sound_codec not in IN_MP4
         name = f"{self.path.stem}-{condition.name}-{condition.level}{'.mkv' if copied else '.mp4'}"
-        with written_whole(folder / name) as temporary, media.open_file(self.path) as source:
+        with atomic_write(folder / name) as temporary, media.open_file(self.path) as source:
             container = "matroska" if copied else "mp4"
             with av.open(str(temporary), "w", format=container) as file:
                 writers = [self._pictures(condition, source, file), self._sound(condition, source, file)]

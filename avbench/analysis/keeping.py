@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 
 
 def keep(table: pd.DataFrame, drawn: Sequence[Path]) -> list[Path]:
     """Write the numbers beside a figure's first file; return every file, the CSV last."""
     path = drawn[0].with_suffix(".csv")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False)
     paths = [*drawn, path]
     return paths

@@ -82,15 +82,15 @@ def _given(phonemes: Path, sample: Sample) -> list[Spoken]:
 
 
 def _own_phonemes(sample: Sample) -> list[Spoken]:
-    for path in dict(sample.targets).values():
+    for path in dict(sample.annotations).values():
         if path.suffix == ".npz" and path.is_file():
             return read_phonemes(path)
     raise UserError(f"{sample.id}: its dataset brings no phonemes; give --phonemes with TextGrid or CTM files")
 
 
 def _own_unit(sample: Sample) -> Series:
-    files = dict(sample.targets)
-    for target in installed().dataset(sample.dataset).targets:
+    files = dict(sample.annotations)
+    for target in installed().dataset(sample.dataset).annotations:
         if UNIT in target.columns and target.name in files:
             whole = read(target.read, files[target.name])
             column = target.columns.index(UNIT)

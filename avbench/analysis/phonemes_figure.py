@@ -15,7 +15,7 @@ from avbench.records.style import COLOURS, FAINT, INK, PAPER, SOFT, saved_figure
 
 WIDTH, LINE, STRIP = 9.4, 1.0, 0.72  # inches
 MOST = 5.0  # of AU25
-LEAST_LABELLED = 0.012  # of the width, for a phoneme's name
+MIN_LABELLED = 0.012  # of the width, for a phoneme's name
 
 
 def draw_phonemes(
@@ -76,7 +76,7 @@ def _draw_line(axes: Axes, one: Track, span: tuple[float, float], closing: Seque
         closes = spoken.name in closing
         axes.axvspan(start, end, color=colour if closes else FAINT, alpha=0.3 if closes else 0.1, linewidth=0)
         axes.axvline(start, color=PAPER, linewidth=1.2)
-        if end - start > LEAST_LABELLED * (span[1] - span[0]):
+        if end - start > MIN_LABELLED * (span[1] - span[0]):
             weight = "bold" if closes else "normal"
             axes.text(
                 (start + end) / 2,

@@ -19,7 +19,7 @@ def along(sample: Sample, span: tuple[float, float], clip: ClipSpec) -> NDArray[
     """Return the lower face (P,H,W,3) in equal steps over `span` seconds, each from the middle of its step."""
     seconds = span[1] - span[0]
     count = max(1, round(seconds * clip.fps))
-    spec = replace(clip, frames=count, sound_samples=0, whole=False, targets=(), least_frames=1, size=256)
+    spec = replace(clip, frames=count, audio_samples=0, whole=False, annotations=(), min_frames=1, size=256)
     try:
         found = read_clip(sample.path, spec, start=span[0], skip=sample.skip)
     except MediaError as error:

@@ -55,13 +55,13 @@ class Subject:
 
     def sample(self, name: str) -> Sample:
         """Return the video of the judged database with this id, or the only one whose id ends or begins like that."""
-        samples = self.resolved.lists.judged.samples()
+        samples = self.resolved.lists.test.samples()
         found = [s for s in samples if s.id == name] or [
             s for s in samples if s.id.endswith(name) or s.id.startswith(name)
         ]
         if len(found) == 1:
             return found[0]
-        title = self.resolved.lists.judged.title
+        title = self.resolved.lists.test.title
         if not found:
             raise UserError(f"--video {name}: no such video in {title}, which has {samples[0].id} and others")
         shown = ", ".join(s.id for s in found[:4])
@@ -69,17 +69,17 @@ class Subject:
 
     def with_truth(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return samples with the frame-level truth that demo data bring, where they stand in for the database."""
-        judged = self.resolved.lists.judged
+        judged = self.resolved.lists.test
         if not judged.demo or judged.spec.make:
             return list(samples)
         makers = [spec for spec in installed().datasets().values() if judged.spec.name in spec.stands_in_for]
-        known = {s.path: (spec.name, s.targets) for spec in makers for s in locate(spec, {}, {}).samples()}
-        there = ((sample, known.get(sample.path, (sample.dataset, sample.targets))) for sample in samples)
-        return [replace(sample, dataset=dataset, targets=targets) for sample, (dataset, targets) in there]
+        known = {s.path: (spec.name, s.annotations) for spec in makers for s in locate(spec, {}, {}).samples()}
+        there = ((sample, known.get(sample.path, (sample.dataset, sample.annotations))) for sample in samples)
+        return [replace(sample, dataset=dataset, annotations=annotations) for sample, (dataset, annotations) in there]
 
-    def detector(self, targets: tuple[str, ...] = ()) -> Detector:
-        """Return the trained detector, in evaluation; its clips bring `targets` along."""
-        config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, targets=targets))
+    def detector(self, annotations: tuple[str, ...] = ()) -> Detector:
+        """Return the trained detector, in evaluation; its clips bring `annotations` along."""
+        config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, annotations=annotations))
         detector = build(self.resolved.spec, config, self.card["seed"])
         for stage in config.stages:
             detector.begin_stage(stage)

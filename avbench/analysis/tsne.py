@@ -20,7 +20,7 @@ from avbench.records.style import COLOURS, FAINT, SOFT, saved_figure, write_head
 from avbench.types import Forgery
 
 PERPLEXITY = 30.0
-LEAST_CLIPS = 8
+MIN_CLIPS = 8
 NEIGHBOURS = 5
 PANEL = 4.8  # inches
 
@@ -49,8 +49,8 @@ def embed(features_BL: NDArray[Any], *, seed: int = 0, perplexity: float = PERPL
     from sklearn.manifold import TSNE
 
     count = len(features_BL)
-    if count < LEAST_CLIPS:
-        raise UserError(f"{count} clips: t-SNE takes at least {LEAST_CLIPS}; raise --limit")
+    if count < MIN_CLIPS:
+        raise UserError(f"{count} clips: t-SNE takes at least {MIN_CLIPS}; raise --limit")
     plane = TSNE(2, perplexity=bearable(perplexity, count), init="pca", learning_rate="auto", random_state=seed)
     return np.asarray(plane.fit_transform(np.asarray(features_BL, np.float64)), np.float64)
 

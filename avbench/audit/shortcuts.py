@@ -40,9 +40,9 @@ GROUPS = {
     "silence": Group(
         "silence elsewhere",
         (2,),
-        "compare with placement sweep and with --trim-silence before trusting detectors of sound",
+        "compare with placement sliding and with --trim-silence before trusting detectors of sound",
     ),
-    "length": Group("length", (3,), "judge clips of one length (placement sweep or labelled), never the whole video"),
+    "length": Group("length", (3,), "judge clips of one length (placement sliding or oracle), never the whole video"),
     "size": Group(
         "file size and bitrate",
         (3, 11),

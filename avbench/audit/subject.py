@@ -100,7 +100,7 @@ def read(
         (s.path for _, s in samples), file_facts, KIND, workers=workers, progress=progress, title="read files"
     )
     rows = [_row(part, sample) | _without_start(facts[sample.path], sample.skip) for part, sample in samples]
-    bases = {base.spec.name: base for base in (lists.learnt, lists.judged) if base is not None}
+    bases = {base.spec.name: base for base in (lists.train, lists.test) if base is not None}
     return Subject(name, whole, protocol, lists.split, bases, pd.DataFrame(rows))
 
 

@@ -12,7 +12,7 @@ from avbench.config import Config
 from avbench.data.lists import Lists, prepare
 from avbench.data.splits import list_digest
 from avbench.engine.evaluation import Loading
-from avbench.engine.training import Plan
+from avbench.engine.training import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
@@ -20,7 +20,7 @@ from avbench.perturb.conditions import Condition, choose
 from avbench.plugins import weights
 from avbench.plugins.registry import Plugins, installed
 from avbench.protocol import Protocol
-from avbench.types import ClipSpec, DetectorSpec, Placement, Task
+from avbench.types import FORMER_PLACEMENTS, ClipSpec, DetectorSpec, Placement, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def of_card(card: Mapping[str, Any], roots: Mapping[str, Path], limit_test: int 
     known = {f.name for f in fields(Protocol)}
     noted = {name: value for name, value in card["protocol"].items() if name in known}
     noted |= {name: tuple(noted.get(name, ())) for name in ("placements", "perturbations", "levels")}
+    noted["placements"] = tuple(FORMER_PLACEMENTS.get(name, name) for name in noted["placements"])
     return Cell(
         card["detector"]["name"],
         Protocol(**noted),
@@ -108,7 +109,7 @@ class Resolved:
     lists: Lists
     placements: tuple[Placement, ...]
     conditions: tuple[Condition | None, ...]
-    plan: Plan | None
+    plan: TrainingPlan | None
     id: str
     members: tuple[tuple[Cell, Resolved], ...] = ()
 
@@ -121,11 +122,11 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         cell.task,
         preset=cell.preset,
         overrides=cell.overrides,
-        dataset=lists.learnt.spec.name if lists.learnt else "",
+        dataset=lists.train.spec.name if lists.train else "",
         demo=lists.demo,
     )
     settings = replace(settings, weights=weights.choose(spec, settings.settings))
-    local: tuple[Placement, ...] = ("labelled", "sweep") if lists.judged.spec.locally_forged else ("labelled",)
+    local: tuple[Placement, ...] = ("oracle", "sliding") if lists.test.spec.locally_forged else ("oracle",)
     placements = cell.protocol.placements or local
     protocol = cell.protocol
     asked = choose(protocol.perturbations, protocol.levels, plugins.perturbations())
@@ -143,7 +144,7 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         "protocol": cell.protocol.digest(),
         "test": list_digest(lists.split.test),
         "placements": list(placements),
-        "edition": lists.judged.edition,
+        "data_version": lists.test.data_version,
         "faces": region_of(settings.clip),
     }
     if any(conditions):
@@ -168,8 +169,8 @@ def require_felt(detector: str, asked: Sequence[Condition | None], conditions: S
         )
 
 
-def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Plan | None:
-    if lists.learnt is None:
+def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> TrainingPlan | None:
+    if lists.train is None:
         return None
     split = lists.split
     about = {
@@ -182,9 +183,9 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Pla
         "selection": cell.protocol.select_on,
         "faces": region_of(settings.clip),
         "trained_on": {
-            "dataset": lists.learnt.spec.name,
-            "demo": lists.learnt.demo,
-            "edition": lists.learnt.edition,
+            "dataset": lists.train.spec.name,
+            "demo": lists.train.demo,
+            "data_version": lists.train.data_version,
             "n": len(split.train),
             "digest": list_digest(split.train),
             "validation_digest": list_digest(split.validation),
@@ -192,9 +193,9 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Pla
     }
     if cell.protocol.trim_silence:
         about["trim_silence"] = True
-    key = f"{spec.name}-{lists.learnt.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
+    key = f"{spec.name}-{lists.train.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
     folder = cell.results_folder / "trainings" / key
-    return Plan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)
+    return TrainingPlan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)
 
 
 def region_of(clip: ClipSpec) -> str:

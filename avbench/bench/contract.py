@@ -43,11 +43,11 @@ def random_batch(clip: ClipSpec, clips: int, seed: int = 0) -> ClipBatch:
         frames=torch.full((clips,), frames),
         samples=torch.full((clips,), clip.samples),
         forgery=torch.arange(clips) % 4,
-        heard=torch.ones(clips, dtype=torch.bool),
-        seen=torch.ones(clips, dtype=torch.bool),
+        has_audio=torch.ones(clips, dtype=torch.bool),
+        has_video=torch.ones(clips, dtype=torch.bool),
         seed=torch.arange(clips) + 1000 * seed,
         ids=tuple(f"clip {i}" for i in range(clips)),
-        targets=facts([MediaInfo(4.0 + i, clip.fps, 100 + 25 * i, True, True, 200_000) for i in range(clips)]),
+        annotations=facts([MediaInfo(4.0 + i, clip.fps, 100 + 25 * i, True, True, 200_000) for i in range(clips)]),
     )
 
 
@@ -131,8 +131,8 @@ def _judges_in_two_steps(spec: DetectorSpec, config: Config, detector: Detector,
     whole = _scores(detector, batch)
     with torch.inference_mode():
         features = {**detector.encode(batch, "video"), **detector.encode(batch, "audio")}
-        worst = float((probabilities(detector.judge(features))[0] - whole).abs().max())
-    return "" if worst <= 1e-5 else f"judge(encode(...)) differs from forward by {worst:.2g}"
+        worst = float((probabilities(detector.classify(features))[0] - whole).abs().max())
+    return "" if worst <= 1e-5 else f"classify(encode(...)) differs from forward by {worst:.2g}"
 
 
 def _trains(spec: DetectorSpec, config: Config, detector: Detector, task: Task) -> str:
@@ -233,7 +233,7 @@ def check_dataset(database: Database) -> Iterator[Result]:
         yield Result("splits by identity", False, str(error))
     try:
         clip = media.read_clip(samples[0].path, ClipSpec(), fraction=0.5)
-        yield Result("its first file can be read", clip.seen or clip.heard, samples[0].id)
+        yield Result("its first file can be read", clip.has_video or clip.has_audio, samples[0].id)
     except MediaError as error:
         yield Result("its first file can be read", False, f"{samples[0].id}: {error}")
 

@@ -16,7 +16,7 @@ from avbench.bench import ensemble
 from avbench.bench.card import begin
 from avbench.bench.cell import Cell, Resolved, lists_of, resolve
 from avbench.data.lists import Say
-from avbench.data.placement import labelled, sweep
+from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest, under
 from avbench.detector import Detector
 from avbench.engine import checkpoint
@@ -194,10 +194,10 @@ def _clips(resolved: Resolved, seed: int) -> list[ClipRequest]:
     samples, clip = resolved.lists.split.test, resolved.config.clip
     requests: list[ClipRequest] = []
     for placement in resolved.placements:
-        if placement == "labelled":
-            requests += labelled(samples, clip, seed)
+        if placement == "oracle":
+            requests += oracle(samples, clip, seed)
         else:
-            requests += sweep(samples, clip, _durations(samples), seed)
+            requests += sliding(samples, clip, _durations(samples), seed)
     return requests
 
 

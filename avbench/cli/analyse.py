@@ -169,11 +169,11 @@ def _correlation(arguments: argparse.Namespace, subjects: list[Subject]) -> tupl
     (subject,) = subjects
     seen = not arguments.units
     name = UNITS if seen else arguments.units
-    clips = _collector(arguments)(subject, **({"names": (name,)} if seen else {"targets": (name,)}))
+    clips = _collector(arguments)(subject, **({"names": (name,)} if seen else {"annotations": (name,)}))
     series = [one[:frames] for one, frames in zip(clips.features[name], clips.frames, strict=True)]
     table = table_of(clips.ids, clips.clusters, clips.forgery, series)
     if not table["intensity"].notna().any():
-        raise UserError(f"{name}: unknown in every clip of {subject.resolved.lists.judged.title}")
+        raise UserError(f"{name}: unknown in every clip of {subject.resolved.lists.test.title}")
     source = "the detector's encoder of action units" if seen else f"{name} of the data, {series[0].shape[1]} units"
     below = f"{subject.title}\nPearson's r over the units of two frames, mean over all pairs of a clip; units: {source}"
     path = subject.figures / f"analysis_correlation{'' if seen else f'_{name}'}"
@@ -229,7 +229,7 @@ def _phonemes(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[p
 
     (subject,) = subjects
     named = [subject.sample(name) for name in arguments.video]
-    chosen = named if len(named) > 1 else phonemes.siblings(named[0], subject.resolved.lists.judged.samples())
+    chosen = named if len(named) > 1 else phonemes.siblings(named[0], subject.resolved.lists.test.samples())
     units = Path(arguments.units) if arguments.units else None
     tracks = [phonemes.track(sample, arguments.phonemes, units, subject.fps) for sample in subject.with_truth(chosen)]
     span = phonemes.window(tracks, arguments.closing, arguments.start, arguments.seconds)

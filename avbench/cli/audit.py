@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
-from avbench.paths import results_folder, written_whole
+from avbench.paths import atomic_write, results_folder
 
 if TYPE_CHECKING:
     from avbench.audit.report import Audit
@@ -85,11 +85,11 @@ def _write(found: Audit, folder: Path) -> Path:
     _, drawn = draw_shortcuts(found, folder / "figures" / "shortcuts")
     _write_json(found, folder / "audit.json")
     for name, text in (("audit.md", as_markdown(found)), ("audit.html", as_html(found, [drawn]))):
-        with written_whole(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             temporary.write_text(text, "utf-8")
     return folder
 
 
 def _write_json(found: Audit, path: Path) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(found.as_dict(), indent=2, allow_nan=False, default=list) + "\n", "utf-8")

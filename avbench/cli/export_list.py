@@ -10,7 +10,7 @@ from pathlib import Path
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 
 EXAMPLES = """examples:
   avbench export-list cross_lavdf_to_fakeav --out test.csv
@@ -44,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
         return 0
-    with written_whole(arguments.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(arguments.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     say(f"{len(rows):,} {arguments.part} videos of {protocol.name}: {arguments.out}")
     return 0

@@ -136,10 +136,10 @@ def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugin
 
 
 def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
-    from avbench.protocol import perturbed
+    from avbench.protocol import perturbed, placement_called
 
     if arguments.placement:
-        protocol = replace(protocol, placements=tuple(arguments.placement))
+        protocol = replace(protocol, placements=tuple(map(placement_called, arguments.placement)))
     return perturbed(protocol, arguments.types, arguments.levels)
 
 

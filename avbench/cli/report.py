@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
 from avbench.errors import UserError
-from avbench.paths import results_folder, written_whole
+from avbench.paths import atomic_write, results_folder
 
 if TYPE_CHECKING:
     from avbench.records.table import Table
@@ -118,6 +118,6 @@ def _file_name(title: str) -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(content.rstrip("\n") + "\n", "utf-8")
     say(f"written: {path}")

@@ -33,9 +33,9 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--placement",
         nargs="+",
-        choices=("labelled", "sweep"),
+        metavar="oracle|sliding",
         default=None,
-        help="clip placements to report, the headline first",
+        help="clip placements to report, the headline first: one clip placed by ground truth, or clips over all of it",
     )
     parser.add_argument("--strict-identity", action="store_true", help="drop test fakes that name a training identity")
     parser.add_argument(
@@ -151,13 +151,15 @@ def find_protocol(name: str, plugins: Plugins) -> Protocol:
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
     """Apply the command line's variant of a protocol."""
+    from avbench.protocol import placement_called
+
     changes: dict[str, object] = {}
     if arguments.fold not in (None, "all"):
         if not arguments.fold.isdigit():
             raise UserError(f"--fold {arguments.fold}: use a number or all")
         changes["fold"] = int(arguments.fold)
     if arguments.placement:
-        changes["placements"] = tuple(dict.fromkeys(arguments.placement))
+        changes["placements"] = tuple(dict.fromkeys(map(placement_called, arguments.placement)))
     if arguments.strict_identity:
         changes["strict_identity"] = True
     if arguments.trim_silence:

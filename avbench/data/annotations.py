@@ -20,19 +20,19 @@ Values = NDArray[np.float32]
 FILES_KEPT = 128  # of truth, read, in each process
 
 
-def targets_of(sample: Sample, spec: ClipSpec, start: float, frames: int) -> dict[str, Values]:
-    """Return what `spec.targets` asks for, (T,N) by name, for `frames` frames from `start` seconds on.
+def annotations_of(sample: Sample, spec: ClipSpec, start: float, frames: int) -> dict[str, Values]:
+    """Return what `spec.annotations` asks for, (T,N) by name, for `frames` frames from `start` seconds on.
 
     All nan for a sample that has no file of that name. Raises ValueError where the dataset declares no such target or
     its reader gives other columns; whatever the reader raises.
     """
-    if not spec.targets:
+    if not spec.annotations:
         return {}
     times = start + (np.arange(frames, dtype=np.float64) + 0.5) / spec.fps
-    declared = {target.name: target for target in installed().dataset(sample.dataset).targets}
-    files = dict(sample.targets)
+    declared = {target.name: target for target in installed().dataset(sample.dataset).annotations}
+    files = dict(sample.annotations)
     found: dict[str, Values] = {}
-    for name in spec.targets:
+    for name in spec.annotations:
         if name not in declared:
             raise ValueError(f"dataset {sample.dataset} declares no target {name!r}")
         columns = len(declared[name].columns)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from avbench.data.annotations import targets_of
+from avbench.data.annotations import annotations_of
 from avbench.data.requests import ClipRequest
 from avbench.media.reading import place, probe, read_clip
 from avbench.perturb.variants import read_variants, variants_of
@@ -67,14 +67,14 @@ def load_clips(
     else:
         clips = variants_of(clip, spec, conditions, video=first.sample.id)
     for loaded in clips:
-        if isinstance(loaded, Clip) and "video" in requires and not loaded.seen:
+        if isinstance(loaded, Clip) and "video" in requires and not loaded.has_video:
             raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
-        if isinstance(loaded, Clip) and "audio" in requires and not loaded.heard:
+        if isinstance(loaded, Clip) and "audio" in requires and not loaded.has_audio:
             raise MediaError(Reason.NO_AUDIO, f"{path}: no sound in the clip")
-    if not spec.targets:
+    if not spec.annotations:
         return clips
     return [
-        replace(one, targets=targets_of(first.sample, spec, one.start, len(one.frames)))
+        replace(one, annotations=annotations_of(first.sample, spec, one.start, len(one.frames)))
         if isinstance(one, Clip)
         else one
         for one in clips
@@ -118,21 +118,21 @@ def collate(loaded: Sequence[tuple[ClipRequest, Clip]]) -> ClipBatch:
         frames=torch.tensor([clip.valid_frames for clip in clips]),
         samples=torch.tensor([clip.valid_samples for clip in clips]),
         forgery=torch.tensor([int(request.forgery) for request, _ in loaded]),
-        heard=torch.tensor([clip.heard for clip in clips]),
-        seen=torch.tensor([clip.seen for clip in clips]),
+        has_audio=torch.tensor([clip.has_audio for clip in clips]),
+        has_video=torch.tensor([clip.has_video for clip in clips]),
         seed=torch.tensor([request.seed for request, _ in loaded]),
         ids=tuple(request.sample.id for request, _ in loaded),
-        targets={**facts([clip.info for clip in clips]), **_joined_targets(clips, frames)},
+        annotations={**facts([clip.info for clip in clips]), **_joined_annotations(clips, frames)},
     )
 
 
-def _joined_targets(clips: Sequence[Clip], frames: int) -> dict[str, torch.Tensor]:
-    """Return the frame-level targets (B,T,N) of clips, nan behind a clip's last frame."""
+def _joined_annotations(clips: Sequence[Clip], frames: int) -> dict[str, torch.Tensor]:
+    """Return the frame-level annotations (B,T,N) of clips, nan behind a clip's last frame."""
     joined = {}
-    for name, first in clips[0].targets.items():
+    for name, first in clips[0].annotations.items():
         values = np.full((len(clips), frames, first.shape[1]), np.nan, np.float32)
         for row, clip in enumerate(clips):
-            values[row, : len(clip.targets[name])] = clip.targets[name]
+            values[row, : len(clip.annotations[name])] = clip.annotations[name]
         joined[name] = torch.from_numpy(values)
     return joined
 

@@ -18,12 +18,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A dataset with its folder; `demo` says that demo data stand in for it, `edition` which."""
+    """A dataset with its folder; `demo` says that demo data stand in for it, `data_version` which."""
 
     spec: DatasetSpec
     root: Path
     demo: bool = False
-    edition: str = ""
+    data_version: str = ""
 
     @property
     def title(self) -> str:
@@ -71,11 +71,11 @@ def locate(
     if "" in roots:
         return Database(spec, _below(spec, roots[""]))
     if spec.make:
-        return Database(spec, _made(spec, progress), True, spec.edition)
+        return Database(spec, _made(spec, progress), True, spec.data_version)
     for other in datasets.values():
         if spec.name in other.stands_in_for:
             log.info("no %s given: using demo data", spec.title)
-            return Database(spec, _below(spec, _made(other, progress)), True, other.edition)
+            return Database(spec, _below(spec, _made(other, progress)), True, other.data_version)
     raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
 
 

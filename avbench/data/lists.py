@@ -22,23 +22,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What is trained on, chosen on and judged; `learnt` is None where given weights are judged."""
+    """What is trained on, chosen on and test_split; `train` is None where given weights are test_split."""
 
-    learnt: Database | None
-    judged: Database
+    train: Database | None
+    test: Database
     split: splits.Split
 
     @property
     def demo(self) -> bool:
         """Whether demo data feed this run."""
-        return self.judged.demo or (self.learnt is not None and self.learnt.demo)
+        return self.test.demo or (self.train is not None and self.train.demo)
 
     def describe(self) -> dict[str, Any]:
         """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
         parts = {
-            "train": (self.learnt, self.split.train),
-            "validation": (self.learnt, self.split.validation),
-            "test": (self.judged, self.split.test),
+            "train": (self.train, self.split.train),
+            "validation": (self.train, self.split.validation),
+            "test": (self.test, self.split.test),
         }
         described: dict[str, Any] = {
             name: _described(database, samples) for name, (database, samples) in parts.items() if database is not None
@@ -72,27 +72,29 @@ def prepare(
     tells the latter, has `refuse_leaks` False: it gets whatever lists there are.
     """
     known = plugins.datasets()
-    judged_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
-    judged = _split(judged_base, protocol, refuse_leaks)
-    learnt_base, learnt = judged_base, judged
+    test_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
+    test_split = _split(test_base, protocol, refuse_leaks)
+    train_base, train_split = test_base, test_split
     if train and protocol.train != protocol.test:
-        learnt_base = databases.locate(plugins.dataset(protocol.train), roots, known, made)
-        learnt = _split(learnt_base, protocol, refuse_leaks)
+        train_base = databases.locate(plugins.dataset(protocol.train), roots, known, made)
+        train_split = _split(train_base, protocol, refuse_leaks)
     if not train:
-        everything = (*judged.train, *judged.validation, *judged.test)
-        split = replace(judged, train=(), validation=(), test=everything if protocol.test_on == "all" else judged.test)
+        everything = (*test_split.train, *test_split.validation, *test_split.test)
+        split = replace(
+            test_split, train=(), validation=(), test=everything if protocol.test_on == "all" else test_split.test
+        )
     elif protocol.train == protocol.test:
-        split = judged
+        split = test_split
     else:
         split = splits.cross(
-            learnt,
-            judged,
+            train_split,
+            test_split,
             test_on=protocol.test_on,
             strict_identity=protocol.strict_identity,
             refuse_leaks=refuse_leaks,
         )
     if protocol.fold != 1 and split.fold is None:
-        raise UserError(f"fold {protocol.fold}: {judged_base.title} has its own split and no folds; leave --fold out")
+        raise UserError(f"fold {protocol.fold}: {test_base.title} has its own split and no folds; leave --fold out")
     if train and refuse_leaks:
         split.check_trainable()
     if protocol.test_distribution == "balanced":
@@ -112,7 +114,7 @@ def prepare(
         split = trim(split, progress=progress)
     if protocol.select_on == "test":
         split = replace(split, validation=split.test)
-    lists = Lists(learnt_base if train else None, judged_base, split)
+    lists = Lists(train_base if train else None, test_base, split)
     _announce(lists, say)
     return lists
 
@@ -145,7 +147,7 @@ def _split(base: Database, protocol: Protocol, refuse_leaks: bool) -> splits.Spl
 
 
 def _announce(lists: Lists, say: Say) -> None:
-    for part, database in (("train", lists.learnt), ("validation", lists.learnt), ("test", lists.judged)):
+    for part, database in (("train", lists.train), ("validation", lists.train), ("test", lists.test)):
         samples = getattr(lists.split, part)
         if database is not None and samples:
             say(f"{database.spec.title}: {len(samples):,} {part} videos at {database.root}{_mark(database)}")

@@ -165,5 +165,5 @@ def _own_small_tensors(loaded: LoadedBatch) -> LoadedBatch:
     if loaded.batch is None:
         return loaded
     small = {f.name: getattr(loaded.batch, f.name).clone() for f in fields(ClipBatch)[1:8]}
-    targets = {name: value.clone() for name, value in loaded.batch.targets.items()}
-    return replace(loaded, batch=replace(loaded.batch, **small, targets=targets))
+    annotations = {name: value.clone() for name, value in loaded.batch.annotations.items()}
+    return replace(loaded, batch=replace(loaded.batch, **small, annotations=annotations))

@@ -13,7 +13,7 @@ OVERLAP_SECONDS = 0.1
 _TINY = 1e-6
 
 
-def labelled(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 0) -> list[ClipRequest]:
+def oracle(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 0) -> list[ClipRequest]:
     """Place one clip in each video, where its label is true.
 
     In a fake with known periods the clip's centre is uniform inside a drawn one. Elsewhere the start is a
@@ -34,13 +34,13 @@ def labelled(samples: Sequence[Sample], spec: ClipSpec, seed: int, epoch: int = 
         else:
             fraction = _uniform(seed, epoch, sample.id, "fraction")
         return ClipRequest(
-            sample, sample.forgery, "labelled", start, fraction, centre, seed=stable_hash(seed, epoch, sample.id)
+            sample, sample.forgery, "oracle", start, fraction, centre, seed=stable_hash(seed, epoch, sample.id)
         )
 
     return [place(sample) for sample in samples]
 
 
-def sweep(
+def sliding(
     samples: Sequence[Sample],
     spec: ClipSpec,
     durations: Mapping[str, float] | None = None,
@@ -55,7 +55,7 @@ def sweep(
         ClipRequest(
             sample,
             _label(sample, start, start + spec.seconds, spec.whole),
-            "sweep",
+            "sliding",
             start,
             seed=stable_hash(seed, 0, sample.id, number),
         )

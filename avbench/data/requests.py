@@ -24,7 +24,7 @@ class ClipRequest:
 
     sample: Sample
     forgery: Forgery
-    placement: Placement = "labelled"
+    placement: Placement = "oracle"
     start: float | None = None
     fraction: float | None = None
     centre: float | None = None

@@ -111,8 +111,8 @@ def split(
 
 
 def cross(
-    learnt: Split,
-    judged: Split,
+    train_split: Split,
+    test_split: Split,
     *,
     test_on: Literal["test", "all"] = "test",
     strict_identity: bool = False,
@@ -123,11 +123,11 @@ def cross(
     Identities are compared within a database only; names that occur in both are counted, since databases made
     from VoxCeleb share speakers. `test_on="all"` judges every sample of the other database.
     """
-    everything = (*judged.train, *judged.validation, *judged.test)
-    test = everything if test_on == "all" else judged.test
-    notes = [*(f"training: {note}" for note in learnt.notes), *(f"test: {note}" for note in judged.notes)]
-    fold = learnt.fold if judged.fold is None else judged.fold
-    return _judged(learnt.train, learnt.validation, test, strict_identity, fold, notes, refuse_leaks)
+    everything = (*test_split.train, *test_split.validation, *test_split.test)
+    test = everything if test_on == "all" else test_split.test
+    notes = [*(f"training: {note}" for note in train_split.notes), *(f"test: {note}" for note in test_split.notes)]
+    fold = train_split.fold if test_split.fold is None else test_split.fold
+    return _judged(train_split.train, train_split.validation, test, strict_identity, fold, notes, refuse_leaks)
 
 
 def balance(samples: Sequence[Sample], seed: int) -> list[Sample]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avbench.detector import Detector
 from avbench.errors import UserError
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 
 _KEPT = 2
 
@@ -25,7 +25,7 @@ _KEPT = 2
 def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> None:
     """Write all weights with a note on where they come from."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in detector.state_dict().items()}
-    with written_whole(path) as temporary, _as_os_error():
+    with atomic_write(path) as temporary, _as_os_error():
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True)})
 
 
@@ -85,7 +85,7 @@ def save_state(
     """
     left_out = dict(frozen.items() & frozen_digests(detector).items())
     model = {name: value for name, value in detector.state_dict().items() if name not in left_out}
-    with written_whole(folder / f"state-{number:08d}.pt") as temporary, _as_os_error():
+    with atomic_write(folder / f"state-{number:08d}.pt") as temporary, _as_os_error():
         torch.save({"model": model, "frozen": left_out, **rest}, temporary)
     for old in sorted(folder.glob("state-*.pt"))[:-_KEPT]:
         old.unlink()

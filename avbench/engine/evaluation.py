@@ -22,7 +22,7 @@ from avbench.detector import Detector, probabilities
 from avbench.engine.effects import Effects
 from avbench.engine.sharing import outputs
 from avbench.errors import UserError
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 from avbench.plugins.registry import register_named
 from avbench.progress import Progress, silent
 from avbench.records import scores
@@ -30,7 +30,7 @@ from avbench.types import Reason
 
 log = logging.getLogger(__name__)
 BATCHES_PER_PART = 16
-MOST_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
+MAX_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
 FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
 Rows = list[dict[str, Any]]
 Item = TypeVar("Item")
@@ -60,7 +60,7 @@ def in_batches(requests: Sequence[ClipRequest], size: int) -> list[Sequence[Clip
     places = [list(group) for _, group in groupby(requests, key=lambda request: request.place)]
     if len(places) == len(requests):
         return batches_of(requests, size)
-    return [batch for group in places for batch in batches_of(group, MOST_OF_A_PLACE)]
+    return [batch for group in places for batch in batches_of(group, MAX_OF_A_PLACE)]
 
 
 def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading) -> Iterator[LoadedBatch]:
@@ -134,7 +134,7 @@ def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) ->
     }
 
 
-class Faults:
+class FailureBudget:
     """Counts files that failed; too many end the work, with what was measured kept."""
 
     def __init__(self, samples: int, loading: Loading) -> None:
@@ -185,7 +185,7 @@ def evaluate(
     groups = batches_of(batches, max(1, BATCHES_PER_PART * size // max(map(len, batches), default=size)))
     mine = range(fabric.global_rank, len(groups), fabric.world_size)
     todo = [k for k in mine if _finished(parts, k) is None]
-    faults = Faults(len({r.sample.id for r in requests}), loading)
+    budget = FailureBudget(len({r.sample.id for r in requests}), loading)
     effects = Effects()
     done = sum(len(b) for k in mine if k not in todo for b in groups[k])
     loaded = load(detector, (b for k in todo for b in groups[k]), loading)
@@ -194,7 +194,7 @@ def evaluate(
             rows: Rows = []
             for _ in groups[k]:
                 item = next(loaded)
-                faults.note(item)
+                budget.note(item)
                 effects.note(item)
                 rows += score(detector, item, fabric.device)
                 bar.advance(len(item.requests) + len(item.failures))
@@ -209,7 +209,7 @@ def _write_part(parts: Path, index: int, rows: Rows) -> None:
     buffer = io.BytesIO()
     scores.coerce(pd.DataFrame(rows)).to_parquet(buffer, index=False)
     data = buffer.getvalue()
-    with written_whole(parts / f"{index:06d}-{hashlib.sha256(data).hexdigest()[:16]}.parquet") as temporary:
+    with atomic_write(parts / f"{index:06d}-{hashlib.sha256(data).hexdigest()[:16]}.parquet") as temporary:
         temporary.write_bytes(data)
 
 

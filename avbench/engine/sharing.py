@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def outputs(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Output:
     """Return what the detector says of a loaded batch, at most `eval_batch` clips on the device at a time.
 
-    A detector with `encode` and `judge` encodes each stream once among the clips that share it.
+    A detector with `encode` and `classify` encodes each stream once among the clips that share it.
     """
     batch, size = loaded.batch, detector.config.eval_batch
     assert batch is not None
@@ -32,7 +32,7 @@ def outputs(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Ou
         )
     features = _encoded(detector, batch, "video", loaded.same_video, device)
     features |= _encoded(detector, batch, "audio", loaded.same_audio, device)
-    return detector.judge(features)
+    return detector.classify(features)
 
 
 def _encoded(

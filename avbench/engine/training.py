@@ -17,14 +17,14 @@ from lightning_fabric import Fabric
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from avbench.config import Config
-from avbench.data.placement import labelled
+from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
 from avbench.engine import checkpoint
-from avbench.engine.evaluation import Faults, Loading, batches_of, load
+from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
 from avbench.engine.validation import BY_AUC, Selection
 from avbench.errors import UserError
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 from avbench.progress import Progress, silent
 from avbench.references import load_object
 from avbench.types import ClipSpec, DetectorSpec, Sample, Stage
@@ -37,7 +37,7 @@ Place = Callable[[Sequence[Sample], ClipSpec, int, int], list[ClipRequest]]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What a training is made of; `id` is a hash of all of it.
 
     `place` is (samples, clip, seed, epoch) -> the clips of an epoch, as many in each; `selection` chooses the epoch.
@@ -51,7 +51,7 @@ class Plan:
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     about: dict[str, Any]
-    place: Place = labelled
+    place: Place = oracle
     selection: Selection = BY_AUC
 
 
@@ -65,7 +65,7 @@ def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
 
 
 def fit(
-    plan: Plan,
+    plan: TrainingPlan,
     fabric: Fabric,
     loading: Loading,
     *,
@@ -87,12 +87,14 @@ def fit(
 class _Training:
     """The state of one training: the detector, the curves so far, the best epoch so far."""
 
-    def __init__(self, plan: Plan, fabric: Fabric, loading: Loading, progress: Progress, on_epoch: OnEpoch) -> None:
+    def __init__(
+        self, plan: TrainingPlan, fabric: Fabric, loading: Loading, progress: Progress, on_epoch: OnEpoch
+    ) -> None:
         self.plan, self.fabric, self.loading, self.progress, self.on_epoch = plan, fabric, loading, progress, on_epoch
         self.detector = build(plan.spec, plan.config, plan.seed)
-        self.detector.start({k: w.path for k, w in plan.config.weights.items() if w.path is not None})
+        self.detector.load_pretrained({k: w.path for k, w in plan.config.weights.items() if w.path is not None})
         self.detector.to(fabric.device)
-        self.faults = Faults(len(plan.train) + len(plan.validation), loading)
+        self.budget = FailureBudget(len(plan.train) + len(plan.validation), loading)
         self.frozen: dict[str, str] = {}
         self.curves: list[dict[str, float]] = []
         self.losses: list[dict[str, float]] = []  # of the running epoch, step by step
@@ -203,7 +205,7 @@ class _Training:
         total: dict[str, float] = {}
         for k in range(micro):
             loaded = next(stream)
-            self.faults.note(loaded)
+            self.budget.note(loaded)
             if loaded.batch is None:
                 continue
             batch = loaded.batch.to(self.fabric.device)
@@ -230,8 +232,8 @@ class _Training:
     def _require_clips(self, samples: int) -> None:
         """Raise UserError where an epoch is over and no clip has been seen: nothing was learnt."""
         if not self.clips and self.fabric.world_size == 1:
-            reasons = ", ".join(f"{reason} {n}" for reason, n in self.faults.reasons.items())
-            least, fps = self.plan.config.clip.least_frames, self.plan.config.clip.fps
+            reasons = ", ".join(f"{reason} {n}" for reason, n in self.budget.reasons.items())
+            least, fps = self.plan.config.clip.min_frames, self.plan.config.clip.fps
             raise UserError(
                 f"none of the {samples} training videos gives a clip ({reasons}); {self.plan.spec.name} needs "
                 f"{least} frames at {fps:g} fps, {least / fps:g} s: choose other videos or another --preset"
@@ -254,7 +256,7 @@ class _Training:
         selection = self.plan.selection
         if self.plan.validation and (last_stage or selection.each_stage):
             found = selection.measure(
-                self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.faults
+                self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.budget
             )
             values |= {f"val_{name}": value for name, value in found.values.items()}
             if last_stage and (not self.best or selection.better(found.values, self.best["values"])):
@@ -265,7 +267,7 @@ class _Training:
             self._save_weights(None)
         self.curves.append({"epoch": count, **values})
         if self.fabric.global_rank == 0:
-            with written_whole(self.plan.folder / CURVES) as temporary:
+            with atomic_write(self.plan.folder / CURVES) as temporary:
                 pd.DataFrame(self.curves).to_csv(temporary, index=False)
             self.on_epoch(count, values)
 
@@ -273,7 +275,7 @@ class _Training:
         if self.fabric.global_rank == 0:
             checkpoint.save_weights(self.detector, self.plan.folder / WEIGHTS, self.plan.about)
             if scores is not None:
-                with written_whole(self.plan.folder / VALIDATION) as temporary:
+                with atomic_write(self.plan.folder / VALIDATION) as temporary:
                     scores.to_csv(temporary, index=False)
 
     def _save(self, stage: int, epoch: int, step: int, optimizer: Any, schedule: Any) -> None:
@@ -322,14 +324,14 @@ class _Training:
             "threshold": self.best.get("threshold"),
             "seconds": round(self.seconds, 2),
             "clips_per_second": round(self.clips * self.fabric.world_size / max(self.seconds, 1e-9), 2),
-            "without_clip": self.faults.reasons,
-            "failed_files": {name: str(reason) for name, reason in sorted(self.faults.seen.items())},
+            "without_clip": self.budget.reasons,
+            "failed_files": {name: str(reason) for name, reason in sorted(self.budget.seen.items())},
             "parameters": sum(p.numel() for p in self.detector.parameters()),
             "trainable": sum(p.numel() for p in self.detector.parameters() if p.requires_grad),
         }
         self.fabric.barrier()
         if self.fabric.global_rank == 0:
-            with written_whole(self.plan.folder / RECORD) as temporary:
+            with atomic_write(self.plan.folder / RECORD) as temporary:
                 temporary.write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
             for state in self.plan.folder.glob("state-*.pt"):
                 state.unlink()

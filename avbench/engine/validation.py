@@ -12,9 +12,9 @@ import torch
 from lightning_fabric import Fabric
 
 from avbench.config import learned_label
-from avbench.data.placement import labelled
+from avbench.data.placement import oracle
 from avbench.detector import Detector
-from avbench.engine.evaluation import Faults, Loading, batches_of, load, score
+from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load, score
 from avbench.engine.selection import Quality, quality
 from avbench.types import Sample
 
@@ -38,9 +38,9 @@ class Measure(Protocol):
         seed: int,
         fabric: Fabric,
         loading: Loading,
-        faults: Faults,
+        budget: FailureBudget,
     ) -> Validated:
-        """Return how good the network is; `faults` counts files that failed."""
+        """Return how good the network is; `budget` counts files that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Selection:
 
 
 def validate(
-    detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, faults: Faults
+    detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, budget: FailureBudget
 ) -> Validated:
     """Score one clip of each sample, the same one in every epoch: AUC, likelihood, and the best threshold.
 
@@ -66,13 +66,13 @@ def validate(
     """
     share_buffers(detector, fabric)
     config = detector.config
-    requests = labelled(samples, config.clip, seed, 0)
+    requests = oracle(samples, config.clip, seed, 0)
     keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
     mine = batches_of(keyed, config.eval_batch)[fabric.global_rank :: fabric.world_size]
     place = {r.sample.id: i for i, r in enumerate(requests)}
     table_RP = torch.zeros(len(requests), 6, dtype=torch.float64, device=fabric.device)
     for loaded in load(detector, mine, loading):
-        faults.note(loaded)
+        budget.note(loaded)
         for row in score(detector, loaded, fabric.device):
             if row["score"] is not None:
                 classes = [row[p] or 0.0 for p in ("p_rarv", "p_rafv", "p_farv", "p_fafv")]

@@ -58,7 +58,7 @@ def read_clip(
     the face. The first `skip` seconds of the file are left out: the clip is placed in what follows.
 
     Raises MediaError: `missing_file`; `unreadable`, also where a video has pictures and none of the clip's can be
-    decoded; `too_short` for fewer than `spec.least_frames` frames; `no_face` where `track` found none.
+    decoded; `too_short` for fewer than `spec.min_frames` frames; `no_face` where `track` found none.
     """
     with open_file(path) as container:
         info = read_info(container)
@@ -72,9 +72,9 @@ def read_clip(
         sound, valid_samples = np.zeros(spec.samples, np.float32), 0
         try:
             if hearing is not None:  # first, while the container is fresh
-                first = round(begin * spec.sound_rate)
+                first = round(begin * spec.sample_rate)
                 zero = start_of(picture_stream(container) or hearing)
-                sound, valid_samples = read_sound(container, hearing, zero, first, spec.samples, spec.sound_rate)
+                sound, valid_samples = read_sound(container, hearing, zero, first, spec.samples, spec.sample_rate)
             if vision is not None:
                 pictures = _read_pictures(container, vision, path, spec, begin, track)
         except av.FFmpegError as error:
@@ -99,15 +99,15 @@ def finished(
     """
     if looked and not pictures:
         raise MediaError(Reason.UNREADABLE, f"{path}: no picture can be decoded from {begin:.3f} s on")
-    if looked and len(pictures) < spec.least_frames:
-        raise MediaError(Reason.TOO_SHORT, f"{path}: {len(pictures)} frames, {spec.least_frames} are needed")
+    if looked and len(pictures) < spec.min_frames:
+        raise MediaError(Reason.TOO_SHORT, f"{path}: {len(pictures)} frames, {spec.min_frames} are needed")
     return Clip(
         frames=stacked(pictures, spec),
         sound=sound,
         valid_frames=len(pictures),
         valid_samples=valid_samples,
-        seen=bool(pictures),
-        heard=valid_samples > 0,
+        has_video=bool(pictures),
+        has_audio=valid_samples > 0,
         start=begin,
         end=begin + (spec.seconds or info.duration),
         info=info,
@@ -150,7 +150,7 @@ def as_long_as(duration: float, spec: ClipSpec) -> ClipSpec:
     """Return the spec of one clip that is the whole video of `duration` seconds, or as much of it as `spec` allows."""
     frames = min(spec.frames, max(1, round(duration * spec.fps)))
     seconds = frames / spec.fps if frames else duration
-    return replace(spec, frames=frames, sound_samples=min(spec.samples, round(seconds * spec.sound_rate)))
+    return replace(spec, frames=frames, audio_samples=min(spec.samples, round(seconds * spec.sample_rate)))
 
 
 def open_file(path: Path) -> InputContainer:

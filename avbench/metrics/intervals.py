@@ -55,7 +55,7 @@ def bootstrap(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> dict[str, Interval]:
     """Measure a table of scored rows, with intervals over whole clusters drawn with replacement, see `interval`.
 
@@ -71,9 +71,9 @@ def bootstrap(
     for name, metric in metrics.items():
         if isinstance(metric, Metric):
             value = metric.of_counts(counts[metric.counting].total())[0]
-            found[name] = interval(value, drawn[name], *used[metric.counting], level, share=True)
+            found[name] = interval(value, drawn[name], *used[metric.counting], confidence, share=True)
         else:
-            found[name] = _bootstrap_rows(table, name, metric, cluster, clusters, resamples, seed, level)
+            found[name] = _bootstrap_rows(table, name, metric, cluster, clusters, resamples, seed, confidence)
     return found
 
 
@@ -84,7 +84,7 @@ def compare(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> dict[str, Interval]:
     """Return first minus second for two pooled tables, on the videos that both scored, with paired intervals.
 
@@ -98,7 +98,7 @@ def compare(
     for name, metric in metrics.items():
         value = [metric.of_counts(count[metric.counting].total())[0] for count in counts]
         n, used = _used(counts[0][metric.counting], cluster)
-        found[name] = interval(value[0] - value[1], drawn[0][name] - drawn[1][name], n, used, level)
+        found[name] = interval(value[0] - value[1], drawn[0][name] - drawn[1][name], n, used, confidence)
     return found
 
 
@@ -153,7 +153,7 @@ def _bootstrap_rows(
     clusters: int,
     resamples: int,
     seed: int,
-    level: float,
+    confidence: float,
 ) -> Interval:
     """Resample rows for a plain function; one that raises has no value, and costs nobody else's."""
     order = np.argsort(cluster, kind="stable")
@@ -171,11 +171,11 @@ def _bootstrap_rows(
         value, values = np.nan, []
     drawn = np.array(values, np.float64)
     share = bool((np.isnan(drawn) | ((drawn >= 0) & (drawn <= 1))).all())
-    return interval(value, drawn, len(table), clusters, level, share=share)
+    return interval(value, drawn, len(table), clusters, confidence, share=share)
 
 
 def interval(
-    value: float, drawn: Floats, n: int, clusters: int, level: float = 0.95, *, share: bool = False
+    value: float, drawn: Floats, n: int, clusters: int, confidence: float = 0.95, *, share: bool = False
 ) -> Interval:
     """Return a value with the percentile interval of what was drawn of it, widened for few clusters.
 
@@ -191,7 +191,7 @@ def interval(
     skipped = len(drawn) - len(defined)
     low = high = np.nan
     if clusters > 1 and len(defined) > skipped and not np.isnan(value):
-        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
         quantiles = norm.cdf(np.sqrt(clusters / (clusters - 1)) * student_t.ppf(tails, clusters - 1))
         if share and 0 < value < 1:
             logits = _logit(defined)
@@ -236,7 +236,7 @@ def _draws(clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield np.ascontiguousarray(np.stack(draws, axis=1), np.float64)
 
 
-def delong(table: pd.DataFrame, *, level: float = 0.95) -> Interval:
+def delong(table: pd.DataFrame, *, confidence: float = 0.95) -> Interval:
     """Return the AUC of P(fake) with DeLong's interval (DeLong 1988; midranks as Sun and Xu 2014), clusters ignored.
 
     A cross-check of the bootstrap on unclustered data, not what is reported.
@@ -251,5 +251,5 @@ def delong(table: pd.DataFrame, *, level: float = 0.95) -> Interval:
     above = (ranks[:m] - rankdata(positive)) / n
     below = 1 - (ranks[m:] - rankdata(negative)) / m
     value = float(above.mean())
-    reach = norm.ppf((1 + level) / 2) * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    reach = norm.ppf((1 + confidence) / 2) * np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n)
     return Interval(value, max(0.0, float(value - reach)), min(1.0, float(value + reach)), m + n, m + n)

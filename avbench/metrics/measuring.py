@@ -42,14 +42,14 @@ def measure(
 ) -> Part:
     """Return the measured parts of a card: metrics, confusion, counts, ceilings, blind, and `measured_marks`.
 
-    The first two go by placement and level: "video", one pooled score each, and "clip", each clip by its own label,
-    where that says something else. `placements` (default: all in the table) starts with the headline, which is
+    The first two go by placement and granularity: "video", one pooled score each, and "clip", each clip by its own
+    label, where that says something else. `placements` (default: all in the table) starts with the headline, which is
     what `counts` counts. `threshold` was fixed on validation data. `requires` of one stream alone adds the ceiling of
     a perfect detector of that stream, and the AUC on the fakes that it cannot see (`blind`; .5 is to be expected).
     Raises UserError for four classes without their probabilities.
     """
     chosen = _load(metrics, task)
-    shown = list(placements) or [p for p in ("labelled", "sweep") if (table["placement"] == p).any()] or ["labelled"]
+    shown = list(placements) or [p for p in ("oracle", "sliding") if (table["placement"] == p).any()] or ["oracle"]
     card: Part = {"metrics": {}, "confusion": {}, "counts": {}, "ceilings": {}, "blind": {}, "measured_marks": []}
     for placement in shown:
         clips = table[table["placement"] == placement]
@@ -59,17 +59,17 @@ def measure(
             "scored": int(clips["score"].notna().sum()),
             "unscored": int(clips["score"].isna().sum()),
         }
-        for level, rows in _levels(clips, videos, threshold).items():
+        for granularity, rows in _granularities(clips, videos, threshold).items():
             _require_probabilities(rows, task)
             intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
             found = {name: entry(interval, rows) for name, interval in intervals.items() if interval.n or rows.empty}
-            card["metrics"].setdefault(placement, {})[level] = found
-            card["confusion"].setdefault(placement, {})[level] = _confusion(rows, task)
+            card["metrics"].setdefault(placement, {})[granularity] = found
+            card["confusion"].setdefault(placement, {})[granularity] = _confusion(rows, task)
             if len(requires) == 1:
                 stream = next(iter(requires))
                 ceiling, blind = _ceiling(rows, stream), _blind(found, stream)
-                card["ceilings"].setdefault(placement, {})[level] = ceiling
-                card["blind"].setdefault(placement, {})[level] = blind
+                card["ceilings"].setdefault(placement, {})[granularity] = ceiling
+                card["blind"].setdefault(placement, {})[granularity] = blind
                 _mark_above_ceiling(card, found, ceiling)
                 _mark_blind(card, blind)
             if rows["cluster"].nunique() < FEW and "few clusters" not in card["measured_marks"]:
@@ -89,14 +89,14 @@ def _load(metrics: Mapping[str, MetricSpec], task: Task) -> dict[str, Measure]:
     return loaded
 
 
-def _levels(clips: pd.DataFrame, videos: pd.DataFrame, threshold: float | None) -> dict[str, pd.DataFrame]:
-    """Return the scored rows of each level that is worth a table."""
-    levels = {"video": videos}
+def _granularities(clips: pd.DataFrame, videos: pd.DataFrame, threshold: float | None) -> dict[str, pd.DataFrame]:
+    """Return the scored rows of each granularity that is worth a table."""
+    granularities = {"video": videos}
     if (videos["clips"] > 1).any() or (clips["forgery"] != clips["clip_forgery"]).any():
-        levels["clip"] = clips.assign(forgery=clips["clip_forgery"])
+        granularities["clip"] = clips.assign(forgery=clips["clip_forgery"])
     else:
-        levels["video"] = videos.drop(columns=["score_max", "score_top3"])  # of one clip, they are the score
-    scored = {level: rows[rows["score"].notna()].reset_index(drop=True) for level, rows in levels.items()}
+        granularities["video"] = videos.drop(columns=["score_max", "score_top3"])  # of one clip, they are the score
+    scored = {name: rows[rows["score"].notna()].reset_index(drop=True) for name, rows in granularities.items()}
     for rows in scored.values():
         rows.attrs = {} if threshold is None else {"threshold": float(threshold)}
     return scored

@@ -62,12 +62,12 @@ def read_variants(
             begin, spec = skip, media.as_long_as(length, spec)
         vision = picture_stream(container) if spec.frames else None
         hearing = sound_stream(container) if spec.samples else None
-        sound, valid_samples, first = np.zeros(spec.samples, np.float32), 0, round(begin * spec.sound_rate)
+        sound, valid_samples, first = np.zeros(spec.samples, np.float32), 0, round(begin * spec.sample_rate)
         scene, source = None, None
         try:
             if hearing is not None:  # first, while the container is fresh
                 zero = start_of(picture_stream(container) or hearing)
-                sound, valid_samples = read_sound(container, hearing, zero, first, spec.samples, spec.sound_rate)
+                sound, valid_samples = read_sound(container, hearing, zero, first, spec.samples, spec.sample_rate)
                 if any(c.touches("audio") for c in conditions if c):
                     source = _whole_sound(path, zero)
             if vision is not None:
@@ -90,11 +90,11 @@ def read_variants(
             if condition.touches("video") and scene is not None:
                 shown, change = scene.under(condition, video)
                 changed = replace(changed, frames=media.stacked(finished(shown), spec), change=change)
-            if condition.touches("audio") and clean.heard and source is not None:
+            if condition.touches("audio") and clean.has_audio and source is not None:
                 whole, rate = source
                 voices = [_voice(voice, rate) for voice in condition.voices]
                 other, context = perturb.perturb_sound(condition, video, whole, rate, [v for v in voices if len(v)])
-                cut_out = cut_sound(other, rate, first, spec.samples, spec.sound_rate)
+                cut_out = cut_sound(other, rate, first, spec.samples, spec.sample_rate)
                 changed = _with_sound(changed, cut_out, context)
             return changed
 
@@ -106,7 +106,7 @@ def variants_of(clip: Clip, spec: ClipSpec, conditions: Sequence[Condition | Non
 
     def variant(condition: Condition) -> Clip:
         changed = replace(clip, change=Change())
-        if condition.touches("video") and clip.seen:
+        if condition.touches("video") and clip.has_video:
             pictures = list(clip.frames[: clip.valid_frames])
             if condition.spec.whole_stream:
                 context = perturb.frames_context(condition, video)
@@ -118,9 +118,9 @@ def variants_of(clip: Clip, spec: ClipSpec, conditions: Sequence[Condition | Non
             frames = clip.frames.copy()
             frames[: len(shown)] = np.stack(shown)
             changed = replace(changed, frames=frames, change=Change(psnr=_psnr(pictures, shown), kbps=kbps))
-        if condition.touches("audio") and clip.heard:
-            voices = [_voice(voice, spec.sound_rate) for voice in condition.voices]
-            sound, context = perturb.perturb_sound(condition, video, clip.sound, spec.sound_rate, voices)
+        if condition.touches("audio") and clip.has_audio:
+            voices = [_voice(voice, spec.sample_rate) for voice in condition.voices]
+            sound, context = perturb.perturb_sound(condition, video, clip.sound, spec.sample_rate, voices)
             changed = _with_sound(changed, np.clip(sound, -1, 1), context)
         return changed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from avbench.config import Weights
 from avbench.errors import UserError
 from avbench.hashing import sha256
-from avbench.paths import cache_folder, written_whole
+from avbench.paths import atomic_write, cache_folder
 from avbench.types import DetectorSpec, Setting, WeightSpec
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def fetch(spec: WeightSpec, progress: Callable[[int, int], None] | None = None) 
         raise UserError(f"{spec.name} is on Google Drive: download {spec.url} by hand, then --set {spec.setting}=FILE")
     place = _place(spec)
     try:
-        with urllib.request.urlopen(spec.url, timeout=60) as answer, written_whole(place) as temporary:
+        with urllib.request.urlopen(spec.url, timeout=60) as answer, atomic_write(place) as temporary:
             total = int(answer.headers.get("Content-Length") or 0)
             with temporary.open("wb") as out:
                 while block := answer.read(1 << 20):

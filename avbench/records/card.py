@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbench.errors import UserError
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ def now() -> str:
 
 def write(card: dict[str, Any], folder: Path) -> None:
     """Write card.json whole; numbers that are not finite become null."""
-    with written_whole(folder / "card.json") as temporary:
+    with atomic_write(folder / "card.json") as temporary:
         temporary.write_text(json.dumps(_plain(card), indent=2, allow_nan=False) + "\n", "utf-8")
 
 

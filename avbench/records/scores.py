@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avbench.errors import UserError
-from avbench.paths import written_whole
-from avbench.types import Placement, Reason, Sample
+from avbench.paths import atomic_write
+from avbench.types import FORMER_PLACEMENTS, PLACEMENTS, Placement, Reason, Sample
 
 PROBABILITIES = ("p_rarv", "p_rafv", "p_farv", "p_fafv")
 _BOUNDED = ("score", *PROBABILITIES, "p_video", "p_audio")
@@ -24,7 +24,6 @@ _LABELS = ("forgery", "clip_forgery")
 _TEXTS = ("id", "identity", "cluster", "method", "placement", "perturbation", "reason")
 _REQUIRED = ("id", "forgery", "placement", "start", "end", "score")
 _KEY = ["placement", "id", "start", "perturbation", "level"]
-_PLACEMENTS = ("labelled", "sweep")
 
 COLUMNS: Mapping[str, pa.DataType] = {
     "id": pa.string(),
@@ -70,6 +69,7 @@ def coerce(table: pd.DataFrame) -> pd.DataFrame:
         else:
             source = "forgery" if name == "clip_forgery" and name not in table else name
             columns[name] = _numbers(table, source)
+    columns["placement"] = columns["placement"].replace(dict(FORMER_PLACEMENTS))
     for name, source in (("identity", "id"), ("cluster", "identity")):
         columns[name] = columns[name].where(columns[name] != "", columns[source])
     for name in _LABELS:
@@ -101,7 +101,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
 
 def validate(table: pd.DataFrame) -> None:
     """Raise UserError for the first row of a coerced table that cannot be true."""
-    _reject(table, ~table["placement"].isin(_PLACEMENTS), "placement is neither labelled nor sweep")
+    _reject(table, ~table["placement"].isin(PLACEMENTS), "placement is neither oracle nor sliding")
     _reject(table, table["id"] == "", "id is empty")
     _reject(table, table["end"] <= table["start"], "the clip ends before it starts")
     for name in _BOUNDED:
@@ -134,7 +134,7 @@ def write(table: pd.DataFrame, path: Path, metadata: Mapping[str, Any]) -> None:
     arrow = pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False)
     # Only our own metadata: what pandas adds names its version, which would change the bytes.
     arrow = arrow.replace_schema_metadata({"avbench": json.dumps(dict(metadata), sort_keys=True)})
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd", version="2.6", row_group_size=2**17)
 
 
@@ -158,7 +158,7 @@ def sample_rows(samples: Iterable[Sample]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "identity", "cluster", "method", "forgery"])
 
 
-def read_external(path: Path, samples: Iterable[Sample], placement: Placement = "labelled") -> pd.DataFrame:
+def read_external(path: Path, samples: Iterable[Sample], placement: Placement = "oracle") -> pd.DataFrame:
     """Read one score per video that another framework wrote, joined to the test list.
 
     The file is CSV or parquet with the columns `id` and either `score` = P(fake) or `p_rarv` to `p_fafv`; p_video and

@@ -35,21 +35,21 @@ _RESAMPLES = 500
 
 
 def draw_run(card: Card, table: pd.DataFrame, folder: Path, *, curves: Path | None = None) -> list[Path]:
-    """Draw every figure of a run into `folder`: per placement and level, and the curves of its training (a CSV)."""
+    """Draw every figure of a run into `folder`: by placement and granularity, and its training (a CSV)."""
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
-    for placement, level in settings_of(card):
+    for placement, granularity in settings_of(card):
         clips = table[table["placement"] == placement]
         rows = (
             pool(clips, card["detector"].get("pooling", "mean"))
-            if level == "video"
+            if granularity == "video"
             else clips.assign(forgery=clips["clip_forgery"])
         )
         rows = rows[rows["score"].notna()].reset_index(drop=True)
-        where, name = f"{placement}, per {level}", f"{placement}_{level}"
-        paths += confusion(card, card["confusion"][placement][level], where, folder / f"confusion_{name}")
+        where, name = f"{placement}, per {granularity}", f"{placement}_{granularity}"
+        paths += confusion(card, card["confusion"][placement][granularity], where, folder / f"confusion_{name}")
         if len(rows):
-            paths += roc(card, rows, where, folder / f"roc_{name}", card["metrics"][placement][level])
+            paths += roc(card, rows, where, folder / f"roc_{name}", card["metrics"][placement][granularity])
             paths += histogram(card, rows, where, folder / f"scores_{name}")
     if curves is not None and curves.is_file():
         paths += training(card, pd.read_csv(curves), folder / "training")

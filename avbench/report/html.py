@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from avbench.paths import written_whole
+from avbench.paths import atomic_write
 from avbench.records.card import is_demo, title
 from avbench.records.page import inlined, page, table_section
 from avbench.records.table import Table
@@ -37,7 +37,7 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
     details = "".join(_run(card, figures) for card, figures in runs)
     body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
     path = folder / "report.html"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page("avbench results", body), "utf-8")
     return path
 

@@ -58,8 +58,8 @@ def draw_confusions(cards: Sequence[Card], path: Path) -> list[Path]:
         for axes in panels.flat[len(cards) :]:
             axes.set_visible(False)
         for axes, card in zip(panels.flat, cards, strict=False):
-            placement, level = reported_setting(card) or ("labelled", "video")
-            draw_matrix(axes, card["confusion"][placement][level])
+            placement, granularity = reported_setting(card) or ("oracle", "video")
+            draw_matrix(axes, card["confusion"][placement][granularity])
             axes.set_title(f"{card['detector'].get('title') or card['detector']['name']}, seed {card['seed']}")
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.62 / figure.get_figheight()))
         write_heading(figure, heading, "videos, and shares of the true class in %")

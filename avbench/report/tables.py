@@ -16,22 +16,22 @@ Card = Mapping[str, Any]
 HEADLINE = ("acc", "auc", "majority", "balanced_acc", "eer", "ap")
 _TITLES = {spec.name: spec.title for spec in avbench_metrics()}
 _RANK = {name: place for place, name in enumerate([*HEADLINE, *_TITLES])}
-_LEVELS = ("video", "clip")
+_GRANULARITIES = ("video", "clip")
 
 
 def settings_of(card: Card) -> Iterator[tuple[str, str]]:
-    """Yield (placement, level) in the order in which the card reports them."""
+    """Yield (placement, granularity) in the order in which the card reports them."""
     metrics = card.get("metrics", {})
     order = [p for p in card["protocol"].get("placements", ()) if p in metrics]
     for placement in [*order, *(p for p in metrics if p not in order)]:
-        for level in sorted(metrics[placement], key=_LEVELS.index):
-            yield placement, level
+        for granularity in sorted(metrics[placement], key=_GRANULARITIES.index):
+            yield placement, granularity
 
 
 def reported_setting(card: Card) -> tuple[str, str] | None:
     """Return the setting that published values stand beside: one labelled clip a video, else the headline."""
     settings = list(settings_of(card))
-    return ("labelled", "video") if ("labelled", "video") in settings else settings[0] if settings else None
+    return ("oracle", "video") if ("oracle", "video") in settings else settings[0] if settings else None
 
 
 def metric_table(card: Card, names: Sequence[str] | None = None) -> Table:
@@ -41,9 +41,9 @@ def metric_table(card: Card, names: Sequence[str] | None = None) -> Table:
     found = sorted({name for one in entries.values() for name in one} | set(card.get("reported", {})), key=_rank)
     reported, beside = card.get("reported", {}), reported_setting(card)
     head, rows = ["%"], []
-    for placement, level in settings:
-        head += [f"{placement}, per {level}"]
-        head += ["reported"] if reported and (placement, level) == beside else []
+    for placement, granularity in settings:
+        head += [f"{placement}, per {granularity}"]
+        head += ["reported"] if reported and (placement, granularity) == beside else []
     shown = found if names is None else [name for name in names if name in found]
     for name in shown:
         row = [_TITLES.get(name, name)]
@@ -78,13 +78,13 @@ def _notes(card: Card, shown: Sequence[str], settings: Iterable[Mapping[str, Any
 
 def confusion_tables(card: Card) -> Iterator[Table]:
     """Yield the confusion matrix of each setting with its row shares."""
-    for placement, level in settings_of(card):
-        found = card["confusion"][placement][level]
+    for placement, granularity in settings_of(card):
+        found = card["confusion"][placement][granularity]
         rows = []
         for name, counts in zip(found["labels"], found["matrix"], strict=True):
             total = sum(counts)
             rows.append((name, *(f"{n} ({percent(n / total) if total else '–'} %)" for n in counts)))
-        yield Table(f"Confusion, {placement}, per {level}", ("true \\ called", *found["labels"]), tuple(rows))
+        yield Table(f"Confusion, {placement}, per {granularity}", ("true \\ called", *found["labels"]), tuple(rows))
 
 
 def count_lines(card: Card) -> Iterator[str]:
@@ -107,8 +107,8 @@ def count_lines(card: Card) -> Iterator[str]:
 def too_short_line(card: Card) -> Iterator[str]:
     """Yield what too short means to this detector, where its card knows."""
     clip = card.get("training", {}).get("config", {}).get("clip", {})
-    if clip.get("least_frames") and clip.get("fps"):
-        least, fps = clip["least_frames"], clip["fps"]
+    if clip.get("min_frames") and clip.get("fps"):
+        least, fps = clip["min_frames"], clip["fps"]
         yield f"too_short: fewer than {least} frames at {fps:g} fps, {least / fps:g} s"
 
 
@@ -219,9 +219,9 @@ def spread_table(cards: Sequence[Card]) -> Table:
 
 def _by_video(cards: Sequence[Card]) -> Iterator[tuple[Card, str, Mapping[str, Any]]]:
     for card in _finished(cards):
-        for placement, level in settings_of(card):
-            if level == "video":
-                yield card, placement, card["metrics"][placement][level]
+        for placement, granularity in settings_of(card):
+            if granularity == "video":
+                yield card, placement, card["metrics"][placement][granularity]
 
 
 def _names(card: Card) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ Nothing here imports torch, so that listing plugins is quick.
 from avbench.types.clips import Change, Clip, MediaError, MediaInfo
 from avbench.types.specs import (
     LEVELS,
+    AnnotationSpec,
     Context,
     DatasetSpec,
     DetectorSpec,
@@ -14,11 +15,12 @@ from avbench.types.specs import (
     PerturbationSpec,
     Preset,
     Stage,
-    TargetSpec,
     WeightSpec,
 )
 from avbench.types.values import (
     CLASSES,
+    FORMER_PLACEMENTS,
+    PLACEMENTS,
     TASKS,
     ClipBatch,
     ClipSpec,
@@ -35,8 +37,11 @@ from avbench.types.values import (
 
 __all__ = [
     "CLASSES",
+    "FORMER_PLACEMENTS",
     "LEVELS",
+    "PLACEMENTS",
     "TASKS",
+    "AnnotationSpec",
     "Change",
     "Clip",
     "ClipBatch",
@@ -59,7 +64,6 @@ __all__ = [
     "Setting",
     "Stage",
     "Stream",
-    "TargetSpec",
     "Task",
     "WeightSpec",
 ]

@@ -56,19 +56,19 @@ class Change:
 class Clip:
     """One clip: frames (T,H,W,3) uint8 RGB and sound (S,) float32 in [-1,1], padded with zeros behind the valid ones.
 
-    `seen` and `heard` are False where that stream is missing, ends before the clip or was not asked for. `start` and
-    `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read. `targets`
-    are (T,N) each, see avbench.data.annotations.
+    `has_video` and `has_audio` are False where that stream is missing, ends before the clip or was not asked for.
+    `start` and `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read.
+    `annotations` are (T,N) each, see avbench.data.annotations.
     """
 
     frames: NDArray[np.uint8]
     sound: NDArray[np.float32]
     valid_frames: int
     valid_samples: int
-    seen: bool
-    heard: bool
+    has_video: bool
+    has_audio: bool
     start: float
     end: float
     change: Change | None = None
     info: MediaInfo | None = None
-    targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    annotations: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -109,11 +109,11 @@ class DetectorSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetSpec:
+class AnnotationSpec:
     """Frame-level truth of a dataset, such as action units, phonemes or landmarks.
 
     `read` is the "module:function" (path: Path) -> avbench.series.Series, of as many values as there are `columns`;
-    path is what `Sample.targets` has under this `name`. `title` says what the values are.
+    path is what `Sample.annotations` has under this `name`. `title` says what the values are.
     """
 
     name: str
@@ -130,9 +130,9 @@ class DatasetSpec:
     `train_identities` one (root, fold) -> identities of an official training list, or None. `folders` are the names
     looked for below `--data ROOT`. `identity_is` says what an identity of this database really is. A dataset with
     `stands_in_for` is used for those others when no data are given; `make` is its "module:function"
-    (cache: Path, progress) -> root that holds their folders, `edition` tells it from what was made before.
-    `targets` is its frame-level truth. A dataset without `forgery_labels` (real faces with other labels, all RARV) has
-    no protocols.
+    (cache: Path, progress) -> root that holds their folders, `data_version` tells it from what was made before.
+    `annotations` is its frame-level truth. A dataset without `forgery_labels` (real faces with other labels, all
+    RARV) has no protocols.
     """
 
     name: str
@@ -146,8 +146,8 @@ class DatasetSpec:
     locally_forged: bool = False
     stands_in_for: tuple[str, ...] = ()
     make: str = ""
-    edition: str = ""
-    targets: tuple[TargetSpec, ...] = ()
+    data_version: str = ""
+    annotations: tuple[AnnotationSpec, ...] = ()
     forgery_labels: bool = True
     licence: str = ""
     paper: str = ""

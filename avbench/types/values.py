@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 Task = Literal["binary", "four_class"]
 Stream = Literal["video", "audio"]
-Placement = Literal["labelled", "sweep"]
+Placement = Literal["oracle", "sliding"]
+PLACEMENTS: tuple[Placement, ...] = ("oracle", "sliding")
+# What cards, protocols and commands of earlier versions say.
+FORMER_PLACEMENTS: Mapping[str, Placement] = {"labelled": "oracle", "sweep": "sliding"}
 Pooling = Literal["mean", "mean_logit", "mean_odds"]
 Setting = str | int | float | bool | None
 
@@ -70,8 +73,8 @@ class Sample:
     "" where the database has no split of its own. `identity` is the person seen (or, where a database names none,
     the original video); `other_identities` are swap targets; `cluster` is what intervals resample (default: the
     identity); `stratum` is what identity folds balance. `fake_periods` are seconds; empty for a fake = all of it.
-    `targets` names files of frame-level truth (such as action units) beside the video. The first `skip` seconds of the
-    file are left out: `frames` and `fake_periods` count from there.
+    `annotations` names files of frame-level truth (such as action units) beside the video. The first `skip` seconds
+    of the file are left out: `frames` and `fake_periods` count from there.
     """
 
     id: str
@@ -87,7 +90,7 @@ class Sample:
     fake_periods: tuple[tuple[float, float], ...] = ()
     fps: float | None = None
     frames: int | None = None
-    targets: tuple[tuple[str, Path], ...] = ()
+    annotations: tuple[tuple[str, Path], ...] = ()
     skip: float = 0.0
 
     @property
@@ -100,36 +103,36 @@ class Sample:
 class ClipSpec:
     """What a detector wants to be fed.
 
-    `frames` at `fps` as squares of `size` pixels (0 frames: no pictures), cut from the `region`; `sound_samples` at
-    `sound_rate` (None: as long as the frames; may be longer; 0: no sound). Test clips start `hop` frames apart
+    `frames` at `fps` as squares of `size` pixels (0 frames: no pictures), cut from the `region`; `audio_samples` at
+    `sample_rate` (None: as long as the frames; may be longer; 0: no sound). Test clips start `hop` frames apart
     (None: end to end). `whole` makes one clip of the whole video, `frames` being the most it may have; with neither
-    frames nor sound nothing is decoded, and a detector has what `ClipBatch.targets` says of the file. A video
-    with fewer than `least_frames` frames has no score (reason `too_short`); other short ones are padded with zeros.
-    `targets` are names of frame-level truth that the dataset declares: a clip then brings them along.
+    frames nor sound nothing is decoded, and a detector has what `ClipBatch.annotations` says of the file. A video
+    with fewer than `min_frames` frames has no score (reason `too_short`); other short ones are padded with zeros.
+    `annotations` are names of frame-level truth that the dataset declares: a clip then brings them along.
     """
 
     frames: int = 25
     fps: float = 25.0
     size: int = 224
     region: Literal["frame", "face", "mouth"] = "frame"
-    sound_rate: int = 16_000
-    sound_samples: int | None = None
+    sample_rate: int = 16_000
+    audio_samples: int | None = None
     hop: int | None = None
     whole: bool = False
-    least_frames: int = 1
-    targets: tuple[str, ...] = ()
+    min_frames: int = 1
+    annotations: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
         """Sound samples of one clip."""
-        if self.sound_samples is not None:
-            return self.sound_samples
-        return round(self.frames / self.fps * self.sound_rate)
+        if self.audio_samples is not None:
+            return self.audio_samples
+        return round(self.frames / self.fps * self.sample_rate)
 
     @property
     def seconds(self) -> float:
         """Length of one clip: that of its frames, or of its sound where there are no frames."""
-        return self.frames / self.fps if self.frames else self.samples / self.sound_rate
+        return self.frames / self.fps if self.frames else self.samples / self.sample_rate
 
     @property
     def hop_seconds(self) -> float:
@@ -142,13 +145,14 @@ class ClipBatch:
     """A batch as the harness hands it to a detector.
 
     video (B,T,C,H,W) uint8 RGB; audio (B,S) float32 in [-1,1]; frames (B,) and samples (B,) valid lengths; forgery
-    (B,) int64 label of the clip; heard, seen (B,) bool, False where a stream is missing; seed (B,) int64, the only
-    source of randomness for augmentation; targets: further tensors by name; ids: B sample ids.
+    (B,) int64 label of the clip; has_audio, has_video (B,) bool, False where a stream is missing; seed (B,) int64,
+    the only source of randomness for augmentation; annotations: further tensors by name; ids: B sample ids.
 
-    Always among the targets, (B,) float32, is what the header says of the file: file_seconds, file_bytes, file_kbps (of
+    Always among the annotations, (B,) float32, is what the header says of the file: file_seconds, file_bytes,
+    file_kbps (of
     all streams), file_fps and file_frames (0 without pictures). A perturbation leaves them as they are. They are for
-    controls that show what gives a database away without a look at it. Beside them what `ClipSpec.targets` asks for:
-    (B,T,N) float32, aligned to the frames by presentation time, nan where unknown and behind the last frame.
+    controls that show what gives a database away without a look at it. Beside them what `ClipSpec.annotations` asks
+    for: (B,T,N) float32, aligned to the frames by presentation time, nan where unknown and behind the last frame.
     """
 
     video: torch.Tensor
@@ -156,11 +160,11 @@ class ClipBatch:
     frames: torch.Tensor
     samples: torch.Tensor
     forgery: torch.Tensor
-    heard: torch.Tensor
-    seen: torch.Tensor
+    has_audio: torch.Tensor
+    has_video: torch.Tensor
     seed: torch.Tensor
     ids: tuple[str, ...]
-    targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    annotations: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -168,19 +172,19 @@ class ClipBatch:
     def to(self, device: torch.device | str) -> ClipBatch:
         """Return the batch with every tensor on `device`."""
         moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)[:8]}
-        return replace(self, **moved, targets={k: v.to(device) for k, v in self.targets.items()})
+        return replace(self, **moved, annotations={k: v.to(device) for k, v in self.annotations.items()})
 
     def part(self, first: int, last: int) -> ClipBatch:
         """Return clips first..last-1, as a view."""
         cut = {f.name: getattr(self, f.name)[first:last] for f in fields(self)[:9]}
-        return replace(self, **cut, targets={k: v[first:last] for k, v in self.targets.items()})
+        return replace(self, **cut, annotations={k: v[first:last] for k, v in self.annotations.items()})
 
     def take(self, rows: Sequence[int]) -> ClipBatch:
         """Return the clips of these rows, in this order, as a copy."""
         chosen = list(rows)
         taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self)[:8]}
-        targets = {k: v[chosen] for k, v in self.targets.items()}
-        return replace(self, **taken, ids=tuple(self.ids[row] for row in chosen), targets=targets)
+        annotations = {k: v[chosen] for k, v in self.annotations.items()}
+        return replace(self, **taken, ids=tuple(self.ids[row] for row in chosen), annotations=annotations)
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def _sample(root: Path, coding: Path) -> Sample:
         identity=person,
         fps=FPS,
         frames=len(coded_frames(coding)),
-        targets=(("au", coding),),
+        annotations=(("au", coding),),
     )
 
 

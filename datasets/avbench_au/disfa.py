@@ -41,7 +41,7 @@ def _sample(root: Path, person: str) -> Sample:
         identity=person,
         fps=FPS,
         frames=len(read_units(labels).values),
-        targets=(("au", labels),),
+        annotations=(("au", labels),),
     )
 
 

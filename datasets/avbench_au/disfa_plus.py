@@ -34,7 +34,7 @@ def _sample(root: Path, labels: Path) -> Sample:
         identity=trial.parts[0],
         fps=FPS,
         frames=len(read_units(labels).values),
-        targets=(("au", labels),),
+        annotations=(("au", labels),),
     )
 
 

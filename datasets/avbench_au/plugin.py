@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DatasetSpec, TargetSpec
+from avbench.types import AnnotationSpec, ClipSpec, DatasetSpec
 from avbench_au.units import BP4D_UNITS, DISFA_UNITS
 
 
@@ -23,7 +23,9 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         folders=("DISFA",),
         summary="27 people watching videos, 130,814 frames, action units of intensity 0 to 5; ME-GraphAU's three folds",
         identity_is="person",
-        targets=(TargetSpec("au", "avbench_au.disfa:read_units", DISFA_UNITS, "action units, intensity 0 to 5"),),
+        annotations=(
+            AnnotationSpec("au", "avbench_au.disfa:read_units", DISFA_UNITS, "action units, intensity 0 to 5"),
+        ),
         forgery_labels=False,
         licence="by signed request to its authors",
         paper="https://doi.org/10.1109/T-AFFC.2013.4",
@@ -36,7 +38,9 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         folders=("DISFA+", "DISFAPlus", "DISFAPlusDataset"),
         summary="9 people of DISFA, posed and spontaneous; no official folds, so folds of people",
         identity_is="person (people of DISFA)",
-        targets=(TargetSpec("au", "avbench_au.disfa_plus:read_units", DISFA_UNITS, "action units, intensity 0 to 5"),),
+        annotations=(
+            AnnotationSpec("au", "avbench_au.disfa_plus:read_units", DISFA_UNITS, "action units, intensity 0 to 5"),
+        ),
         forgery_labels=False,
         licence="by signed request to its authors",
         paper="https://doi.org/10.1109/CVPRW.2016.182",
@@ -50,7 +54,7 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         folders=("BP4D",),
         summary="41 people in 8 tasks, 146,847 coded frames, action units shown or not; ME-GraphAU's three folds",
         identity_is="person",
-        targets=(TargetSpec("au", "avbench_au.bp4d:read_units", BP4D_UNITS, "action units, shown 1 or not 0"),),
+        annotations=(AnnotationSpec("au", "avbench_au.bp4d:read_units", BP4D_UNITS, "action units, shown 1 or not 0"),),
         forgery_labels=False,
         licence="by signed request to its authors",
         paper="https://doi.org/10.1016/j.imavis.2014.06.002",

@@ -96,7 +96,7 @@ def scan(root: Path) -> list[Sample]:
             identity=path.stem,
             fps=float(FPS),
             frames=len(read_units(path.with_suffix(".npz")).values),
-            targets=(("au", path.with_suffix(".npz")),),
+            annotations=(("au", path.with_suffix(".npz")),),
         )
         for path in sorted(root.glob("P*.mp4"))
     ]

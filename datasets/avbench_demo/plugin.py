@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
-from avbench.types import DatasetSpec, TargetSpec
+from avbench.types import AnnotationSpec, DatasetSpec
 
 EDITION = 9  # raise when anything that is written changes: trainings on older editions are not used again
 UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
@@ -23,9 +23,9 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         summary="two small sets of rendered talking faces, made on first use; their numbers mean nothing",
         identity_is="rendered speaker, or root original video",
         locally_forged=True,
-        edition=str(EDITION),
-        targets=(
-            TargetSpec("au", "avbench_demo.truth:read_units", UNITS, "action units as rendered, intensity 0 to 5"),
+        data_version=str(EDITION),
+        annotations=(
+            AnnotationSpec("au", "avbench_demo.truth:read_units", UNITS, "action units as rendered, intensity 0 to 5"),
         ),
     )
     yield DatasetSpec(
@@ -35,6 +35,8 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         make="avbench_demo.coded_faces:make_faces",
         summary="256 rendered faces with known action units, none of them in the demo data, made on first use",
         identity_is="rendered person",
-        targets=(TargetSpec("au", "avbench_demo.coded_faces:read_units", UNITS, "action units, intensity 0 to 5"),),
+        annotations=(
+            AnnotationSpec("au", "avbench_demo.coded_faces:read_units", UNITS, "action units, intensity 0 to 5"),
+        ),
         forgery_labels=False,
     )

@@ -28,7 +28,7 @@ def scan(root: Path) -> list[Sample]:
         replace(
             sample,
             cluster=speakers.get(sample.id, sample.cluster),  # who speaks twice in a database that names nobody
-            targets=(("au", truth_of(root, sample.path)),),
+            annotations=(("au", truth_of(root, sample.path)),),
         )
         for sample in samples
     ]

@@ -57,7 +57,7 @@ class AntiSpoofing(Detector):
         trainable = [p for p in self.parameters() if p.requires_grad]
         return torch.optim.Adam(trainable, lr=stage.lr, weight_decay=stage.weight_decay), None
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load published weights strictly."""
         for setting, path in weights.items():
             try:
@@ -104,10 +104,10 @@ def check_sinc(config: Config) -> None:
 
 def check_sound(config: Config, steps: int, least: int = 1) -> None:
     """Raise a UserError where clips have another rate, or leave the network fewer than `least` time steps."""
-    if config.clip.sound_rate != SAMPLE_RATE or steps < least:
+    if config.clip.sample_rate != SAMPLE_RATE or steps < least:
         hop = config.settings.get("hop")
         raise UserError(
-            f"{config.detector} cannot hear {config.clip.samples} samples at {config.clip.sound_rate} Hz"
+            f"{config.detector} cannot hear {config.clip.samples} samples at {config.clip.sample_rate} Hz"
             f"{f' with hop={hop}' if hop else ''}; "
-            f"use --set clip.sound_samples=64600 clip.sound_rate={SAMPLE_RATE}"
+            f"use --set clip.audio_samples=64600 clip.sample_rate={SAMPLE_RATE}"
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from avbench.types import ClipSpec, Preset, Setting, Stage
 
-CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=64_600)
-DEMO_CLIP = ClipSpec(frames=0, sound_rate=16_000, sound_samples=16_000)  # most forgeries of the demo data are short
+CLIP = ClipSpec(frames=0, sample_rate=16_000, audio_samples=64_600)
+DEMO_CLIP = ClipSpec(frames=0, sample_rate=16_000, audio_samples=16_000)  # most forgeries of the demo data are short
 
 CLASS_WEIGHTS: dict[str, Setting] = {"weight_real": 0.5, "weight_fake": 0.5, "asvspoof_weights": False}
 

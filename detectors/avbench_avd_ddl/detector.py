@@ -33,7 +33,7 @@ class AVDDL(Detector):
         self.network = DissonanceNetwork(_sizes(config))
         if s["calm_start"]:
             self.network.calm()
-        if s["sharp_start"]:
+        if s["demo_init"]:
             self.network.netcnnlip.see_change()
             differ(self.network.netcnnaud.get_parameter("0.weight")[::2], dim=3)
 
@@ -42,13 +42,13 @@ class AVDDL(Detector):
         if stream == "video":
             pixels_BTCHW = augment.normalise(hold_last(batch.video, batch.frames).float() / 255)
             return {"seen": self.network.see(pixels_BTCHW.transpose(1, 2))}
-        rate = self.config.clip.sound_rate
+        rate = self.config.clip.sample_rate
         cepstra_BNQ = mfcc(batch.audio * INT16, rate, CEPSTRA, nfft=self.nfft)
         whole_B = 1 + (batch.samples - round(0.025 * rate)) // round(0.01 * rate)  # windows without padding
         last_filled_B = torch.where(batch.samples < batch.audio.shape[1], whole_B, cepstra_BNQ.shape[1])
         return {"heard": self.network.hear(hold_last(cepstra_BNQ, last_filled_B).transpose(1, 2))}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return the score d / (d + threshold) (B,) of the distance d, and what the heads say of each stream."""
         seen_BL, heard_BL = features["seen"].float(), features["heard"].float()
         distance_B = torch.linalg.vector_norm(seen_BL - heard_BL, dim=1)
@@ -63,7 +63,7 @@ class AVDDL(Detector):
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return score, heads and, for the loss, distance (B,) and logits (B,2): real, fake."""
-        return self.judge({**self.encode(batch, "video"), **self.encode(batch, "audio")})
+        return self.classify({**self.encode(batch, "video"), **self.encode(batch, "audio")})
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the contrastive loss and both cross-entropies, all of the clip's label, and their sum."""
@@ -98,7 +98,7 @@ def _sizes(config: Config) -> Sizes:
         s["dropout"],
         config.clip.frames,
         config.clip.size,
-        windows(config.clip.samples, config.clip.sound_rate),
+        windows(config.clip.samples, config.clip.sample_rate),
         s["track_running_stats"],
     )
 
@@ -110,10 +110,10 @@ def _check(config: Config) -> None:
     for key in ("threshold", "margin"):
         if not s[key] > 0:
             raise UserError(f"{key}={s[key]}: give a distance above 0")
-    if s["nfft"] < 0.025 * clip.sound_rate:
-        raise UserError(f"nfft={s['nfft']} cuts windows of {0.025 * clip.sound_rate:g} samples; give at least as many")
-    if clip.frames < 1 or clip.size < SHRINKS or heard_windows(windows(clip.samples, clip.sound_rate)) < 1:
+    if s["nfft"] < 0.025 * clip.sample_rate:
+        raise UserError(f"nfft={s['nfft']} cuts windows of {0.025 * clip.sample_rate:g} samples; give at least as many")
+    if clip.frames < 1 or clip.size < SHRINKS or heard_windows(windows(clip.samples, clip.sample_rate)) < 1:
         raise UserError(
             f"avd_ddl cannot judge {clip.frames} frames of {clip.size} px with {clip.samples} samples; give at least "
-            f"1 frame of {SHRINKS} px and {round(0.185 * clip.sound_rate)} samples"
+            f"1 frame of {SHRINKS} px and {round(0.185 * clip.sample_rate)} samples"
         )

@@ -19,7 +19,7 @@ OFFICIAL: dict[str, Setting] = {
     "track_running_stats": True,  # False: the published video network, whose clips are normalised by their own
     # start
     "calm_start": False,  # small first distances and logits
-    "sharp_start": False,  # random filters that respond to change
+    "demo_init": False,  # random filters that respond to change
 }
 DEMO: dict[str, Setting] = OFFICIAL | {
     "video_width": 8,
@@ -29,11 +29,11 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "dropout": 0.1,
     "nfft": 512,
     "calm_start": True,
-    "sharp_start": True,
+    "demo_init": True,
 }
 
-CLIP = ClipSpec(frames=30, fps=30, size=224, sound_rate=48_000)
-DEMO_CLIP = ClipSpec(frames=30, fps=30, size=64, sound_rate=16_000)
+CLIP = ClipSpec(frames=30, fps=30, size=224, sample_rate=48_000)
+DEMO_CLIP = ClipSpec(frames=30, fps=30, size=64, sample_rate=16_000)
 STAGE = Stage(epochs=50, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=20, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-5)
 

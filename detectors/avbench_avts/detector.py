@@ -41,7 +41,7 @@ class AVTS(Detector):
         self.shares = _shares(s["shares"])
         _check(config, self.compared)
         self.network = SynchronisationNetwork(sizes)
-        if s["sharp_start"]:
+        if s["demo_init"]:
             see_motion(self.network.v_encoder.first_filters())
             heard = self.network.a_encoder.first_filters()
             differ(heard[::2].narrow(2, heard.shape[2] // 2 - 1, 3), dim=2)
@@ -80,9 +80,9 @@ class AVTS(Detector):
         cepstra = windows.cepstra(batch, self.judged, start_B, fps)
         return {"heard": self.network.hear(cepstra), "heard_whole": windows.whole(heard_frames_B, self.judged)}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return logits (B,2), 0 and the published network's one, or (B,4): the mean over windows that are whole."""
-        logits_BMZ = self.network.judge(features["seen"], features["heard"]).float()
+        logits_BMZ = self.network.classify(features["seen"], features["heard"]).float()
         whole_BM = features["seen_whole"] & features["heard_whole"]
         logits_BZ = (logits_BMZ * whole_BM[:, :, None]).sum(dim=1) / whole_BM.sum(dim=1, keepdim=True)
         logits = logits_BZ if self.classes == 4 else F.pad(logits_BZ, (1, 0))
@@ -92,7 +92,7 @@ class AVTS(Detector):
         """Return logits; in stage 1 each clip's contrastive loss (B,) and whether it counts, as aux."""
         if self.training and self.aligns:
             return Output(aux=self._align(batch))
-        return self.judge({**self.encode(batch, "video"), **self.encode(batch, "audio")})
+        return self.classify({**self.encode(batch, "video"), **self.encode(batch, "audio")})
 
     def _align(self, batch: ClipBatch) -> dict[str, Tensor]:
         s: Mapping[str, Any] = self.config.settings
@@ -132,7 +132,7 @@ class AVTS(Detector):
             return adam, None
         return adam, LambdaLR(adam, lambda step: rate_factor(step, steps))
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load a published file strictly: a whole detector, or what stage 1 writes, encoders alone."""
         for setting, path in weights.items():
             try:
@@ -188,7 +188,7 @@ def _check(config: Config, compared: windows.Cut) -> None:
     clip = config.clip
     if s["frozen_batch_norm"] not in ("eval", "train"):
         raise unknown("value of frozen_batch_norm", str(s["frozen_batch_norm"]), ("eval", "train"))
-    if (clip.fps, clip.sound_rate, clip.samples) != (25, windows.SOUND_RATE, clip.frames * 640):
+    if (clip.fps, clip.sample_rate, clip.samples) != (25, windows.SOUND_RATE, clip.frames * 640):
         raise UserError(
             "avts wants 25 frames a second with their sound at 16000 Hz; leave clip.fps and clip.sound_* alone"
         )

@@ -152,7 +152,7 @@ class SynchronisationNetwork(nn.Module):
         tokens: Tensor = self.a_encoder(cepstra_BMNQ.flatten(0, 1))
         return torch.unflatten(tokens, 0, cepstra_BMNQ.shape[:2])
 
-    def judge(self, seen_BMKL: Tensor, heard_BMKL: Tensor) -> Tensor:
+    def classify(self, seen_BMKL: Tensor, heard_BMKL: Tensor) -> Tensor:
         """Return the logits (B,M,Z) of each window."""
         streams = [seen_BMKL.flatten(0, 1), heard_BMKL.flatten(0, 1)]
         if self.normalises:

@@ -27,7 +27,7 @@ OFFICIAL: dict[str, Setting] = {
     "shares": "0.25,0.25,0.25,0.25",  # of RARV, RAFV, FARV, FAFV among the training videos
     # start
     "pretrained": "auto",
-    "sharp_start": False,  # random filters that respond to change
+    "demo_init": False,  # random filters that respond to change
 }
 TRAIN: dict[str, Setting] = OFFICIAL | {
     "variant": "train",
@@ -48,7 +48,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "erasing": False,
     "freeze_encoders": False,
     "pretrained": "random",
-    "sharp_start": True,
+    "demo_init": True,
 }
 
 CLIP = ClipSpec(frames=15, fps=25, size=256)

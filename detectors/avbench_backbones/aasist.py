@@ -18,7 +18,7 @@ from avbench_backbones.graph import GraphAttention, GraphPool, HeterogeneousAtte
 from avbench_backbones.sinc import SincFilters
 from avbench_backbones.spectro_temporal import POOLED, condensed, residual_encoder
 
-MOST_MASKED = 20  # filters, exclusive
+MAX_MASKED = 20  # filters, exclusive
 NODE_TEMPERATURE, PAIR_TEMPERATURE = 2.0, 100.0
 
 
@@ -78,7 +78,7 @@ class GraphJudge(nn.Module):
         x_BCFT: Tensor = self.encoder(condensed(picture_BFT, self.first_bn))
         return x_BCFT
 
-    def judge(self, spectral_BFL: Tensor, temporal_BTL: Tensor) -> Tensor:
+    def classify(self, spectral_BFL: Tensor, temporal_BTL: Tensor) -> Tensor:
         """Map nodes (B,F,L), without their positions, and (B,T,L) to logits (B,2)."""
         spectral_BNL = self.pool_S(self.GAT_layer_S(spectral_BFL + self.pos_S))
         temporal_BNL = self.pool_T(self.GAT_layer_T(temporal_BTL))
@@ -105,9 +105,9 @@ class AASIST(GraphJudge):
 
     def __init__(self, size: JudgeSize = JudgeSize(), hop: int = 1) -> None:
         super().__init__(size, pool=True)
-        self.sinc = SincFilters(size.rows, hop, MOST_MASKED)
+        self.sinc = SincFilters(size.rows, hop, MAX_MASKED)
 
     def forward(self, audio_BS: Tensor, dice: Sequence[Generator] | None = None) -> Tensor:
         """Judge waves in [-1,1]; with dice, one a clip, some filters are masked."""
         loud_BCFT = self.look(self.sinc(audio_BS, dice).abs()).abs()
-        return self.judge(loud_BCFT.amax(dim=3).transpose(1, 2), loud_BCFT.amax(dim=2).transpose(1, 2))
+        return self.classify(loud_BCFT.amax(dim=3).transpose(1, 2), loud_BCFT.amax(dim=2).transpose(1, 2))

@@ -122,7 +122,7 @@ class MEFLHead(AFG):
         nn.init.xavier_uniform_(self.sc)
         nn.init.xavier_uniform_(self.edge_fc.weight)
 
-    def judge(self, tokens_NDL: Tensor) -> tuple[Tensor, Tensor]:
+    def classify(self, tokens_NDL: Tensor) -> tuple[Tensor, Tensor]:
         """Map tokens (N, D, L) to probabilities (N, U) and logits of the pairs (N, E, 4)."""
         units_NUDL = self.maps(tokens_NDL)
         nodes_NUL, edges_NEL = self.gnn(units_NUDL.mean(dim=2), self.edge_extractor(units_NUDL, tokens_NDL))
@@ -130,4 +130,4 @@ class MEFLHead(AFG):
 
     def forward(self, tokens_NDL: Tensor) -> Tensor:
         """Map tokens (N, D, L) to probabilities (N, U)."""
-        return self.judge(tokens_NDL)[0]
+        return self.classify(tokens_NDL)[0]

@@ -21,7 +21,7 @@ from avbench_backbones.spectro_temporal import POOLED, condensed, rawgat_encoder
 
 Fusion = Literal["mul", "add", "cat"]
 
-MOST_MASKED = 14  # filters, exclusive
+MAX_MASKED = 14  # filters, exclusive
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class RawGATST(nn.Module):
         self.size = size
         both = size.graph * (2 if size.fusion == "cat" else 1)
         attention, pooling = size.dropout
-        self.sinc = SincFilters(size.filters, size.hop, MOST_MASKED)
+        self.sinc = SincFilters(size.filters, size.hop, MAX_MASKED)
         self.first_bn = nn.BatchNorm2d(1)
         self.encoder1 = rawgat_encoder(size.narrow, size.wide)
         self.encoder2 = rawgat_encoder(size.narrow, size.wide)

@@ -25,16 +25,16 @@ class SincFilters(nn.Module):
 
     filters_KJ: Tensor
 
-    def __init__(self, filters: int = 70, hop: int = 1, most_masked: int = 0) -> None:
+    def __init__(self, filters: int = 70, hop: int = 1, max_masked: int = 0) -> None:
         super().__init__()
         self.hop = hop
-        self.most_masked = most_masked
+        self.max_masked = max_masked
         self.register_buffer("filters_KJ", sinc_filters(filters), persistent=False)
 
     def forward(self, audio_BS: Tensor, dice: Sequence[Generator] | None = None) -> Tensor:
-        """Map a wave (B,S) to bands (B,K,(S-128)/hop); with dice, one a clip, fewer than `most_masked` are silent."""
+        """Map a wave (B,S) to bands (B,K,(S-128)/hop); with dice, one a clip, fewer than `max_masked` are silent."""
         bands_BKS = F.conv1d(audio_BS[:, None], self.filters_KJ[:, None], stride=self.hop)
-        return bands_BKS if dice is None else mask_bands(bands_BKS, dice, self.most_masked)
+        return bands_BKS if dice is None else mask_bands(bands_BKS, dice, self.max_masked)
 
 
 def sinc_filters(filters: int) -> Tensor:

@@ -8,8 +8,8 @@ from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, DetectorSpec, Preset, Stage
 
 # Without frames and without sound, nothing is decoded.
-FILE_ALONE = ClipSpec(frames=0, sound_samples=0, whole=True)
-FIRST_SECONDS = ClipSpec(frames=0, sound_samples=4 * 16_000, whole=True)
+FILE_ALONE = ClipSpec(frames=0, audio_samples=0, whole=True)
+FIRST_SECONDS = ClipSpec(frames=0, audio_samples=4 * 16_000, whole=True)
 ONCE = (Stage(epochs=1, batch=32, micro_batch=32),)
 NEVER = (Stage(epochs=0),)
 SILENCE_PAPER = "Smeu et al., Circumventing shortcuts in audio-visual deepfake detection datasets, arXiv 2412.00175"

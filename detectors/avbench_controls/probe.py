@@ -88,4 +88,4 @@ class Metadata(LinearProbe):
 
     def numbers(self, batch: ClipBatch) -> Tensor:
         """Return log seconds and log bytes (B,2)."""
-        return torch.stack([batch.targets[name].log() for name in ("file_seconds", "file_bytes")], dim=1)
+        return torch.stack([batch.annotations[name].log() for name in ("file_seconds", "file_bytes")], dim=1)

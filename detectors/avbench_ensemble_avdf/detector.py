@@ -38,7 +38,7 @@ class EnsembleAVDF(Detector):
         _check(config)
         self.networks = Ensemble(s["width"], s["hidden"], s["stem_frames"])
         self.learning = ""  # the network whose stage it is
-        if s["sharp_start"]:
+        if s["demo_init"]:
             _sharpen(self.networks)
 
     def begin_stage(self, stage: Stage) -> None:
@@ -61,8 +61,8 @@ class EnsembleAVDF(Detector):
             network = self._network(self.learning)
             streams = {stream: self._input(batch, stream) for stream in network.encoders}
             features = {stream: network.encode(*fed, stream) for stream, fed in streams.items()}
-            return Output(aux={self.learning: network.judge(features)})
-        return self.judge({**self.encode(batch, "video"), **self.encode(batch, "audio")})
+            return Output(aux={self.learning: network.classify(features)})
+        return self.classify({**self.encode(batch, "video"), **self.encode(batch, "audio")})
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return what each network that is fed a stream makes of it, (B,L)."""
@@ -70,12 +70,12 @@ class EnsembleAVDF(Detector):
         networks = {name: self._network(name) for name in (stream, BOTH)}
         return {f"{name} {stream}": network.encode(*fed, stream) for name, network in networks.items()}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return the vote on features of both streams."""
         logits = {}
         for name in NETWORKS:
             network = self._network(name)
-            logits[name] = network.judge({stream: features[f"{name} {stream}"] for stream in network.encoders})
+            logits[name] = network.classify({stream: features[f"{name} {stream}"] for stream in network.encoders})
         p = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in logits.items()}
         vote = VOTES[str(self.config.settings["vote"])]
         score_B = vote(torch.stack([p[name] for name in NETWORKS]))
@@ -133,7 +133,7 @@ def _check(config: Config) -> None:
         raise unknown("value of vote", str(s["vote"]), VOTES)
     if s["stem_frames"] < 1 or s["stem_frames"] % 2 == 0:
         raise UserError(f"stem_frames={s['stem_frames']}: give an odd number, so that a frame is in the middle")
-    if s["sharp_start"] and s["stem_frames"] < 3:
-        raise UserError("sharp_start=true sees motion by three frames at least; use --set stem_frames=3")
-    if config.clip.sound_rate != SAMPLE_RATE or config.clip.samples <= ONE_MEL_WINDOW:
-        raise UserError(f"ensemble_avdf hears {HOP} samples a step at {SAMPLE_RATE} Hz; set clip.sound_samples=16000")
+    if s["demo_init"] and s["stem_frames"] < 3:
+        raise UserError("demo_init=true sees motion by three frames at least; use --set stem_frames=3")
+    if config.clip.sample_rate != SAMPLE_RATE or config.clip.samples <= ONE_MEL_WINDOW:
+        raise UserError(f"ensemble_avdf hears {HOP} samples a step at {SAMPLE_RATE} Hz; set clip.audio_samples=16000")

@@ -54,7 +54,7 @@ class Network(nn.Module):
         features_BL: Tensor = self.encoders[stream](x_BCTHW, frames_B)
         return features_BL
 
-    def judge(self, features: Mapping[str, Tensor]) -> Tensor:
+    def classify(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return logits (B,2), real and fake, from the features of each stream."""
         logits_B2: Tensor = self.head(torch.cat([features[stream] for stream in self.encoders], dim=1))
         return logits_B2

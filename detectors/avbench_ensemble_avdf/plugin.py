@@ -13,12 +13,12 @@ OFFICIAL: dict[str, Setting] = {
     "width": 64,  # of the stems; the trunks end eight times as wide
     "hidden": 512,  # between both streams and the third network's logits
     "stem_frames": 1,  # that a stem sees at a time; 1: each picture by itself
-    "sharp_start": False,  # random stems that see motion and hear change from the start
+    "demo_init": False,  # random stems that see motion and hear change from the start
 }
-DEMO: dict[str, Setting] = OFFICIAL | {"width": 8, "hidden": 32, "stem_frames": 3, "sharp_start": True}
+DEMO: dict[str, Setting] = OFFICIAL | {"width": 8, "hidden": 32, "stem_frames": 3, "demo_init": True}
 
-CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
-DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, sound_samples=16_000)
+CLIP = ClipSpec(frames=25, fps=25, size=224, audio_samples=16_000)
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, audio_samples=16_000)
 STAGE = Stage(epochs=20, batch=32, lr=1e-4, weight_decay=1e-2, precision="16-mixed")
 DEMO_STAGE = Stage(epochs=8, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-2)
 

@@ -49,7 +49,7 @@ class FauForensics(Detector):
         self.network = Network(architecture(config))
         self.recipe = recipe(config)
         self.encoder_heads: EncoderHeads | None = None
-        if config.settings["sharp_start"]:
+        if config.settings["demo_init"]:
             sharpen(self.network)
         if any(stage.name == ENCODERS for stage in config.stages):
             a = self.network.architecture
@@ -70,7 +70,7 @@ class FauForensics(Detector):
         pixels, mel = prepare(batch, self.recipe, training=self.training)
         if self.training and self.encoder_heads is not None:
             return Output(aux=self.encoder_heads(self.network.features(pixels, mel, fau=False)))
-        return self.judge(self.network.encode(pixels, mel))
+        return self.classify(self.network.encode(pixels, mel))
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return Z_v or Z_a (B,T,L), in evaluation; nothing where no encoder of that stream is switched on."""
@@ -81,9 +81,9 @@ class FauForensics(Detector):
             return {"audio": self.network.encode_audio(prepare_audio(batch, self.recipe))}
         return {}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return what `forward` returns, from Z_v and Z_a."""
-        logits = self.network.judge(self.network.align(dict(features)))
+        logits = self.network.classify(self.network.align(dict(features)))
         branches = {name: scores for name, scores in logits.items() if name != "joint"}
         p_fake = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in branches.items()}
         return Output(logits=logits["joint"], p_video=p_fake.get("video"), p_audio=p_fake.get("audio"), aux=branches)
@@ -120,7 +120,7 @@ class FauForensics(Detector):
         adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load Whisper, CSN and action-unit files strictly; that of an encoder switched off is not read."""
         a = self.network.architecture
         if a.fau and a.fau_encoder == "blendshapes" and "landmarker_weights" not in weights:
@@ -218,10 +218,10 @@ def _check(config: Config) -> None:
     if s["crop"] > s["crop_from"]:
         raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
     samples = config.clip.frames * MEL_PER_FRAME * HOP
-    if (config.clip.samples, config.clip.sound_rate) != (samples, SAMPLE_RATE):
+    if (config.clip.samples, config.clip.sample_rate) != (samples, SAMPLE_RATE):
         raise UserError(
             f"fauforensics hears {config.clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, not "
-            f"{config.clip.samples} at {config.clip.sound_rate} Hz; use --set clip.sound_samples={samples}"
+            f"{config.clip.samples} at {config.clip.sample_rate} Hz; use --set clip.audio_samples={samples}"
         )
 
 

@@ -176,7 +176,7 @@ class Network(nn.Module):
 
     def forward(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
         """Map (B,3,T,H,W) and (B,M,4T) to logits: joint (B,K), and (B,2) of each stream that is there."""
-        return self.judge(self.align(self.encode(pixels_BCTHW, mel_BMN)))
+        return self.classify(self.align(self.encode(pixels_BCTHW, mel_BMN)))
 
     def encode(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
         """Encode the streams that there are: Z_v and Z_a, (B,T,L) each."""
@@ -253,7 +253,7 @@ class Network(nn.Module):
         aligned_BTL: Tensor = self.aud_attn_pool_norm(self.aud_attn_pool(self.queries, z_BTL))
         return aligned_BTL
 
-    def judge(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
+    def classify(self, z: dict[str, Tensor]) -> dict[str, Tensor]:
         """Map the aligned streams (B,T,L) to the logits of the clip and of each stream (eqs. 7 to 9)."""
         pooled = self.correlations(z) if self.architecture.tap else _means(z)
         logits = {"joint": self.mlp_joint(pooled["joint"])}

@@ -52,7 +52,7 @@ OFFICIAL: dict[str, Setting] = {
     "csn_weights": "auto",
     "fau_weights": "auto",
     "landmarker_weights": "auto",  # of fau_encoder=blendshapes
-    "sharp_start": False,  # random weights that learn sooner, see start.py
+    "demo_init": False,  # random weights that learn sooner, see start.py
     "reproduce_bugs": False,
 }
 
@@ -80,15 +80,15 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "input_size": 70,
     "csn_input_size": 40,
     "masking": False,
-    "sharp_start": True,
+    "demo_init": True,
     "whisper_weights": "random",
     "csn_weights": "random",
     "fau_weights": "graphau-demo",
 }
 
-CLIP = ClipSpec(frames=25, fps=25, size=224, sound_samples=16_000)
+CLIP = ClipSpec(frames=25, fps=25, size=224, audio_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
-DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, sound_samples=16_000)
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, audio_samples=16_000)
 DEMO_RECIPE = Stage(batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2, clip_norm=1.0)
 DEMO_STAGES = (replace(DEMO_RECIPE, name="encoders", epochs=12), replace(DEMO_RECIPE, epochs=8))
 

@@ -1,4 +1,4 @@
-"""Ears of FGMDF: the front end of RawGAT-ST, whose time axis is cut into a few equal moments.
+"""AudioEncoder of FGMDF: the front end of RawGAT-ST, whose time axis is cut into a few equal moments.
 
 Paper: Q. Yin et al., IJCV 2024; the blocks are those of H. Tak et al., "End-to-end spectro-temporal graph
 attention networks", ASVspoof 2021 workshop. Parameters bear the names of the published code.
@@ -55,7 +55,7 @@ class AudioEncoder(nn.Module):
         return torch.stack(heard, dim=1)
 
 
-def least_samples(hop: int, moments: int) -> int:
+def min_samples(hop: int, moments: int) -> int:
     """Return how many samples leave every moment one step or more of time."""
     steps: int = 3 * moments * (3**BLOCKS + 1)
     return (steps - 1) * hop + TAPS

@@ -22,7 +22,7 @@ from avbench_backbones import checkpoints
 from avbench_backbones.anti_spoofing import emphasised
 from avbench_backbones.augment import dice
 from avbench_backbones.sinc import SAMPLE_RATE
-from avbench_fgmdf.audio import least_samples
+from avbench_fgmdf.audio import min_samples
 from avbench_fgmdf.graph import REACH, audio_moments
 from avbench_fgmdf.network import FGMDF, ROUNDS, Size
 from avbench_fgmdf.start import sharpen
@@ -38,7 +38,7 @@ class FineGrained(Detector):
         super().__init__(config)
         _check(config)
         self.network = FGMDF(size(config))
-        if config.settings["sharp_start"]:
+        if config.settings["demo_init"]:
             sharpen(self.network)
         if config.settings["keep_eyes"]:
             self.network.video_encoder.requires_grad_(False)
@@ -53,9 +53,9 @@ class FineGrained(Detector):
             return {"video": self.network.video_encoder(self._groups(batch))}
         return {"audio": self.network.audio_encoder(self._sound(batch))}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return what `forward` returns, from the vectors of both streams."""
-        return self._output(self.network.judge(features["video"], features["audio"]))
+        return self._output(self.network.classify(features["video"], features["audio"]))
 
     def _groups(self, batch: ClipBatch) -> Tensor:
         """Return frames (B,G,T,C,H,W) in [0,1]; in training each clip draws which frames of its groups are seen."""
@@ -140,10 +140,10 @@ def _check(config: Config) -> None:
             f"clip.frames={clip.frames} are not {sizes.groups} groups of {sizes.frames} frames or more; use a "
             f"multiple of {sizes.groups} that is {least} or more"
         )
-    if clip.least_frames != clip.frames:
+    if clip.min_frames != clip.frames:
         raise UserError(
-            f"clip.least_frames={clip.least_frames}: {config.detector} sees whole clips alone; use --set "
-            f"clip.least_frames={clip.frames}"
+            f"clip.min_frames={clip.min_frames}: {config.detector} sees whole clips alone; use --set "
+            f"clip.min_frames={clip.frames}"
         )
     if sizes.features % (4 * 2**ROUNDS):
         raise UserError(
@@ -152,10 +152,10 @@ def _check(config: Config) -> None:
         )
     if sizes.width < 4:
         raise UserError(f"width={sizes.width}: must be at least 4")
-    samples, least = round(clip.seconds * SAMPLE_RATE), least_samples(sizes.hop, audio_moments(sizes.groups))
-    if clip.sound_rate != SAMPLE_RATE or clip.samples != samples or samples < least:
+    samples, least = round(clip.seconds * SAMPLE_RATE), min_samples(sizes.hop, audio_moments(sizes.groups))
+    if clip.sample_rate != SAMPLE_RATE or clip.samples != samples or samples < least:
         raise UserError(
             f"{config.detector} hears {clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, with "
-            f"hop={sizes.hop} at least {least}, not {clip.samples} at {clip.sound_rate} Hz; use longer clips, "
-            "a smaller hop, or --set clip.sound_samples=none"
+            f"hop={sizes.hop} at least {least}, not {clip.samples} at {clip.sample_rate} Hz; use longer clips, "
+            "a smaller hop, or --set clip.audio_samples=none"
         )

@@ -67,10 +67,10 @@ class FGMDF(nn.Module):
         self.register_buffer("edges_NM", first_edges(size.groups), persistent=False)
 
     def forward(self, video_BGTCHW: Tensor, audio_BS: Tensor) -> dict[str, Tensor]:
-        """Judge frames in [0,1] and waves in [-1,1]; see `judge`."""
-        return self.judge(self.video_encoder(video_BGTCHW), self.audio_encoder(audio_BS))
+        """Judge frames in [0,1] and waves in [-1,1]; see `classify`."""
+        return self.classify(self.video_encoder(video_BGTCHW), self.audio_encoder(audio_BS))
 
-    def judge(self, video_BNL: Tensor, audio_BML: Tensor) -> dict[str, Tensor]:
+    def classify(self, video_BNL: Tensor, audio_BML: Tensor) -> dict[str, Tensor]:
         """Return logits of the clip, "mix" (B,K), in the published order, and of each stream (B,2): real, fake."""
         edges_BNM = self.edges_NM.expand(len(video_BNL), -1, -1)
         for number in range(1, ROUNDS + 1):

@@ -18,7 +18,7 @@ OFFICIAL: dict[str, Setting] = {
     "wide": 64,
     "dropout": 0.3,  # of what pooling judges
     "halve_every": 8,  # epochs; the rate
-    "sharp_start": False,  # random weights that see small changes, see start.py
+    "demo_init": False,  # random weights that see small changes, see start.py
     "keep_eyes": False,  # as they start; their BatchNorm counts on
 }
 
@@ -31,13 +31,13 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "wide": 16,
     "emphasis": 0.97,  # else the loud low bands hide the others from a small random network
     "dropout": 0.0,
-    "sharp_start": True,
+    "demo_init": True,
     "keep_eyes": True,
 }
 
 # A second clip starts two seconds after the first; sound is as long as the frames.
-CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, least_frames=100)
-DEMO_CLIP = ClipSpec(frames=24, fps=25, size=40, hop=12, least_frames=24)
+CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, min_frames=100)
+DEMO_CLIP = ClipSpec(frames=24, fps=25, size=40, hop=12, min_frames=24)
 STAGE = Stage(epochs=20, batch=32, lr=1e-3, weight_decay=0.0, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=2e-3, weight_decay=0.0, clip_norm=1.0)
 

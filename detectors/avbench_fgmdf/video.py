@@ -1,4 +1,4 @@
-"""Eyes of FGMDF: groups of a few frames through a small Xception with two temporal attentions.
+"""VideoEncoder of FGMDF: groups of a few frames through a small Xception with two temporal attentions.
 
 Paper: Q. Yin et al., "Fine-grained multimodal DeepFake classification via heterogeneous graphs", IJCV 2024.
 Parameters bear the names of the published code (yinql1995/Fine-grained-Multimodal-DeepFake-Classification).
@@ -71,8 +71,8 @@ class NegativeSimilarity(nn.Module):
         )
         unlike_BTX = -(q_BTCX * k_BTCX.sum(dim=1, keepdim=True)).sum(dim=2)
         variance_BX = unlike_BTX.var(dim=1)
-        least_B1 = variance_BX.topk(height, dim=1).values[:, -1:]
-        unlike_BTX = unlike_BTX.masked_fill((variance_BX <= least_B1)[:, None], -self.frames)
+        min_B1 = variance_BX.topk(height, dim=1).values[:, -1:]
+        unlike_BTX = unlike_BTX.masked_fill((variance_BX <= min_B1)[:, None], -self.frames)
         low, high = unlike_BTX.amin(dim=2, keepdim=True), unlike_BTX.amax(dim=2, keepdim=True)
         scaled_BTX: Tensor = (unlike_BTX - low) / (high - low + 1e-8)
         return scaled_BTX.reshape(-1, 1, height, width)

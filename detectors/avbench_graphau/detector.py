@@ -54,14 +54,14 @@ class GraphAU(Detector):
     def forward(self, batch: ClipBatch) -> Output:
         """Return as aux the probabilities "p" (B,T,U), and "pairs" (B,T,U*U,4) in the second stage."""
         images = prepare(batch, self.recipe, training=self.training)
-        said = dict(zip(("p", "pairs"), self.network.judge(images.flatten(0, 1)), strict=True))
+        said = dict(zip(("p", "pairs"), self.network.classify(images.flatten(0, 1)), strict=True))
         return Output(
             aux={k: x.float().reshape(*images.shape[:2], *x.shape[1:]) for k, x in said.items() if x is not None}
         )
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return labels (B,T,U): 1, 0, or nan where unknown."""
-        return labels_of(batch.targets[TARGET], float(self.config.settings["positive_from"] or 0))
+        return labels_of(batch.annotations[TARGET], float(self.config.settings["positive_from"] or 0))
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the asymmetric loss of the units, in the second stage plus the weighed one of their pairs."""
@@ -78,7 +78,7 @@ class GraphAU(Detector):
         adamw = AdamW(self.parameters(), lr=stage.lr, weight_decay=stage.weight_decay)
         return adamw, CosineAnnealingLR(adamw, steps)
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load an ImageNet backbone, or all that both stages share of an ME-GraphAU file, strictly."""
         for setting, path in weights.items():
             try:

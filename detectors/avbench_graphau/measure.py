@@ -14,10 +14,10 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from avbench.data.placement import labelled, sweep
+from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
-from avbench.engine.evaluation import Faults, Loading, batches_of, load
+from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
 from avbench.engine.validation import Selection, Validated, share_buffers
 from avbench.hashing import stable_hash
 from avbench.types import ClipSpec, Sample
@@ -35,13 +35,13 @@ def place(samples: Sequence[Sample], clip: ClipSpec, seed: int, epoch: int) -> l
     Either way a clip is augmented anew in each epoch.
     """
     if clip.frames == 1:
-        return sweep(samples, clip, seed=stable_hash(seed, epoch))
-    return labelled(samples, clip, seed, epoch)
+        return sliding(samples, clip, seed=stable_hash(seed, epoch))
+    return oracle(samples, clip, seed, epoch)
 
 
 @torch.inference_mode()
 def count(
-    detector: Detector, samples: Sequence[Sample], fabric: Fabric, loading: Loading, faults: Faults
+    detector: Detector, samples: Sequence[Sample], fabric: Fabric, loading: Loading, budget: FailureBudget
 ) -> tuple[Counts, float]:
     """Judge all frames of the samples, shared among the ranks; return counts (P,U,4) and the mean loss.
 
@@ -49,7 +49,7 @@ def count(
     """
     share_buffers(detector, fabric)
     config, names = detector.config, people(samples)
-    requests = sweep(samples, config.clip)
+    requests = sliding(samples, config.clip)
     new_from = _new_from(requests, config.clip)
     units = int(config.settings["units"] or 0)
     weights_U: torch.Tensor = detector.get_buffer("unit_weights")
@@ -58,7 +58,7 @@ def count(
     mine = batches_of(requests, config.eval_batch)[fabric.global_rank :: fabric.world_size]
     detector.eval()
     for loaded in load(detector, mine, loading):
-        faults.note(loaded)
+        budget.note(loaded)
         if loaded.batch is None:
             continue
         batch = loaded.batch.to(fabric.device)
@@ -128,10 +128,10 @@ def table(counts: Counts, names: Sequence[str], trained_rates: Sequence[float], 
 
 
 def validate(
-    detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, faults: Faults
+    detector: Detector, samples: Sequence[Sample], seed: int, fabric: Fabric, loading: Loading, budget: FailureBudget
 ) -> Validated:
     """Return the mean F1, that of each unit, and the loss on all frames of the validation people."""
-    counts, loss = count(detector, samples, fabric, loading, faults)
+    counts, loss = count(detector, samples, fabric, loading, budget)
     names = str(detector.config.settings["unit_names"]).split()
     summed = counts.sum(axis=0)
     values = {"f1": float(f1(summed).mean()), "loss": loss}

@@ -39,13 +39,13 @@ class MEGraphAU(GraphAUEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, H, W) to probabilities (N, U)."""
-        return self.judge(images)[0]
+        return self.classify(images)[0]
 
-    def judge(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    def classify(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map (N, 3, H, W) to probabilities (N, U), and logits (N, U * U, 4) of pairs where the head has them."""
         tokens_NDL = super().forward(images)
         if isinstance(self.head, MEFLHead):
-            return self.head.judge(tokens_NDL)
+            return self.head.classify(tokens_NDL)
         return self.head(tokens_NDL), None
 
     def enter(self, stage: StageName) -> None:

@@ -16,25 +16,25 @@ from safetensors.torch import save_file
 
 from avbench.bench.card import environment
 from avbench.config import Config, resolve
-from avbench.data import annotations as targets
 from avbench.data import databases, splits
+from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
 from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.devices import describe, make_fabric
-from avbench.engine.evaluation import Faults, Loading
+from avbench.engine.evaluation import FailureBudget, Loading
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, Plan, build, fit
+from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, build, fit
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.media import reading as media
-from avbench.paths import results_folder, written_whole
+from avbench.paths import atomic_write, results_folder
 from avbench.plugins import weights
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import card as cards
 from avbench.references import load_object
-from avbench.types import Forgery, MediaError, Sample, TargetSpec
+from avbench.types import AnnotationSpec, Forgery, MediaError, Sample
 from avbench_graphau import measure
 from avbench_graphau.figure import draw
 from avbench_graphau.loss import weights_of_rates
@@ -99,7 +99,9 @@ def pretrain(
     network = chosen(plan, request.seed)
     fabric.to_device(network)
     started = time.monotonic()
-    counts, loss = measure.count(network, parts.test, fabric, request.loading, Faults(len(parts.test), request.loading))
+    counts, loss = measure.count(
+        network, parts.test, fabric, request.loading, FailureBudget(len(parts.test), request.loading)
+    )
     card["seconds"] = {"train": record["seconds"], "evaluate": round(time.monotonic() - started, 2)}
     if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
@@ -109,12 +111,12 @@ def pretrain(
     return card if leader else cards.read(plan.folder), plan.folder
 
 
-def locate(request: Request, plugins: Plugins, progress: Progress = silent) -> tuple[Database, TargetSpec]:
+def locate(request: Request, plugins: Plugins, progress: Progress = silent) -> tuple[Database, AnnotationSpec]:
     """Return the database and its action units; UserError for one that has none."""
     spec = plugins.dataset(request.dataset)
-    found = [target for target in spec.targets if target.name == TARGET]
+    found = [target for target in spec.annotations if target.name == TARGET]
     if not found:
-        able = [name for name, other in plugins.datasets().items() if any(t.name == TARGET for t in other.targets)]
+        able = [name for name, other in plugins.datasets().items() if any(t.name == TARGET for t in other.annotations)]
         raise UserError(f"--dataset {request.dataset}: it has no action units; choose {', '.join(sorted(able))}")
     made = made_with(progress, "make demo data")
     return databases.locate(spec, request.roots, plugins.datasets(), made), found[0]
@@ -135,7 +137,7 @@ def split(base: Database, request: Request) -> splits.Split:
 
 def _usable(base: Database, part: str, samples: Sequence[Sample], request: Request) -> tuple[Sample, ...]:
     """Return the real videos that have action units, each with its length."""
-    real = [s for s in samples if s.forgery is Forgery.RARV and any(name == TARGET for name, _ in s.targets)]
+    real = [s for s in samples if s.forgery is Forgery.RARV and any(name == TARGET for name, _ in s.annotations)]
     if not real:
         raise UserError(f"{base.title}: no {part} video with action units at {base.root}")
     return tuple(map(_measured, splits.limit(real, request.limit, request.seed) if request.limit else real))
@@ -151,17 +153,19 @@ def _measured(sample: Sample) -> Sample:
     return replace(sample, fps=info.fps, frames=info.frames)
 
 
-def rates_of(samples: Sequence[Sample], target: TargetSpec, positive_from: float) -> list[float]:
+def rates_of(samples: Sequence[Sample], target: AnnotationSpec, positive_from: float) -> list[float]:
     """Return how often each unit is active in the known frames of these videos."""
     active, known = np.zeros(len(target.columns)), np.zeros(len(target.columns))
     for sample in samples:
-        values = targets.read(target.read, dict(sample.targets)[TARGET]).values
+        values = read_series(target.read, dict(sample.annotations)[TARGET]).values
         active += (values >= positive_from).sum(axis=0)
         known += np.isfinite(values).sum(axis=0)
     return [float(rate) for rate in active / np.maximum(known, 1)]
 
 
-def plan_of(request: Request, base: Database, target: TargetSpec, parts: splits.Split, rates: Sequence[float]) -> Plan:
+def plan_of(
+    request: Request, base: Database, target: AnnotationSpec, parts: splits.Split, rates: Sequence[float]
+) -> TrainingPlan:
     """Return the plan of the training; its id is a hash of configuration, lists, fold and seed."""
     config = _config(request, base)
     settings = dict(config.settings)
@@ -188,7 +192,7 @@ def plan_of(request: Request, base: Database, target: TargetSpec, parts: splits.
     fold = f"-f{parts.fold}" if parts.fold is not None else ""
     key = f"{SPEC.name}-{base.spec.name}{fold}-s{request.seed}-{digest_of(about)[:8]}"
     folder = (request.results or results_folder()) / FOLDER / key
-    return Plan(
+    return TrainingPlan(
         key,
         folder,
         SPEC,
@@ -202,7 +206,7 @@ def plan_of(request: Request, base: Database, target: TargetSpec, parts: splits.
     )
 
 
-def chosen(plan: Plan, seed: int) -> Detector:
+def chosen(plan: TrainingPlan, seed: int) -> Detector:
     """Return the network with the weights of the chosen epoch."""
     network = build(plan.spec, plan.config, seed)
     for stage in plan.config.stages:
@@ -212,7 +216,7 @@ def chosen(plan: Plan, seed: int) -> Detector:
 
 
 def begin(
-    request: Request, base: Database, parts: splits.Split, plan: Plan, plugins: Plugins, device: str
+    request: Request, base: Database, parts: splits.Split, plan: TrainingPlan, plugins: Plugins, device: str
 ) -> dict[str, Any]:
     """Return the card of a pre-training that starts, in the shape that observers of runs know."""
     described = {
@@ -261,7 +265,7 @@ def finish(
         str(name): {"frame": {"labels": ["absent", "shown"], "matrix": [[int(tn), int(fp)], [int(fn), int(tp)]]}}
         for name, (tp, fp, fn, tn) in zip(scores["unit"], counts, strict=False)
     }
-    with written_whole(folder / SCORES) as temporary:
+    with atomic_write(folder / SCORES) as temporary:
         scores.to_csv(temporary, index=False)
     card["encoder"] = {"file": ENCODER, "sha256": export(network, folder / ENCODER, card)}
     draw(card, scores, pd.read_csv(folder / CURVES), folder / "figures")
@@ -275,7 +279,7 @@ def export(network: Detector, path: Path, card: Mapping[str, Any]) -> str:
         name.removeprefix("network."): value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     about = {"id": card["id"], "f1": card["metrics"]["every_frame"]["frame"]["f1"], "data": card["data"]["train"]}
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True, default=str)})
     return sha256(path)
 

@@ -40,8 +40,8 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "backbone_weights": "random",
 }
 
-CLIP = ClipSpec(frames=1, size=256, sound_samples=0, targets=(TARGET,))
-DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, sound_samples=0, targets=(TARGET,))
+CLIP = ClipSpec(frames=1, size=256, audio_samples=0, annotations=(TARGET,))
+DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, audio_samples=0, annotations=(TARGET,))
 STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
 STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
 DEMO_STAGE = Stage("anfl", epochs=24, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)

@@ -38,7 +38,7 @@ class LipForensics(Detector):
         if not 0 < s["real_share"] < 1:
             raise UserError(f"real_share={s['real_share']}: give a share between 0 and 1; 0.5 weighs both labels alike")
         self.network = LipNetwork(s["width"], s["tcn_width"], s["tcn_layers"], s["dropout"])
-        if s["sharp_start"]:
+        if s["demo_init"]:
             see_motion(self.network.frontend3D.get_parameter("0.weight"))
         self.pretrained = False
 
@@ -67,7 +67,7 @@ class LipForensics(Detector):
         kind = AdamP if self.config.settings["optimizer"] == "adamp" else torch.optim.Adam
         return kind(trainable, lr=stage.lr, weight_decay=stage.weight_decay), None
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load LipForensics, or a lip reader of the same build, strictly."""
         for setting, path in weights.items():
             try:

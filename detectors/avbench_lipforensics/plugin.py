@@ -16,7 +16,7 @@ OFFICIAL: dict[str, Setting] = {
     "real_share": 0.5,  # of the training clips; both labels then weigh alike
     "optimizer": "adam",  # or "adamp"
     "pretrained": "auto",
-    "sharp_start": False,  # a random stem that sees motion from the start
+    "demo_init": False,  # a random stem that sees motion from the start
 }
 DEMO: dict[str, Setting] = OFFICIAL | {
     "width": 8,
@@ -24,11 +24,11 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "tcn_layers": 2,
     "optimizer": "adamp",
     "pretrained": "random",
-    "sharp_start": True,
+    "demo_init": True,
 }
 
-CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", sound_samples=0)
-DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", sound_samples=0)
+CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", audio_samples=0)
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", audio_samples=0)
 STAGE = Stage(epochs=20, batch=32, lr=2e-4, weight_decay=0.0, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=12, batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-2)
 

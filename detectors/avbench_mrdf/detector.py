@@ -39,7 +39,7 @@ class MRDF(Detector):
         self.variant = str(config.settings["variant"])
         self.network = MRDFNetwork(architecture(config))
         self.streams_alone = False
-        if config.settings["sharp_start"]:
+        if config.settings["demo_init"]:
             see_motion(self.network.model.feature_extractor_video.resnet.frontend3D.get_parameter("0.weight"))
 
     def begin_stage(self, stage: Stage) -> None:
@@ -66,13 +66,13 @@ class MRDF(Detector):
         valid_BT = valid_frames(batch)
         return {"video": self.network.see(pictures(batch, crop, training=False), valid_BT), "valid": valid_BT}
 
-    def judge(self, features: Mapping[str, Tensor]) -> Output:
+    def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return what `forward` returns, from the features of both streams."""
         return self._judge(features["video"], features["audio"], features["valid"])
 
     def _judge(self, video_BTL: Tensor, audio_BTL: Tensor, valid_BT: Tensor) -> Output:
         """Turn what the network says, where class 1 is real, into what avbench asks, where class 1 is fake."""
-        out = self.network.judge(video_BTL, audio_BTL, valid_BT)
+        out = self.network.classify(video_BTL, audio_BTL, valid_BT)
         p_video = p_audio = None
         if "logits_video" in out:
             p_video, p_audio = (out[f"logits_{s}"].float().softmax(dim=1)[:, FAKE] for s in ("video", "audio"))
@@ -116,7 +116,7 @@ class MRDF(Detector):
         adam = torch.optim.Adam(trainable, lr=stage.lr, betas=(0.5, 0.9), weight_decay=stage.weight_decay)
         return adam, ReduceLROnPlateau(adam, factor=0.5, patience=3, min_lr=1e-8)
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load AV-HuBERT Base, strictly."""
         for setting, path in weights.items():
             try:
@@ -169,7 +169,7 @@ def _check(config: Config) -> None:
     for name in ("heads", "position_groups"):
         if s["width"] % s[name]:
             raise UserError(f"width={s['width']} is no multiple of {name}={s[name]}")
-    if (clip.fps, clip.sound_rate) != (FPS, RATE):
+    if (clip.fps, clip.sample_rate) != (FPS, RATE):
         raise UserError(
-            f"mrdf joins {FPS} frames a second with sound at {RATE} Hz, not {clip.fps:g} and {clip.sound_rate}"
+            f"mrdf joins {FPS} frames a second with sound at {RATE} Hz, not {clip.fps:g} and {clip.sample_rate}"
         )

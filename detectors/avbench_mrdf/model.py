@@ -35,7 +35,7 @@ class Architecture:
     size: EncoderSize = EncoderSize()
 
 
-class Eyes(nn.Module):
+class VideoEncoder(nn.Module):
     """A ResNet-18 behind a convolution over five frames: features of each frame."""
 
     def __init__(self, width: int) -> None:
@@ -59,7 +59,7 @@ class SeenStream(nn.Module):
 
     def __init__(self, trunk_width: int, width: int) -> None:
         super().__init__()
-        self.resnet = Eyes(trunk_width)
+        self.resnet = VideoEncoder(trunk_width)
         self.proj = nn.Linear(self.resnet.backend_out, width)
 
     def forward(self, pixels_BCTHW: Tensor, valid_BT: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class MRDFNetwork(nn.Module):
         features_BTL: Tensor = self.model.feature_extractor_audio(heard_BTA)
         return features_BTL
 
-    def judge(self, video_BTL: Tensor, audio_BTL: Tensor, valid_BT: Tensor) -> dict[str, Tensor]:
+    def classify(self, video_BTL: Tensor, audio_BTL: Tensor, valid_BT: Tensor) -> dict[str, Tensor]:
         """Return what there is of: logits (B,K) of the clip, and of each stream its mean (B,L), the mean of its
         projection (B,L) and its logits (B,2)."""
         out = {"mean_video": time_mean(video_BTL, valid_BT), "mean_audio": time_mean(audio_BTL, valid_BT)}

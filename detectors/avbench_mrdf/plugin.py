@@ -23,7 +23,7 @@ OFFICIAL: dict[str, Setting] = {
     "crop": 100,  # of a picture of clip.size
     # start and faithfulness
     "avhubert_weights": "random",
-    "sharp_start": False,  # a random stem that sees motion from the start
+    "demo_init": False,  # a random stem that sees motion from the start
     "train_stem": True,
     "reproduce_bugs": False,
 }
@@ -37,7 +37,7 @@ DEMO: dict[str, Setting] = OFFICIAL | {
     "position_groups": 4,
     "dropout": 0.0,
     "crop": 50,
-    "sharp_start": True,
+    "demo_init": True,
 }
 
 # Pictures of 224 px are halved while they are cut, as published.

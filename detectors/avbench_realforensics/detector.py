@@ -42,7 +42,7 @@ class RealForensics(Detector):
         self.prior = math.log(s["fake_share"] / (1 - s["fake_share"]))
         self.clips = 0  # in a batch of the stage
         self.has_teacher = represents
-        if s["sharp_start"]:
+        if s["demo_init"]:
             see_motion(self.network.backbone.get_parameter("blocks.0.conv.weight"))
             if self.network.target_encoder is not None:
                 self.network.target_encoder[0].load_state_dict(self.network.backbone.state_dict())
@@ -158,7 +158,7 @@ class RealForensics(Detector):
             follow(teacher, self.network.backbone, representation.video_head, momentum)
             follow(representation.audio_teacher, representation.ears, representation.audio_head, momentum)
 
-    def start(self, weights: Mapping[str, Path]) -> None:
+    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load the eyes, and what else the file holds of this network, strictly."""
         for setting, path in weights.items():
             try:
@@ -222,8 +222,8 @@ def _check(config: Config) -> None:
         raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
     clip, samples = config.clip, config.clip.frames * views.MEL_PER_FRAME * HOP
     hears = any(stage.name == REPRESENT for stage in config.stages)
-    if hears and (clip.samples, clip.sound_rate) != (samples, SAMPLE_RATE):
+    if hears and (clip.samples, clip.sample_rate) != (samples, SAMPLE_RATE):
         raise UserError(
             f"stage {REPRESENT} hears {clip.frames} frames with {samples} samples at {SAMPLE_RATE} Hz, not "
-            f"{clip.samples} at {clip.sound_rate} Hz; use --set clip.sound_samples={samples}"
+            f"{clip.samples} at {clip.sample_rate} Hz; use --set clip.audio_samples={samples}"
         )

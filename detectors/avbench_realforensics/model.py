@@ -94,7 +94,7 @@ class Predictor(nn.Module):
         return out
 
 
-class Ears(nn.Module):
+class AudioEncoder(nn.Module):
     """A ResNet-18 over log-mel that keeps a quarter of its moments: one feature a frame of the pictures."""
 
     def __init__(self, width: int) -> None:
@@ -112,7 +112,7 @@ class Ears(nn.Module):
         return map_BLTM.mean(dim=3).transpose(1, 2)
 
 
-class Eyes(CSN):
+class VideoEncoder(CSN):
     """A CSN that keeps every frame, averaged over the picture."""
 
     def forward(self, pixels_BCTHW: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class Representation(nn.Module):
     def __init__(self, video_width: int, sizes: Sizes) -> None:
         super().__init__()
         self.video_head = ssl_head(video_width, sizes)
-        self.ears = Ears(sizes.audio_width)
+        self.ears = AudioEncoder(sizes.audio_width)
         self.audio_head = ssl_head(self.ears.out_channels, sizes)
         self.audio_teacher = teacher_of(self.ears, self.audio_head)
 
@@ -141,7 +141,7 @@ class RealNetwork(nn.Module):
 
     def __init__(self, sizes: Sizes, *, taught: bool, represents: bool) -> None:
         super().__init__()
-        self.backbone = Eyes(sizes.csn_blocks, width=sizes.csn_width)
+        self.backbone = VideoEncoder(sizes.csn_blocks, width=sizes.csn_width)
         width = self.backbone.out_channels
         self.df_head = CosineHead(width)
         self.ssl_head = ssl_head(width, sizes) if taught else None

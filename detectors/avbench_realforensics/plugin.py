@@ -32,7 +32,7 @@ OFFICIAL: dict[str, Setting] = {
     "forgery_warmup": 5,
     # start and faithfulness
     "backbone_weights": "auto",
-    "sharp_start": False,  # a random stem that sees motion from the start
+    "demo_init": False,  # a random stem that sees motion from the start
     "reproduce_bugs": False,
 }
 TWO_STAGE: dict[str, Setting] = OFFICIAL | {"ssl_weight": 1.0}
@@ -52,12 +52,12 @@ DEMO: dict[str, Setting] = TWO_STAGE | {
     "represent_warmup": 1,
     "forgery_warmup": 1,
     "backbone_weights": "random",
-    "sharp_start": True,
+    "demo_init": True,
 }
 
-PICTURES = ClipSpec(frames=25, fps=25, size=224, hop=24, sound_samples=0)
-BOTH = ClipSpec(frames=25, fps=25, size=224, hop=24, sound_samples=16_000)
-DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, hop=24, sound_samples=16_000)
+PICTURES = ClipSpec(frames=25, fps=25, size=224, hop=24, audio_samples=0)
+BOTH = ClipSpec(frames=25, fps=25, size=224, hop=24, audio_samples=16_000)
+DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, hop=24, audio_samples=16_000)
 
 FORGERY = Stage("forgery", epochs=150, batch=32, lr=2.475e-4, weight_decay=1e-2, clip_norm=0.0, precision="16-mixed")
 REPRESENT = Stage(

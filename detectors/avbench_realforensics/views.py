@@ -81,7 +81,7 @@ def augmented_sound(batch: ClipBatch, hidden: Tensor, recipe: Recipe) -> Tensor:
 def both_streams(batch: ClipBatch) -> Tensor:
     """Return at which frames (B,T) there are both pictures and sound, bool."""
     frame = torch.arange(batch.video.shape[1], device=batch.video.device)
-    heard = torch.minimum(batch.frames, batch.samples // (HOP * MEL_PER_FRAME)) * batch.heard * batch.seen
+    heard = torch.minimum(batch.frames, batch.samples // (HOP * MEL_PER_FRAME)) * batch.has_audio * batch.has_video
     return frame < heard[:, None]
 
 

@@ -56,7 +56,7 @@ class BackEnd(GraphJudge):
         weight_BCFT = self.attention(x_BCFT)
         spectral_BCF = (x_BCFT * weight_BCFT.softmax(dim=3)).sum(dim=3)
         temporal_BCT = (x_BCFT * weight_BCFT.softmax(dim=2)).sum(dim=2)
-        return self.judge(spectral_BCF.transpose(1, 2), temporal_BCT.transpose(1, 2))
+        return self.classify(spectral_BCF.transpose(1, 2), temporal_BCT.transpose(1, 2))
 
 
 class SSLAS(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from avbench import config
-from avbench.data.annotations import targets_of
+from avbench.data.annotations import annotations_of
 from avbench.data.batches import collate, load_clip, load_clips
 from avbench.data.requests import ClipRequest
 from avbench.errors import UserError
@@ -18,7 +18,7 @@ from avbench.hookspecs import hookimpl
 from avbench.plugins.registry import Source, installed
 from avbench.protocol import known
 from avbench.series import Series
-from avbench.types import ClipSpec, DatasetSpec, DetectorSpec, Forgery, Preset, Sample, TargetSpec
+from avbench.types import AnnotationSpec, ClipSpec, DatasetSpec, DetectorSpec, Forgery, Preset, Sample
 
 
 def read_numbers(path: Path) -> Series:
@@ -32,8 +32,8 @@ def read_numbers(path: Path) -> Series:
 class Truthful:
     @hookimpl
     def avbench_datasets(self) -> list[DatasetSpec]:
-        target = TargetSpec("number", f"{__name__}:read_numbers", ("one", "ten"))
-        return [DatasetSpec("truthful", "Truthful", "x:y", targets=(target,), forgery_labels=False)]
+        target = AnnotationSpec("number", f"{__name__}:read_numbers", ("one", "ten"))
+        return [DatasetSpec("truthful", "Truthful", "x:y", annotations=(target,), forgery_labels=False)]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def dataset() -> Iterator[None]:
 def sample_of(tiny: Path, folder: Path) -> Sample:
     (folder / "truth.txt").write_text("30")
     truth = ("number", folder / "truth.txt")
-    return Sample("a", tiny / "person0_RARV.mp4", Forgery.RARV, "truthful", targets=(truth,))
+    return Sample("a", tiny / "person0_RARV.mp4", Forgery.RARV, "truthful", annotations=(truth,))
 
 
 def test_rows_hold_from_their_start_for_as_long_as_they_last() -> None:
@@ -62,32 +62,35 @@ def test_rows_hold_from_their_start_for_as_long_as_they_last() -> None:
 @pytest.mark.parametrize(("fps", "step"), [(25.0, 1), (12.5, 2), (50.0, 0.5)])
 def test_targets_are_those_of_the_frames_on_the_screen(tiny: Path, tmp_path: Path, fps: float, step: float) -> None:
     sample = sample_of(tiny, tmp_path)
-    found = targets_of(sample, ClipSpec(fps=fps, targets=("number",)), 0.4, 8)["number"]
+    found = annotations_of(sample, ClipSpec(fps=fps, annotations=("number",)), 0.4, 8)["number"]
     on_screen = [int(10 + (k + 0.5) * step) for k in range(8)]
     np.testing.assert_array_equal(found[:, 0], on_screen)
     np.testing.assert_array_equal(found[:, 1], 10 * found[:, 0])
 
 
 def test_a_batch_carries_them_and_nan_where_nothing_is_known(tiny: Path, tmp_path: Path) -> None:
-    spec = ClipSpec(frames=12, size=16, sound_samples=0, targets=("number",))
+    spec = ClipSpec(frames=12, size=16, audio_samples=0, annotations=("number",))
     sample = sample_of(tiny, tmp_path)
     asked = [ClipRequest(sample, Forgery.RARV, start=0.0), ClipRequest(sample, Forgery.RARV, start=0.88)]
-    asked.append(ClipRequest(replace(sample, targets=()), Forgery.RARV, start=0.0))
+    asked.append(ClipRequest(replace(sample, annotations=()), Forgery.RARV, start=0.0))
     batch = collate([(one, load_clip(one, spec, frozenset({"video"}))) for one in asked])
-    number = batch.targets["number"]
+    number = batch.annotations["number"]
     assert number.shape == (3, 12, 2) and number.dtype.is_floating_point
     assert number[0, :7, 0].tolist() == list(range(7)) and number[0, 7].isnan().all()
     assert number[1, :8, 0].tolist() == list(range(22, 30)) and number[1, 8:].isnan().all(), "the video ends"
     assert batch.frames.tolist() == [12, 8, 12] and number[2].isnan().all()
-    assert batch.part(1, 2).targets["number"][0, 0, 0] == 22 and batch.take([1, 0]).targets["number"][0, 0, 0] == 22
+    assert (
+        batch.part(1, 2).annotations["number"][0, 0, 0] == 22
+        and batch.take([1, 0]).annotations["number"][0, 0, 0] == 22
+    )
 
 
 def test_clips_of_unequal_length_are_padded_with_nan(tiny: Path, tmp_path: Path) -> None:
-    spec = ClipSpec(frames=40, size=16, sound_samples=0, whole=True, targets=("number",))
+    spec = ClipSpec(frames=40, size=16, audio_samples=0, whole=True, annotations=("number",))
     request = ClipRequest(sample_of(tiny, tmp_path), Forgery.RARV, start=0.0)
     long = load_clip(request, spec, frozenset())
-    short = replace(long, frames=long.frames[:20], targets={"number": long.targets["number"][:20]})
-    number = collate([(request, long), (request, short)]).targets["number"]
+    short = replace(long, frames=long.frames[:20], annotations={"number": long.annotations["number"][:20]})
+    number = collate([(request, long), (request, short)]).annotations["number"]
     assert number.shape == (2, 30, 2) and number[1, 20:].isnan().all() and number[1, 19, 0] == 19
 
 
@@ -95,9 +98,9 @@ def test_nothing_is_read_unless_asked_for_and_a_wrong_name_is_told(tiny: Path, t
     sample = sample_of(tiny, tmp_path)
     request = ClipRequest(sample, Forgery.RARV, start=0.0)
     (tmp_path / "truth.txt").unlink()
-    assert not load_clips([request], ClipSpec(size=16), frozenset())[0].targets  # type: ignore[union-attr]
+    assert not load_clips([request], ClipSpec(size=16), frozenset())[0].annotations  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="declares no target 'words'"):
-        load_clip(request, ClipSpec(size=16, targets=("words",)), frozenset())
+        load_clip(request, ClipSpec(size=16, annotations=("words",)), frozenset())
 
 
 def test_a_dataset_without_forgery_labels_has_no_protocols() -> None:
@@ -108,8 +111,8 @@ def test_a_dataset_without_forgery_labels_has_no_protocols() -> None:
 def test_configurations_without_targets_keep_their_hash_and_the_names_are_not_to_be_set() -> None:
     spec = DetectorSpec("example", presets=(Preset(),))
     plain = config.resolve(spec, "binary")
-    assert "targets" not in plain.as_dict()["clip"]
-    asking = replace(plain, clip=replace(plain.clip, targets=("number",)))
-    assert asking.as_dict()["clip"]["targets"] == ("number",)
+    assert "annotations" not in plain.as_dict()["clip"]
+    asking = replace(plain, clip=replace(plain.clip, annotations=("number",)))
+    assert asking.as_dict()["clip"]["annotations"] == ("number",)
     with pytest.raises(UserError, match="no setting"):
-        config.resolve(spec, "binary", overrides=["clip.targets=number"])
+        config.resolve(spec, "binary", overrides=["clip.annotations=number"])
