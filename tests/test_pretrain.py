@@ -17,8 +17,8 @@ from torch import Tensor
 
 from avbench import config
 from avbench.engine import training as train
+from avbench.engine.building import build
 from avbench.engine.evaluation import FailureBudget, Loading
-from avbench.engine.training import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.types import Forgery, Sample
