@@ -71,6 +71,10 @@ def resolve(
         raise UserError(f"{spec.name} cannot do {task}: it does {' and '.join(spec.tasks)}; use --task {spec.tasks[0]}")
     chosen = _preset(spec, preset, demo)
     where = f"{spec.name}, preset {chosen.name}: "
+    try:
+        own = declared(chosen.settings)
+    except (TypeError, NameError) as error:
+        raise UserError(f"{where}{error}") from error
     config = Config(
         spec.name,
         task,
@@ -81,10 +85,6 @@ def resolve(
         chosen.eval_batch,
         spec.requires,
     )
-    try:
-        own = declared(chosen.settings)
-    except (TypeError, NameError) as error:
-        raise UserError(f"{where}{error}") from error
     config = _checked(config, own, where)
     for key, value in chosen.for_dataset.get(dataset, {}).items():
         config = _set(config, own, key, value, where)

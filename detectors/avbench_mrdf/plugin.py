@@ -20,12 +20,14 @@ from avbench.types import (
     ZeroOrMore,
 )
 
+Variant = Literal["ce", "margin", "avdf", "ensemble", "multilabel", "multiclass"]  # from "avdf" on: ablations
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, as in the published code."""
 
-    variant: Literal["ce", "margin", "avdf", "ensemble", "multilabel", "multiclass"] = "ce"  # from "avdf" on: ablations
+    variant: Variant = "ce"
     # AV-HuBERT Base
     trunk_width: Count = 64  # of the stem; the trunk ends eight times as wide
     width: Count = 768
