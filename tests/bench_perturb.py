@@ -17,10 +17,10 @@ from avbench.data.lists import prepare
 from avbench.data.loading import LoadedBatch, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under
+from avbench.engine.building import build
 from avbench.engine.devices import make_fabric
 from avbench.engine.evaluation import Loading, evaluate, in_batches
 from avbench.engine.sharing import outputs
-from avbench.engine.training import build
 from avbench.perturb.conditions import Condition
 from avbench.plugins.registry import installed
 from avbench.protocol import known

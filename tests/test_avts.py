@@ -14,6 +14,7 @@ from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.records import card
 from avbench.types import ClipBatch, Output, Task
@@ -220,7 +221,7 @@ def test_released_file_loads_strictly(tmp_path: Path) -> None:
     del state["module.a_encoder.layer2.0.se.fc.2.bias"]
     torch.save({"model": state}, tmp_path / "avts.pth")
     with pytest.raises(UserError, match=r"missing: a_encoder.layer2.0.se.fc.2.bias"):
-        detector.load_pretrained({"pretrained": tmp_path / "avts.pth"})
+        load_pretrained(detector, {"pretrained": tmp_path / "avts.pth"})
 
 
 def test_files_of_stage_1_fill_the_encoders_alone(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_impossible_settings_are_told(override: str, message: str) -> None:
 def test_presets_hold_the_published_windows() -> None:
     for preset, frames, count in (("official", 5, 10), ("train_code", 18, 12)):
         config = resolve(SPEC, "binary", preset=preset)
-        assert (config.settings["window"], config.settings["align_windows"]) == (frames, count)
+        assert (config.settings.window, config.settings.align_windows) == (frames, count)
         assert config.clip.frames >= frames + count - 1 and config.clip.frames % frames == 0
         assert [stage.samples for stage in config.stages] == ["real", "all"]
 

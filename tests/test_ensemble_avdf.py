@@ -99,7 +99,7 @@ def test_frames_behind_the_end_say_nothing() -> None:
 
 
 def test_senseless_settings_are_one_line() -> None:
-    for setting, said in (("vote=most", "value of vote"), ("stem_frames=2", "odd"), ("stem_frames=1", "stem_frames=3")):
+    for setting, said in (("vote=most", "mean, maj"), ("stem_frames=2", "odd"), ("stem_frames=1", "stem_frames=3")):
         with pytest.raises(UserError, match=said):
             build(setting)
 

@@ -111,7 +111,7 @@ def test_sharp_start_lets_correlations_differ_between_clips() -> None:
 @pytest.mark.parametrize("preset", ["official", "paper"])
 def test_published_presets_use_none_of_it(preset: str) -> None:
     config = resolve(SPEC, "binary", preset=preset)
-    assert not config.settings["demo_init"] and [stage.name for stage in config.stages] == ["train"]
+    assert not config.settings.demo_init and [stage.name for stage in config.stages] == ["train"]
 
 
 def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
@@ -127,7 +127,7 @@ def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
     assert all(torch.equal(encoder[name], state[name]) for name in encoder) and len(encoder) > 100
     assert not any(parameter.requires_grad for parameter in detector.network.FAUEncoder_cnn.parameters())
     official = resolve(SPEC, "binary", preset="official")
-    for words in ({"fau_weights": "random"}, {"fau_weights": "none"}, dict(official.settings)):
+    for words in ({"fau_weights": "random"}, {"fau_weights": "none"}, official.settings):
         assert weights.choose(SPEC, words)["fau_weights"].sha256 == "random", "auto is never what ships"
 
 

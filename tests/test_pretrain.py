@@ -17,15 +17,15 @@ from torch import Tensor
 
 from avbench import config
 from avbench.engine import training as train
+from avbench.engine.building import build
 from avbench.engine.evaluation import FailureBudget, Loading
-from avbench.engine.training import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.types import Forgery, Sample
 from avbench_graphau import measure, pretrain
 from avbench_graphau.loss import labels_of
 from avbench_graphau.pretrain import Request
-from avbench_graphau.recipe import SPEC, TARGET
+from avbench_graphau.recipe import SPEC, TARGET, Settings
 
 SMALL = ("width=4", "clip.size=32", "crop_from=32", "crop=28", "input_size=32", "eval_batch=4")
 TINY = (*SMALL, "batch=4", "micro_batch=4")
@@ -185,7 +185,7 @@ def test_every_frame_is_counted_once_where_clips_overlap(faces: Path) -> None:
     """Ten frames in clips of four: the last one, flush with the end, shows two frames again."""
     samples = [s for s in pretrain.locate(tiny_request(faces)[0], installed())[0].samples() if s.identity == "P7"]
     clip = replace(SPEC.presets[1].clip, frames=4, fps=25.0, size=16)
-    settings = {"units": 1, "unit_names": "AU1"}
+    settings = Settings(units=1, unit_names="AU1")
     asked = config.Config("graphau", "binary", clip=clip, settings=settings, eval_batch=3, requires=SPEC.requires)
     counts, _ = measure.count(Oracle(asked), samples, fabric(), Loading(0), FailureBudget(1, Loading(0)))  # type: ignore[arg-type]
     value = [unit_value(7, frame) for frame in range(10)]

@@ -12,7 +12,8 @@ from avbench.data.databases import locate
 from avbench.data.lists import Say
 from avbench.detector import Detector
 from avbench.engine import checkpoint
-from avbench.engine.training import WEIGHTS, build
+from avbench.engine.building import build
+from avbench.engine.training import WEIGHTS
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records import card as cards

@@ -14,6 +14,7 @@ from avbench import __version__
 from avbench.bench.cell import region_of
 from avbench.records.card import FORMAT, now
 from avbench.records.suite import published
+from avbench.settings import plain
 from avbench.types import Task
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
     """Return the card of a run that starts: all that is known before anything is measured."""
     spec, settings, protocol = resolved.spec, resolved.config, cell.protocol
     marks = marks_of(protocol, resolved.lists, cell.limit, cell.limit_test)
-    marks += ["published bugs reproduced"] * bool(settings.settings.get("reproduce_bugs"))
+    marks += ["published bugs reproduced"] * bool(plain(settings.settings).get("reproduce_bugs"))
     # Published values stand beside whole databases only.
     comparable = not resolved.lists.demo and cell.limit is None and cell.limit_test is None
     reported = published_of(protocol, spec.name, cell.task) if comparable else {}

@@ -24,6 +24,7 @@ from avbench.perturb.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
 from avbench.records import scores
+from avbench.settings import plain
 from avbench.types import ClipSpec, DetectorSpec
 
 COMBINE = "combine"
@@ -52,7 +53,7 @@ def settings_of(spec: DetectorSpec, overrides: Sequence[str]) -> tuple[str, dict
     `combine=max` is the ensemble's, `rawgat_st.epochs=3` that member's, any other key every member's. A member's key
     `preset` chooses its preset.
     """
-    rule = str(spec.presets[0].settings.get(COMBINE, "mean"))
+    rule = str(plain(spec.presets[0].settings).get(COMBINE, "mean"))
     given: dict[str, list[str]] = {name: [] for name in spec.members}
     for text in overrides:
         key, _, value = text.partition("=")

@@ -20,11 +20,12 @@ from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest, under
 from avbench.detector import Detector
 from avbench.engine import checkpoint
+from avbench.engine.building import build
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
 from avbench.engine.evaluation import evaluate
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, build, fit
+from avbench.engine.training import CURVES, WEIGHTS, fit
 from avbench.media import reading as media
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness

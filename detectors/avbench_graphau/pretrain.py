@@ -21,10 +21,11 @@ from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
 from avbench.detector import Detector
 from avbench.engine import checkpoint
+from avbench.engine.building import build
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.evaluation import FailureBudget, Loading
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, build, fit
+from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, fit
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.media import reading as media
@@ -38,7 +39,7 @@ from avbench.types import AnnotationSpec, Forgery, MediaError, Sample
 from avbench_graphau import measure
 from avbench_graphau.figure import draw
 from avbench_graphau.loss import weights_of_rates
-from avbench_graphau.recipe import SPEC, TARGET
+from avbench_graphau.recipe import SPEC, TARGET, Settings
 
 FOLDER, ENCODER, SCORES = "pretrainings", "encoder.safetensors", "f1.csv"
 Say = Callable[[str], None]
@@ -168,10 +169,9 @@ def plan_of(
 ) -> TrainingPlan:
     """Return the plan of the training; its id is a hash of configuration, lists, fold and seed."""
     config = _config(request, base)
-    settings = dict(config.settings)
-    settings |= {"units": len(target.columns), "unit_names": " ".join(target.columns)}
-    if settings["unit_weights"] == "auto":
-        settings["unit_weights"] = ",".join(f"{weight:.6f}" for weight in weights_of_rates(rates))
+    settings: Settings = replace(config.settings, units=len(target.columns), unit_names=" ".join(target.columns))
+    if settings.unit_weights == "auto":
+        settings = replace(settings, unit_weights=",".join(f"{weight:.6f}" for weight in weights_of_rates(rates)))
     stages = tuple(s for s in config.stages if request.stage in ("both", s.name))
     config = replace(config, settings=settings, stages=stages, weights=weights.choose(SPEC, settings))
     about = {
@@ -297,4 +297,5 @@ def _config(request: Request, base: Database) -> Config:
 
 
 def _positive_from(request: Request, base: Database) -> float:
-    return float(_config(request, base).settings["positive_from"] or 0)
+    settings: Settings = _config(request, base).settings
+    return settings.positive_from
