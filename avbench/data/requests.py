@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avbench.hashing import stable_hash
+from avbench.media.placing import Place
 from avbench.perturb.conditions import Condition
 from avbench.types import Forgery, Placement, Sample
 
@@ -17,7 +18,7 @@ VOICE_DRAWS = 8  # tries for each voice that is wanted, before fewer will do
 class ClipRequest:
     """One clip to load: whose it is, its own label, how it was placed and where, and the seed of its augmentation.
 
-    Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `place`.
+    Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `where`.
     `condition` perturbs the video; None leaves it as it is.
     """
 
@@ -29,6 +30,15 @@ class ClipRequest:
     centre: float | None = None
     seed: int = 0
     condition: Condition | None = None
+
+    @property
+    def where(self) -> Place:
+        """Return where the clip lies in its file."""
+        given = (Place.start, self.start), (Place.fraction, self.fraction), (Place.centre, self.centre)
+        places = [place(value, self.sample.skip) for place, value in given if value is not None]
+        if len(places) != 1:
+            raise ValueError(f"one of start, fraction and centre places a clip, not {[value for _, value in given]}")
+        return places[0]
 
     @property
     def place(self) -> tuple[object, ...]:
