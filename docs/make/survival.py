@@ -1,6 +1,6 @@
 """Draws docs/images/survival.png from results/demo: what is left of each detector's AUC on the other demo database.
 
-    python docs/make/survival.py
+python docs/make/survival.py
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def draw(path: Path) -> None:
         write_heading(
             figure,
             "DEMO DATA · which detector survives another database?",
-            "rendered faces: these numbers mean nothing about real forgeries; AUC %, 95 % intervals over people or originals, seed 0",
+            "rendered faces: these numbers mean nothing about real forgeries; seed 0, 95 % intervals over people",
         )
         for panel, train, test in zip(panels, ("lavdf", "fakeav"), ("fakeav", "lavdf"), strict=True):
             within = read(WITHIN, f"{train} AUC")
@@ -69,9 +69,8 @@ def draw(path: Path) -> None:
             panel.set_xlabel("AUC %")
         panels[0].plot([], [], "o-", color=SOFT, markerfacecolor="white", label="tested on new people of it")
         panels[0].plot([], [], "o-", color=COLOURS["FAFV"], label="tested on the other database")
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.01), columnspacing=1
-        )
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.01), columnspacing=1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draws docs/images/wings.svg from the layers in pyproject.toml and the first sentence of each wing.
 
-    python docs/make/wings.py
+python docs/make/wings.py
 """
 
 from __future__ import annotations
