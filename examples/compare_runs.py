@@ -1,4 +1,4 @@
-"""Compares two detectors on the videos that both scored, then lays out the paper's table of the runs there are.
+"""Compares two detectors on the videos that both scored, then shows every run there is in one table.
 
 python examples/compare_runs.py [DETECTOR DETECTOR [PROTOCOL [DATASET=FOLDER ...]]]
 """
@@ -15,11 +15,13 @@ def main() -> None:
     roots = dict(text.split("=") for text in data)
     runs = [avbench.run(name, protocol, task="binary", data=roots or None) for name in (first, second)]
 
-    print(avbench.compare(*runs))  # differences with paired intervals; two separate intervals would hide them
+    # Paired: the interval draws the same people for both. Two separate intervals would hide a difference.
+    print(avbench.compare(*runs).differences.to_string(index=False))
 
-    # Every run in the results folder, laid out as Table III of the paper: reported beside measured.
+    # Every run in the results folder in one table; once the paper's detectors are there, `--paper table3` lays them
+    # out as its Table III, reported beside measured.
     results = runs[0].folder.parent.parent
-    subprocess.run([sys.executable, "-m", "avbench", "report", "--paper", "table3", "--out", str(results)], check=True)
+    subprocess.run([sys.executable, "-m", "avbench", "report", "--out", str(results)], check=True)
 
 
 if __name__ == "__main__":

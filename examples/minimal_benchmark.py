@@ -18,18 +18,21 @@ DETECTORS = ["aasist_l", "leading_silence"]
 
 def main() -> None:
     # Without data=..., the demo databases stand in for LAV-DF and FakeAVCeleb, and every table says so.
-    runs = avbench.matrix(sys.argv[1:] or DETECTORS, PROTOCOLS, tasks=["binary"], seeds=[0])
+    outcomes = avbench.matrix(sys.argv[1:] or DETECTORS, PROTOCOLS, tasks=["binary"], seeds=[0])
 
-    for run in runs:
-        auc = run.metrics.query("metric == 'auc' and granularity == 'video'").iloc[0]
-        print(f"{run.title:<70} AUC {100 * auc['value']:5.1f} [{100 * auc['low']:.1f}, {100 * auc['high']:.1f}]")
+    for outcome in outcomes:
+        if outcome.run is None:  # a run that fails stops no other
+            print(f"{outcome.spec.detector} under {outcome.spec.protocol.name}: {outcome.reason}")
+            continue
+        auc = outcome.run.metrics.query("metric == 'auc' and granularity == 'video'").iloc[0]
+        low, high = 100 * auc["low"], 100 * auc["high"]
+        print(f"{outcome.run.title:<70} AUC {100 * auc['value']:5.1f} [{low:.1f}, {high:.1f}]")
 
     # What these data can mean at all: leaks, shortcuts, imbalance.
     for verdict in avbench.audit(PROTOCOLS[1]).verdicts:
         print(f"{verdict.level:<15} {verdict.name}")
 
-    results = runs[0].folder.parent.parent
-    subprocess.run([sys.executable, "-m", "avbench", "report", "--html", "--out", str(results)], check=True)
+    subprocess.run([sys.executable, "-m", "avbench", "report", "--html"], check=True)
 
 
 if __name__ == "__main__":

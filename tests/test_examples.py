@@ -57,7 +57,8 @@ def test_sweep_perturbations(data: str, tmp_path: Path) -> None:
 @NEEDS_DOOR
 def test_compare_runs(data: str, tmp_path: Path) -> None:
     printed = carry_out("compare_runs.py", "majority", "metadata", "within_folder", data, at=tmp_path)
-    assert "A − B" in printed or "A - B" in printed
+    assert "difference" in printed and "balanced" in printed.lower()
+    assert len(list((tmp_path / "results" / "runs").glob("*/card.json"))) == 2
 
 
 def test_external_scores(data: str, tmp_path: Path) -> None:
