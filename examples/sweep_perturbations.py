@@ -13,7 +13,7 @@ import avbench
 def main() -> None:
     protocol, *data = sys.argv[1:] or ["within_fakeav"]
     roots = dict(text.split("=") for text in data)
-    settings = {"epochs": 3, "batch": 16, "lr": 1e-2, "clip.size": 112}
+    settings = {"epochs": 20, "batch": 8, "lr": 0.05, "clip.size": 64}
     run = avbench.run(MotionAndLoudness, protocol, task="binary", data=roots or None, settings=settings)
 
     # The run's training is used again; level 0, the clean videos, is always among the levels.

@@ -84,6 +84,14 @@ def test_the_picture_of_the_wings_is_what_the_layers_say() -> None:
     assert {name for row in wings.layers()[:-1] for name in row} == folders
 
 
+def test_the_readme_is_short_and_keeps_its_two_commands() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 150
+    for name in ("demo", "tests"):
+        (block,) = re.findall(rf"<!-- {name} -->\n```console\n(.*?)```\n<!-- end -->", text, re.DOTALL)
+        assert "pip install" in block
+
+
 def test_the_readmes_figure_shows_what_was_measured() -> None:
     survival = script("survival")
     across = survival.read(survival.ACROSS, "lavdf → fakeav binary AUC")
