@@ -41,10 +41,11 @@ def about(name: str) -> str:
 def drawn() -> str:
     """Return the picture: a row a layer, side by side what may not import each other, the ground at the bottom."""
     rows = layers()
+    readers = next(number for number, names in enumerate(rows) if "report" in names)
     shapes, top = [], EDGE + TITLE
     for number, names in enumerate(rows):
         ground = number == len(rows) - 1
-        kind = "ground" if ground else "readers" if number < 2 else "work"
+        kind = "ground" if ground else "readers" if number <= readers else "work"
         if ground:
             listed = _wrapped(" · ".join(sorted(names)), WIDTH - 2 * EDGE - 24)
             height = ROW + LINE * (len(listed) - 1)
