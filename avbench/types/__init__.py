@@ -4,6 +4,7 @@ Nothing here imports torch, so that listing plugins is quick.
 """
 
 from avbench.types.clips import Change, Clip, MediaError, MediaInfo
+from avbench.types.protocols import Protocol
 from avbench.types.specs import (
     LEVELS,
     AnnotationSpec,
@@ -59,6 +60,7 @@ __all__ = [
     "Placement",
     "Pooling",
     "Preset",
+    "Protocol",
     "Reason",
     "Sample",
     "Setting",
