@@ -177,7 +177,7 @@ def _renamed(placement: Any, path: Path) -> Any:
 
 
 def complaint(values: Protocol | Mapping[Any, Any]) -> str:
-    """Say what is wrong with the values of a protocol's fields: unknown, missing, of another type, out of range; or ""."""
+    """Say what is wrong with a protocol's fields (unknown, missing, of another type, out of range), or nothing ("")."""
     given = asdict(values) if isinstance(values, Protocol) else values
     types = get_type_hints(Protocol)
     for name in given:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from avbench.bench.card import published_of
 from avbench import protocol as protocols
+from avbench.bench.card import published_of
 from avbench.cli import main
 from avbench.errors import UserError
 from avbench.paths import shipped
