@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.data.splits import identity_of
 from avbench.hashing import stable_hash
 from avbench.perturb.conditions import Condition
 from avbench.types import Forgery, Placement, Sample
@@ -46,7 +45,7 @@ def voices_for(condition: Condition, sample: Sample, speakers: Sequence[Sample])
     chosen: dict[str, Path] = {}
     for number in range(VOICE_DRAWS * condition.spec.voices if speakers else 0):
         other = speakers[stable_hash(sample.id, condition.name, "voice", number) % len(speakers)]
-        if identity_of(other) != identity_of(sample) and len(chosen) < condition.spec.voices:
+        if other.identity != sample.identity and len(chosen) < condition.spec.voices:
             chosen.setdefault(other.id, other.path)
     return replace(condition, voices=tuple(chosen.values()))
 
