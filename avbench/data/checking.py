@@ -110,7 +110,7 @@ def _forges(method: str) -> bool:
 
 
 def _people(samples: Sequence[Sample]) -> Iterator[Odd]:
-    nameless = [s.id for s in samples if not s.identity]
+    nameless = [s.id for s in samples if s.identity in ("", s.id)]
     if len(nameless) == len(samples):
         yield "warning", "samples name no identity: a person may be trained on and tested", nameless
     else:

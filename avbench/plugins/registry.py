@@ -74,7 +74,7 @@ class Plugins:
             raise UserError(
                 f"--plugin {name} failed to load: {in_one_line(error)}; mend the plugin or leave it out"
             ) from error
-        self.named.append(str(path.resolve()) if is_file else name)
+        self.named.append(_key(name))
 
     def _register(self, plugin: object, source: Source) -> None:
         key = f"{source.name}@{source.origin}"
@@ -188,8 +188,13 @@ def register_named(names: Iterable[str]) -> None:
     """Register plugins named on the command line, also in a worker that was spawned."""
     plugins = installed()
     for name in names:
-        if name not in plugins.named:
+        if _key(name) not in plugins.named:
             plugins.load_named(name)
+
+
+def _key(name: str) -> str:
+    """Return a named plugin's name as every folder and every worker understands it."""
+    return str(Path(name).resolve()) if name.endswith(".py") else name
 
 
 def _import_file(path: Path) -> ModuleType:
