@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from avbench.bench.cell import Cell
     from avbench.bench.matrix import Outcome
     from avbench.plugins.registry import Plugins
+    from avbench.types import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--paper", nargs="+", default=[], metavar="TABLE", help="table1 to table5, or all")
     parser.add_argument("--detector", nargs="+", default=[], metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME|FILE.yaml", help="see avbench ls protocols")
     parser.add_argument(
         "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
     )
@@ -102,16 +103,30 @@ def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
         specs = [plugins.detector(name) for name in dict.fromkeys(arguments.detector)]
         rows = [Row(spec.title or spec.name, spec.name) for spec in specs]
         tasks = {spec.name: [t for t in spec.tasks if t in (arguments.task or spec.tasks)] for spec in specs}
-        yield suite.crossing("Matrix", rows, list(dict.fromkeys(arguments.protocol)), tasks)
+        yield suite.crossing("Matrix", rows, list(_asked(arguments, plugins)), tasks)
+
+
+def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protocol]:
+    """Return the protocols of --protocol by their own names, which those of files need not be."""
+    asked: dict[str, Protocol] = {}
+    for name in arguments.protocol:
+        found = selecting.find_protocol(name, plugins)
+        if asked.setdefault(found.name, found).digest() != found.digest():
+            raise UserError(
+                f"--protocol names two protocols that are called {found.name}; give them names of their own"
+            )
+    return asked
 
 
 def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     """Return every cell that the suites need, each once."""
     from avbench.bench.matrix import key_of
 
-    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
+    asked = _asked(arguments, plugins)
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *asked])
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
-    found = {name: selecting.find_protocol(name, plugins) for name in dict.fromkeys(name for _, name, _ in wanted)}
+    names = dict.fromkeys(name for _, name, _ in wanted)
+    found = {name: asked.get(name) or selecting.find_protocol(name, plugins) for name in names}
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
     cells = [
         selecting.cell_of(arguments, plugins, row.detector, protocol, task, seed, row.settings)

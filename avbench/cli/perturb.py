@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--levels", nargs="+", type=int, default=list(LEVELS), metavar="K", help="default: 0 to 5")
     parser.add_argument("--run", metavar="RUN", help="sweep a finished run: its id, the beginning of it, or its folder")
     parser.add_argument("--detector", nargs="+", metavar="NAME", help="train and sweep these instead")
-    parser.add_argument("--protocol", metavar="NAME", help=f"with --detector (default: perturb_{DATABASE})")
+    parser.add_argument("--protocol", metavar="NAME|FILE.yaml", help=f"with --detector (default: perturb_{DATABASE})")
     parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: binary")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
     selecting.add_protocol(parser)

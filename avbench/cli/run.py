@@ -36,7 +36,9 @@ Repeating a command continues it; a finished one prints its table again.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols; or an ablation")
+    parser.add_argument(
+        "--protocol", required=True, metavar="NAME|FILE.yaml", help="see avbench ls protocols; or an ablation"
+    )
     parser.add_argument(
         "--task",
         nargs="+",
@@ -82,7 +84,8 @@ def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
         for protocol in selecting.folds_of(asked, arguments, plugins)
         for seed in dict.fromkeys(arguments.seed)
     ]
-    group = f"{arguments.detector}-{arguments.protocol}" if len(cells) > 1 else ""
+    asked = arguments.protocol if suite.named(arguments.protocol) else cells[0].protocol.name
+    group = f"{arguments.detector}-{asked}" if len(cells) > 1 else ""
     return [replace(cell, group=group) for cell in cells]
 
 

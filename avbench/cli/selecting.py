@@ -149,12 +149,8 @@ def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
 
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:
-    """Return a protocol by name."""
-    from avbench.plugins.registry import pick
-    from avbench.protocol import Protocol, known
-
-    declared = plugins.collect("avbench_protocols", Protocol)
-    return pick("protocol", name, known(plugins.datasets(), declared.values()))
+    """Return a protocol by its name or its YAML file."""
+    return plugins.protocol(name)
 
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
