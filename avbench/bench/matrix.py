@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avbench.bench import backends, ensemble
+from avbench.bench import ensemble
+from avbench.bench.backends import Backend
 from avbench.bench.cell import Cell
 from avbench.data import databases
 from avbench.errors import UserError
@@ -69,15 +70,18 @@ def run_matrix(
     *,
     jobs: int = 1,
     backend: str = "loky",
+    slurm: Mapping[str, str | int] | None = None,
     progress: Progress = silent,
     begun: Callable[[Sequence[Cell]], None] = lambda cells: None,
     done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Compute every cell and return what became of each, in the order in which they ended.
 
-    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster. `begun` is told the
-    cells that are computed now, `done` each outcome; both are called in this process.
+    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster; or, with the options
+    `slurm`, a job of Slurm. `begun` is told the cells that are computed now, `done` each outcome; both are called in
+    this process.
     """
+    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=cells[0].results_folder / "slurm")
     for name in dict.fromkeys(name for cell in cells for name in (cell.protocol.train, cell.protocol.test)):
         with suppress(UserError):  # what is missing is told by the cells that need it
             made = made_with(progress, "make demo data")
@@ -85,8 +89,8 @@ def run_matrix(
     outcomes: list[Outcome] = []
     for phase in groups(cells, plugins):
         computed = _alone(phase, plugins, progress, begun)
-        if jobs > 1:
-            computed = _shared(phase, plugins, jobs, backend, begun)
+        if not place.is_this_process:
+            computed = _shared(phase, plugins, place, begun)
         for outcome in computed:
             outcomes.append(outcome)
             done(outcome)
@@ -103,18 +107,19 @@ def _alone(
 
 
 def _shared(
-    phase: Sequence[Group], plugins: Plugins, jobs: int, backend: str, begun: Callable[[Sequence[Cell]], None]
+    phase: Sequence[Group], plugins: Plugins, place: Backend, begun: Callable[[Sequence[Cell]], None]
 ) -> Iterator[Outcome]:
-    import joblib
+    waiting = list(phase[place.jobs :])
+    begun([cell for group in phase[: place.jobs] for cell in group])
+    calls = [(group, tuple(plugins.named), place.threads, number) for number, group in enumerate(phase)]
+    for outcomes in place.computed(_work, calls, _lost):
+        yield from outcomes
+        begun(waiting.pop(0) if waiting else [])
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    waiting = list(phase[jobs:])
-    begun([cell for group in phase[:jobs] for cell in group])
-    with backends.backend(backend, jobs) as return_as:
-        tasks = (joblib.delayed(_work)(group, tuple(plugins.named), threads, k) for k, group in enumerate(phase))
-        for outcomes in joblib.Parallel(n_jobs=jobs, return_as=return_as, batch_size=1)(tasks):
-            yield from outcomes
-            begun(waiting.pop(0) if waiting else [])
+
+def _lost(call: tuple[Any, ...], reason: str) -> list[Outcome]:
+    """Return what became of a group whose process was ended from outside."""
+    return [Outcome(cell, reason=reason, new=True) for cell in call[0]]
 
 
 def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list[Outcome]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from avbench.bench import slurm
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   avbench matrix --paper all --data /databases --seed 0 1 2
   avbench matrix --detector fauforensics aasist chance --protocol within_lavdf cross_lavdf_to_fakeav
   avbench matrix --paper table3 --data /databases --jobs 8 --backend dask
+  avbench matrix --paper all --data /databases --backend slurm --slurm partition=gpu --slurm gpus_per_task=1
 
 Repeating a command continues it: finished cells are found again, failed ones tried again.
 """
@@ -42,8 +44,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
     )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU)")
-    parser.add_argument("--backend", default="loky", metavar="NAME", help="joblib's: loky (default), ray, dask")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU; of slurm, 256)"
+    )
+    parser.add_argument("--backend", default="loky", metavar="NAME", help="loky (default), ray, dask or slurm")
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what each job of --backend slurm asks for: partition, account, qos, constraint, time (minutes), mem_gb, "
+        "cpus_per_task, gpus_per_task; repeatable",
+    )
     selecting.add_protocol(parser)
     selecting.add_computing(parser)
 
@@ -61,12 +73,12 @@ def execute(arguments: argparse.Namespace) -> int:
     _check(arguments)
     suites = list(_suites(arguments, plugins))
     cells = _cells(suites, arguments, plugins)
-    jobs = arguments.jobs or _jobs()
+    jobs = arguments.jobs or _jobs(arguments.backend)
     overview = Overview(cells)
 
     def done(outcome: Outcome) -> None:
         overview.ended(outcome)
-        if logs and jobs > 1:
+        if logs and (jobs > 1 or arguments.backend == "slurm"):
             _log(outcome)
 
     outcomes = run_matrix(
@@ -74,6 +86,7 @@ def execute(arguments: argparse.Namespace) -> int:
         plugins,
         jobs=jobs,
         backend=arguments.backend,
+        slurm=slurm.pairs(arguments.slurm),
         progress=overview.progress,
         begun=overview.begun,
         done=done,
@@ -145,8 +158,10 @@ def _preset_of(cell: Cell, plugins: Plugins) -> Cell:
     return replace(cell, preset=None) if len(spec.presets) == 1 and not spec.members else cell
 
 
-def _jobs() -> int:
+def _jobs(backend: str) -> int:
     """Return how many cells the machine bears: one a GPU. On a CPU, one cell's workers and threads fill it."""
+    if backend == "slurm":
+        return slurm.AT_ONCE
     import torch
 
     return max(1, torch.cuda.device_count())
