@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from avbench.paths import atomic_write
-from avbench.records.card import is_demo, title
+from avbench.records.card import Card
 from avbench.records.page import inlined, page, table_section
 from avbench.records.table import Table
 from avbench.report.tables import (
@@ -20,8 +19,6 @@ from avbench.report.tables import (
     summaries,
 )
 
-Card = Mapping[str, Any]
-
 
 def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn: Sequence[Path] = ()) -> Path:
     """Write `folder`/report.html of finished runs and return its path.
@@ -30,9 +27,9 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
     files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
     """
     tables = [table_section(table) for table in (*first, *summaries(cards))]
-    runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.get("metrics")]
-    links = "".join(f'<a href="#{escape(card["id"], quote=True)}">{escape(title(card))}</a>' for card, _ in runs)
-    demo = ' <span class="mark">demo data</span>' if any(is_demo(card) for card, _ in runs) else ""
+    runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.metrics]
+    links = "".join(f'<a href="#{escape(card.id, quote=True)}">{escape(card.title)}</a>' for card, _ in runs)
+    demo = ' <span class="mark">demo data</span>' if any(card.is_demo for card, _ in runs) else ""
     overview = f"{''.join(tables)}{_images(drawn)}<h3>Runs in detail</h3><nav>{links}</nav>"
     details = "".join(_run(card, figures) for card, figures in runs)
     body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
@@ -43,18 +40,18 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
 
 
 def _run(card: Card, figures: Sequence[Path]) -> str:
-    marks = "".join(f'<span class="mark">{escape(mark)}</span>' for mark in card.get("marks", []))
-    said = [line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("marks: ")]
+    caveats = "".join(f'<span class="mark">{escape(caveat)}</span>' for caveat in card.caveats)
+    said = [line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("caveats: ")]
     lines = "<br>".join(escape(line) for line in said)
     further = [*confusion_tables(card), *perturbation_tables(card)]
     tables = table_section(metric_table(card), heading=False) + "".join(table_section(table) for table in further)
-    head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
+    head = f'<section id="{escape(card.id, quote=True)}"><h2>{escape(card.title)}</h2>{caveats}'
     shown = f'<div class="tables">{tables}</div>{_images(figures)}'
     return f'{head}<p class="soft">{lines}</p>{shown}</section>'
 
 
 def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
-    for place in [folder / card["id"], *([folder] if alone else [])]:
+    for place in [folder / card.id, *([folder] if alone else [])]:
         if found := sorted((place / "figures").glob("*.svg")):
             return found
     return []
