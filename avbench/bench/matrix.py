@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from avbench.bench import ensemble
 from avbench.bench.backends import Backend
@@ -17,7 +16,7 @@ from avbench.data import databases
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed, register_named
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
+from avbench.records.card import Card, now
 
 Group = tuple[Cell, ...]
 
@@ -27,7 +26,7 @@ class Outcome:
     """What became of a cell: its card and the run's folder, or the reason why there is none; `new`: computed now."""
 
     cell: Cell
-    card: Mapping[str, Any] | None = None
+    card: Card | None = None
     folder: Path | None = None
     reason: str = ""
     new: bool = False
@@ -137,10 +136,10 @@ def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list
 def _attempt(cell: Cell, plugins: Plugins, progress: Progress) -> Outcome:
     from avbench.bench.run import run_cell
 
-    started, now = time.monotonic(), cards.now()
+    started, began = time.monotonic(), now()
     try:
         card, folder = run_cell(cell, plugins, progress=progress)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return Outcome(cell, reason=reason, new=True, seconds=time.monotonic() - started)
-    return Outcome(cell, card, folder, new=card["started"] >= now, seconds=time.monotonic() - started)
+    return Outcome(cell, card, folder, new=card.started >= began, seconds=time.monotonic() - started)

@@ -174,7 +174,7 @@ def _log(outcome: Outcome) -> None:
     from avbench.report.tracking import log_run
 
     try:
-        log_run(dict(outcome.card), outcome.folder)
+        log_run(outcome.card, outcome.folder)
     except Exception as error:
         log.warning("%s is not in MLflow (%s); avbench report --to-mlflow logs it later", outcome.folder.name, error)
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from avbench.bench.cell import Cell
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
+    from avbench.records.card import Card
     from avbench.types import DetectorSpec, Task
 
     Asked = tuple[tuple[str, ...], Protocol, tuple[Task, ...]]
@@ -60,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.report import tables as report
 
     plugins = installed()
-    finished: list[dict[str, Any]] = []
+    finished: list[Card] = []
     cells = _cells(arguments, plugins)
     for number, cell in enumerate(cells, 1):
         if len(cells) > 1:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from avbench.paths import atomic_write
-from avbench.records.card import is_demo, title
+from avbench.records.card import Card
 from avbench.records.page import render
 from avbench.records.table import Table
 from avbench.report.tables import (
@@ -20,7 +19,6 @@ from avbench.report.tables import (
     summaries,
 )
 
-Card = Mapping[str, Any]
 FOLDED = 4  # runs, above which figures are shown on a click
 
 
@@ -30,7 +28,7 @@ class _Run:
 
     id: str
     title: str
-    marks: Sequence[str]
+    caveats: Sequence[str]
     lines: Sequence[str]
     tables: Sequence[Table]
     figures: Sequence[Path]
@@ -42,12 +40,12 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
     `first` are tables that open the page, `drawn` figures (SVG) over several runs. A run's own figures are the SVG
     files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
     """
-    measured = [card for card in cards if card.get("metrics")]
+    measured = [card for card in cards if card.metrics]
     page = render(
         "avbench.report",
         "report.html.j2",
         name="avbench results",
-        demo=any(map(is_demo, measured)),
+        demo=any(card.is_demo for card in measured),
         tables=[*first, *summaries(cards)],
         drawn=drawn,
         runs=[_run(card, _figures(card, folder, alone=len(cards) == 1)) for card in measured],
@@ -61,17 +59,17 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
 
 def _run(card: Card, figures: Sequence[Path]) -> _Run:
     return _Run(
-        id=card["id"],
-        title=title(card),
-        marks=card.get("marks", []),
-        lines=[line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("marks: ")],
+        id=card.id,
+        title=card.title,
+        caveats=card.caveats,
+        lines=[line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("caveats: ")],
         tables=[metric_table(card), *confusion_tables(card), *perturbation_tables(card)],
         figures=figures,
     )
 
 
 def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
-    for place in [folder / card["id"], *([folder] if alone else [])]:
+    for place in [folder / card.id, *([folder] if alone else [])]:
         if found := sorted((place / "figures").glob("*.svg")):
             return found
     return []
