@@ -15,7 +15,8 @@ from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
+from avbench.perturb.open_clip import OpenClip
 from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
 from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes
@@ -42,7 +43,8 @@ def build(*overrides: str) -> FauForensics:
 
 def faces(real_root: Path) -> Tensor:
     """Return five frames (5,3,224,224) of a real face, normalised."""
-    clip = read_clip(real_root / "LAV-DF" / "dev" / "011387.mp4", ClipSpec(frames=25, fps=25, size=224), start=0.0)
+    path = real_root / "LAV-DF" / "dev" / "011387.mp4"
+    clip = OpenClip(path, ClipSpec(frames=25, fps=25, size=224), Place.start(0.0)).clean()
     frames = torch.from_numpy(clip.frames[::6]).permute(0, 3, 1, 2)[None].float() / 255
     return normalise(frames)[0]
 

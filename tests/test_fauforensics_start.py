@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 import avbench_fauforensics
 from avbench.bench.contract import random_batch
 from avbench.config import resolve
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
+from avbench.perturb.open_clip import OpenClip
 from avbench.plugins import weights
 from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare
@@ -135,7 +136,7 @@ def test_what_ships_tells_faces_apart_by_their_mouths(demo_root: Path) -> None:
     """Of one face, frames whose lips are alike are alike to the encoder, more than to a random one."""
     video = next((demo_root / "LAV-DF" / "test").glob("*.mp4"))
     units = read_units(truth_of(demo_root, video)).values
-    clip = read_clip(video, resolve(SPEC, "binary", preset="demo").clip, start=0.4)
+    clip = OpenClip(video, resolve(SPEC, "binary", preset="demo").clip, Place.start(0.4)).clean()
     parted = units[10:35, 6]
     likeness = {}
     for name in ("random", "shipped"):

@@ -57,22 +57,22 @@ def _shares(values: pd.Series, positive: pd.Series, cluster: pd.Series, seed: in
     common = set(every.value_counts().index[:_MOST_CATEGORIES])
     names = every.where(every.isin(common), "others").to_numpy()
     found, score = positive.to_numpy(), np.full(len(names), np.nan)
-    for learnt, judged in grouped_folds(found, cluster.to_numpy(), seed):
-        share = pd.Series(found[learnt]).groupby(names[learnt]).mean() - found[learnt].mean()
-        score[judged] = pd.Series(names[judged]).map(share).fillna(0.0)
+    for train, test in grouped_folds(found, cluster.to_numpy(), seed):
+        share = pd.Series(found[train]).groupby(names[train]).mean() - found[train].mean()
+        score[test] = pd.Series(names[test]).map(share).fillna(0.0)
     return np.asarray(score.round(9), np.float64)
 
 
 def grouped_folds(
     positive: NDArray[np.bool_], cluster: NDArray[np.object_], seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield rows to learn from and rows to judge, no cluster in both; nothing where a class has a single cluster."""
+    """Yield rows to train on and rows to test, no cluster in both; nothing where a class has a single cluster."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     groups = min(len(set(cluster[positive])), len(set(cluster[~positive])))
     if groups < 2:
         return
     folds = StratifiedGroupKFold(min(FOLDS, groups), shuffle=True, random_state=seed)
-    for learnt, judged in folds.split(np.zeros(len(positive)), positive, cluster):
-        if 0 < positive[learnt].sum() < len(learnt):
-            yield learnt, judged
+    for train, test in folds.split(np.zeros(len(positive)), positive, cluster):
+        if 0 < positive[train].sum() < len(train):
+            yield train, test

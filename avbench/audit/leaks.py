@@ -55,8 +55,12 @@ def leaks(subject: Subject) -> list[Leak]:
         pairs = zip(fakes["dataset"], fakes["others"], strict=True)
         named = [any((dataset, name) in people for name in names) for dataset, names in pairs]
         found.append(_leak("targets", first, second, fakes, pd.Series(named, fakes.index, dtype=bool)))
-        learnt = one[one["forgery"] > 0]
-        targets = {(base, name) for base, who in zip(learnt["dataset"], learnt["others"], strict=True) for name in who}
+        train_fakes = one[one["forgery"] > 0]
+        targets = {
+            (base, name)
+            for base, who in zip(train_fakes["dataset"], train_fakes["others"], strict=True)
+            for name in who
+        }
         met = [pair in targets for pair in zip(other["dataset"], other["identity"], strict=True)]
         found.append(_leak("named", first, second, other, pd.Series(met, other.index, dtype=bool)))
         for column, kind in CONTENT.items():

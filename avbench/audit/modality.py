@@ -102,12 +102,12 @@ def _cross_validated(
     from sklearn.preprocessing import StandardScaler
 
     score = np.full(len(fake), np.nan)
-    for learnt, judged in grouped_folds(fake, cluster, seed):
-        scale = StandardScaler().fit(numbers[learnt])
+    for train, test in grouped_folds(fake, cluster, seed):
+        scale = StandardScaler().fit(numbers[train])
         model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-        model.fit(scale.transform(numbers[learnt]), fake[learnt])
+        model.fit(scale.transform(numbers[train]), fake[train])
         # Regressions of different folds are compared through their own mean, which must not tell the fold.
-        score[judged] = np.round(model.decision_function(scale.transform(numbers[judged])), 9)
+        score[test] = np.round(model.decision_function(scale.transform(numbers[test])), 9)
     return score
 
 

@@ -15,7 +15,7 @@ from avbench.audit.sound_facts import SECONDS
 from avbench.data.databases import Database
 from avbench.data.lists import Say, prepare
 from avbench.data.scanning import scan_files
-from avbench.data.splits import PARTS, Split, identity_of
+from avbench.data.splits import PARTS, Split
 from avbench.errors import unknown
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
@@ -110,9 +110,9 @@ def _row(part: str, sample: Sample) -> dict[str, object]:
         "dataset": sample.dataset,
         "id": sample.id,
         "path": str(sample.path),
-        "identity": identity_of(sample),
+        "identity": sample.identity,
         "others": sample.other_identities,
-        "cluster": f"{sample.dataset}/{sample.cluster or identity_of(sample)}",
+        "cluster": f"{sample.dataset}/{sample.cluster}",
         "method": sample.method,
         "forgery": int(sample.forgery),
         "skip": sample.skip,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from avbench.data.lists import Lists
     from avbench.protocol import Protocol
 
-_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "mlflow")
+_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "mlflow")
+_DECODERS = ("av", "decord2", "torchcodec")
 
 
 def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
             "limit_test": cell.limit_test,
             "data": {name: str(root.resolve()) for name, root in cell.roots.items()},
             "checkpoint": str(cell.checkpoint.resolve()) if cell.checkpoint else None,
+            "decoder": cell.loading.decoder,
         },
         "protocol": {**protocol.as_dict(), "placements": list(resolved.placements), "digest": protocol.digest()},
         "data": resolved.lists.describe(),
@@ -110,7 +112,7 @@ def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: in
 def environment() -> dict[str, Any]:
     """Return versions, machine and the git state of the working folder."""
     versions = {"avbench": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_DECODERS):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -15,6 +15,7 @@ from avbench.engine.evaluation import Loading
 from avbench.engine.training import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
+from avbench.media.decoders import PYAV
 from avbench.paths import results_folder
 from avbench.perturb.conditions import Condition, choose
 from avbench.plugins import weights
@@ -91,6 +92,7 @@ def of_card(card: Mapping[str, Any], roots: Mapping[str, Path], limit_test: int 
         tuple(asked["overrides"]),
         asked["limit"],
         checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
+        loading=Loading(decoder=asked.get("decoder", PYAV)),
         limit_test=limit_test,  # the training stays as it was
         training=card["training"].get("id", ""),
     )
@@ -146,6 +148,7 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         "placements": list(placements),
         "data_version": lists.test.data_version,
         "faces": region_of(settings.clip),
+        **cell.loading.shaping,
     }
     if any(conditions):
         shaping["conditions"] = [(c.name, c.level, c.parameter) for c in conditions if c]
@@ -193,6 +196,7 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Tra
     }
     if cell.protocol.trim_silence:
         about["trim_silence"] = True
+    about |= cell.loading.shaping
     key = f"{spec.name}-{lists.train.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
     folder = cell.results_folder / "trainings" / key
     return TrainingPlan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)

@@ -18,7 +18,8 @@ from avbench.data.databases import Database
 from avbench.detector import Detector, probabilities
 from avbench.engine.building import build
 from avbench.errors import UserError
-from avbench.media import reading as media
+from avbench.media.placing import Place
+from avbench.perturb.open_clip import OpenClip
 from avbench.types import CLASSES, ClipBatch, ClipSpec, DetectorSpec, MediaError, MediaInfo, Task
 
 TOLERANCE = 1e-4
@@ -232,7 +233,7 @@ def check_dataset(database: Database) -> Iterator[Result]:
     except Exception as error:
         yield Result("splits by identity", False, str(error))
     try:
-        clip = media.read_clip(samples[0].path, ClipSpec(), fraction=0.5)
+        clip = OpenClip(samples[0].path, ClipSpec(), Place.fraction(0.5)).clean()
         yield Result("its first file can be read", clip.has_video or clip.has_audio, samples[0].id)
     except MediaError as error:
         yield Result("its first file can be read", False, f"{samples[0].id}: {error}")

@@ -115,6 +115,7 @@ def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
         "protocol": cell.protocol.digest(),
         "test": list_digest(lists.split.test),
         "placements": list(placements),
+        **cell.loading.shaping,
     }
     name = f"{cell.detector}-{cell.protocol.name}-{cell.task}-s{cell.seed}-{digest_of(shaping)[:8]}"
     return Resolved(spec, settings, lists, placements, conditions, None, name, tuple(members))

@@ -218,7 +218,7 @@ def _attention(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[
     path = subject.figures / f"analysis_attention_{slug(sample.id)}"
     heading = subject.heading("Temporal attention")
     return table_of(matrices), draw_attention(
-        matrices, clips.pictures[0], clips.sound[0], clip.seconds, heading, below, path
+        matrices, clips.pictures[0], clips.sound[0], clip.seconds, path, heading=heading, below=below
     )
 
 
@@ -238,5 +238,5 @@ def _phonemes(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[p
     below = f"{phonemes.UNIT} (lips part, 0 to 5) from {source}; phonemes as heard, those that close the lips in colour"
     path = subject.figures / f"analysis_phonemes_{slug(named[0].id)}"
     heading = subject.heading("Lips against phonemes")
-    drawn = draw_phonemes(tracks, pictures, span, arguments.closing, heading, below, path)
+    drawn = draw_phonemes(tracks, pictures, span, arguments.closing, path, heading=heading, below=below)
     return phonemes.table_of(tracks), drawn

@@ -125,13 +125,16 @@ def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugin
     from avbench.data.databases import read_roots
 
     cell = of_card(card, read_roots(arguments.data), arguments.limit)
+    if arguments.decoder not in (None, cell.loading.decoder):
+        made = cell.loading.decoder
+        raise UserError(f"--decoder {arguments.decoder}: {card['id']} was made with {made}; leave it out")
     return replace(
         cell,
         protocol=_perturbed(cell.protocol, arguments),
         device=arguments.device,
         results=arguments.out,
         fresh=arguments.fresh,
-        loading=selecting.loading_of(arguments, plugins),
+        loading=replace(selecting.loading_of(arguments, plugins), decoder=cell.loading.decoder),
     )
 
 

@@ -68,6 +68,12 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
     parser.add_argument(
+        "--decoder",
+        choices=("pyav", "decord", "torchcodec"),
+        default=None,
+        help="what decodes the pictures; all give the same ones (default: pyav, or what the run was made with)",
+    )
+    parser.add_argument(
         "--max-errors",
         type=float,
         default=0.01,
@@ -134,10 +140,12 @@ def cell_of(
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
     """Return how clips are loaded, by default with a process for each of at most eight cores."""
     from avbench.engine.evaluation import Loading
+    from avbench.media.decoders import PYAV
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
-    return Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named))
+    decoder = getattr(arguments, "decoder", None) or PYAV
+    return Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named), decoder=decoder)
 
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:

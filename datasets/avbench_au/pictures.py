@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from avbench.media.frames import Picture, cut_region
-from avbench.media.reading import as_long_as, finished, moments
+from avbench.media.placing import Place, Window
 from avbench.series import LATE
 from avbench.types import Clip, ClipSpec, MediaError, MediaInfo, Reason
 from avbench_au import bp4d, disfa
@@ -47,12 +47,10 @@ def read_pictures(folder: Path, start: float, spec: ClipSpec) -> Clip:
     if not files:
         raise MediaError(Reason.UNREADABLE, f"{folder}: no numbered picture in it")
     info = MediaInfo(len(files) / fps, fps, len(files), True, False)
-    if spec.whole:
-        start, spec = 0.0, as_long_as(info.duration, spec)
-    numbers = np.floor((moments(spec, start) + LATE) * fps).astype(int)
+    window = Window.of(folder, spec, Place.start(start), info)
+    numbers = np.floor((window.times + LATE) * fps).astype(int)
     pictures = [cut_region(read(files[number]), spec.region, spec.size) for number in numbers if number < len(files)]
-    silence = np.zeros(spec.samples, np.float32)
-    return finished(folder, spec, start, pictures, silence, 0, info, looked=spec.frames > 0)
+    return window.clip(pictures if spec.frames else None, None)
 
 
 def read(path: Path) -> Picture:

@@ -188,6 +188,7 @@ def plan_of(
             "digest": splits.list_digest(parts.train),
             "validation_digest": splits.list_digest(parts.validation),
         },
+        **request.loading.shaping,
     }
     fold = f"-f{parts.fold}" if parts.fold is not None else ""
     key = f"{SPEC.name}-{base.spec.name}{fold}-s{request.seed}-{digest_of(about)[:8]}"
@@ -243,6 +244,7 @@ def begin(
         "training": {
             "config": config.as_dict(),
             "weights": {name: chosen.sha256 for name, chosen in config.weights.items()},
+            **request.loading.shaping,
         },
         "marks": ["demo data"] * base.demo + [f"limited to {request.limit}"] * (request.limit is not None),
         "device": device,
