@@ -72,8 +72,12 @@ def test_weights_carry_the_bundle(real_root: Path, weights_root: Path) -> None:
 
 def test_it_is_never_random(tmp_path: Path) -> None:
     detector = build("fau_encoder=blendshapes")
-    with pytest.raises(UserError, match="avbench weights fetch mediapipe-face-landmarker"):
-        detector(random_batch(detector.config.clip, 1))
+    for ask in (
+        lambda: detector.optimizer(detector.config.stages[0], 10),
+        lambda: detector.eval()(random_batch(detector.config.clip, 1)),
+    ):
+        with pytest.raises(UserError, match="avbench weights fetch mediapipe-face-landmarker"):
+            ask()
     other = tmp_path / "other.task"
     other.write_bytes(b"not a bundle")
     with pytest.raises(UserError, match=r"other\.task: .*: not MediaPipe's face_landmarker"):

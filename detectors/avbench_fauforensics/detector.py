@@ -43,7 +43,7 @@ class FauForensics(Detector):
         self.network = Network(architecture(config, self.settings))
         self.recipe = recipe(self.settings)
         self.encoder_heads: EncoderHeads | None = None
-        if self.network.architecture.fau and self.settings.fau_encoder == "blendshapes":
+        if self.has_blendshapes:
             self.network.FAUEncoder_cnn.register_forward_pre_hook(_require_bundle)
         if self.settings.demo_init:
             sharpen(self.network)
@@ -51,6 +51,11 @@ class FauForensics(Detector):
             a = self.network.architecture
             widths = {"video": self.network.VEncoder_cnn.out_channels} if a.video else {}
             self.encoder_heads = EncoderHeads(widths | ({"audio": a.audio_size.state} if a.audio else {}))
+
+    @property
+    def has_blendshapes(self) -> bool:
+        """Whether action units come from MediaPipe's published networks, which are never random."""
+        return self.network.architecture.fau and self.settings.fau_encoder == "blendshapes"
 
     def begin_stage(self, stage: Stage) -> None:
         """Teach the encoders alone in a stage called "encoders"; one that follows it leaves them as they are."""
@@ -114,6 +119,8 @@ class FauForensics(Detector):
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """Return AdamP and the polynomial schedule that keeps a thousandth of the rate."""
+        if self.has_blendshapes:  # else the first to miss them would be the validation
+            _require_bundle(self.network.FAUEncoder_cnn)
         trainable = [p for p in self.parameters() if p.requires_grad]
         adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
@@ -157,7 +164,7 @@ class FauForensics(Detector):
         return {name if name.startswith(own) else f"network.{name}": value for name, value in published.items()}
 
 
-def _require_bundle(encoder: nn.Module, images: tuple[Tensor]) -> None:
+def _require_bundle(encoder: nn.Module, images: tuple[Tensor, ...] = ()) -> None:
     """Raise a UserError where action units are asked of blendshapes whose published networks were not given."""
     if not encoder.get_buffer("bundle").any():
         raise UserError(
