@@ -77,6 +77,12 @@ def test_the_doors_are_documented_and_can_be_searched_for(site: Path) -> None:
     assert "bootstrap over people" in (site / "search" / "search_index.json").read_text("utf-8")
 
 
+def test_every_door_is_on_the_page_of_the_api() -> None:
+    page = (ROOT / "docs" / "python-api.md").read_text("utf-8")
+    (doors,) = re.findall(r"^DOORS = {(.*?)^}", (ROOT / "tests" / "test_doors.py").read_text("utf-8"), re.M | re.S)
+    assert set(re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE)) == {"avbench", *re.findall(r'"([\w.]+)"', doors)}
+
+
 def test_the_picture_of_the_wings_is_what_the_layers_say() -> None:
     wings = script("wings")
     assert wings.PICTURE.read_text("utf-8") == wings.drawn(), "draw it again: python docs/make/wings.py"
