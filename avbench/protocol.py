@@ -166,7 +166,13 @@ def read(path: Path) -> Protocol:
         values["placements"] = [_renamed(name, path) for name in named]
     if wrong := complaint(values):
         raise UserError(f"{path}: not a protocol: {wrong}")
-    return Protocol(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return from_values(values)
+
+
+def from_values(values: Mapping[str, Any]) -> Protocol:
+    """Return the protocol of plain values, as YAML and JSON hold them."""
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Protocol(**plain)
 
 
 def _renamed(placement: Any, path: Path) -> Any:

@@ -129,6 +129,8 @@ def test_the_wheel_holds_the_protocols_and_the_plugins(tmp_path: Path) -> None:
         "avbench_backbones/csn.py",
         "avbench_demo/make.py",
         "avbench/py.typed",
+        "avbench/cli/templates/detector_full.py.template",
+        "avbench/cli/templates/protocol.yaml.template",
     ):
         assert name in names
     assert not any(name.startswith(("tests/", "datasets/", "detectors/")) for name in names)

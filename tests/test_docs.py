@@ -6,14 +6,22 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
+from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
+from string import Template
 
 import pytest
+import torch
 
 from avbench import hookspecs
+from avbench.bench.contract import random_batch
+from avbench.bench.contract.metrics import table_of
 from avbench.cli import COMMANDS
 from avbench.hookspecs import hookspec
+from avbench.protocol import read
+from avbench.types import ClipBatch, ClipSpec, Protocol, Sample
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("detectors/*/README.md"))]
@@ -68,6 +76,60 @@ def test_the_dataset_example_works_as_printed(tiny: Path, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert "Booth" in done.stdout and "Confusion" in done.stdout
+
+
+def test_the_batch_table_is_what_a_batch_is() -> None:
+    rows = _table("add-a-detector.md", "field")
+    assert [row[0] for row in rows if row[0] != "annotations"] == [f.name for f in fields(ClipBatch)][:-1]
+    batch = random_batch(ClipSpec(frames=3, size=8), 2)
+    for name, shape, kind, limits, *_ in rows:
+        value = getattr(batch, name)
+        if not isinstance(value, torch.Tensor):
+            continue
+        assert str(value.dtype) == f"torch.{kind}" and value.ndim == shape.count(",") + (shape != "(B,)"), name
+        if limits and limits[-1].isdigit():
+            low, high = map(float, limits.split(" to "))
+            assert low <= value.min() and value.max() <= high, name
+
+
+def test_the_metric_table_names_every_column_that_a_metric_is_given() -> None:
+    shown = {name for row in _table("add-a-detector.md", "column") for name in re.findall(r"\w+", row[0])}
+    given = {*table_of("four_class").columns, *table_of("four_class", pooled=False).columns}
+    assert shown - given == set()
+    assert given - shown == {"reason", "perturbation", "level", "psnr", "snr", "kbps"}  # which say nothing of a score
+
+
+def test_the_worked_example_is_what_the_template_holds() -> None:
+    text = (ROOT / "avbench" / "cli" / "templates" / "detector_full.py.template").read_text("utf-8")
+    written = Template(text).substitute(name="mine", title="Mine")
+    page = (ROOT / "docs" / "add-a-detector.md").read_text("utf-8")
+    pieces = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1:]
+    assert len(pieces) == 6
+    for piece in pieces:
+        assert piece in written or textwrap.indent(piece, "    ") in written, piece
+
+
+def test_the_protocol_page_names_every_field_and_its_example_is_one(tmp_path: Path) -> None:
+    shown = {name for row in _table("protocols.md", "field") for name in re.findall(r"\w+", row[0])}
+    assert {f.name for f in fields(Protocol)} <= shown
+    page = (ROOT / "docs" / "protocols.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "one.yaml").write_text(example, "utf-8")
+    assert read(tmp_path / "one.yaml").strict_identity
+
+
+def test_the_dataset_page_names_fields_that_there_are() -> None:
+    shown = {name for row in _table("add-a-dataset.md", "field of `Sample`") for name in re.findall(r"\w+", row[0])}
+    assert shown <= {f.name for f in fields(Sample)}
+    assert {f.name for f in fields(Sample)} - shown == {"id", "path", "dataset"}
+
+
+def _table(page: str, head: str) -> list[list[str]]:
+    """Return the cells of the rows below the table head that begins with a word; names without their backticks."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    found = re.search(rf"^\| {re.escape(head)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert found, f"{page} has no table of {head}"
+    return [[cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in found[1].splitlines()]
 
 
 def _code() -> list[str]:

@@ -45,7 +45,7 @@ def table_of(task: Task, *, skill: float = 0.5, seed: int = 0, pooled: bool = Tr
     score = (1 - abs(skill)) * noise + abs(skill) * np.where(fake == (skill > 0), 0.99, 0.01)
     rows = pd.DataFrame(
         {
-            "id": [f"person{v // 4:02d}/{Forgery(v % 4).name}.mp4" for v in video],
+            "id": [f"person{v // 4:02d}/{Forgery(int(v) % 4).name}.mp4" for v in video],
             "identity": [f"person{v // 4:02d}" for v in video],
             "method": np.where(fake, "made up", ""),
             "forgery": forgery,

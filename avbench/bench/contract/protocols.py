@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from avbench.bench.contract.results import Result, judged
 from avbench.errors import unknown
 from avbench.perturb.conditions import choose
-from avbench.protocol import complaint
+from avbench.protocol import complaint, from_values
 from avbench.types import DatasetSpec, PerturbationSpec, Protocol
 
 
@@ -37,6 +37,5 @@ def _unperturbed(protocol: Protocol, perturbations: Mapping[str, PerturbationSpe
 
 def _unstable(protocol: Protocol) -> str:
     """Read the protocol as a card keeps it, and compare."""
-    kept = json.loads(json.dumps(protocol.as_dict()))
-    again = Protocol(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+    again = from_values(json.loads(json.dumps(protocol.as_dict())))
     return "" if again.digest() == protocol.digest() else "a card of it would be of another protocol"
