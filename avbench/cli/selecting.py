@@ -49,7 +49,7 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
         "--select-on",
         choices=("validation", "test"),
         default=None,
-        help="test: choose the checkpoint on the test set, to reproduce published numbers; marks the card",
+        help="test: choose the checkpoint on the test set, to reproduce published numbers; a caveat of the card",
     )
 
 

@@ -108,8 +108,8 @@ def origin_lines(card: Card) -> Iterator[str]:
         yield f"epoch {training.chosen_epoch} chosen by {training.selected_on or 'unknown'}"
     for member in card.members:
         yield f"member {member.detector}: run {member.run}, learns {' and '.join(member.requires)}"
-    if card.members:
-        yield f"scores combined by {training.config['settings']['combine']}"
+    if rule := training.config.get("settings", {}).get("combine") if card.members else None:
+        yield f"scores combined by {rule}"
     if card.caveats:
         yield f"caveats: {', '.join(card.caveats)}"
 
