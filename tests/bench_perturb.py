@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from avbench.bench.card import begin
 from avbench.bench.cell import Cell, resolve
 from avbench.bench.run import finish
 from avbench.data.lists import prepare
@@ -24,7 +25,6 @@ from avbench.engine.sharing import outputs
 from avbench.perturb.conditions import Condition
 from avbench.plugins.registry import installed
 from avbench.protocol import known
-from avbench.records import card as cards
 
 VIDEOS = 16
 LIMIT = 0.7
@@ -50,7 +50,7 @@ def test_paper_sweep_of_the_demo_preset(benchmark: Any, demo_root: Path, tmp_pat
     spent = {"scoring": 0.0, "measuring": 0.0}
 
     def evaluated(name: str, asked: Sequence[Condition | None], ends_as: Sequence[Condition | None]) -> pd.DataFrame:
-        card = cards.begin(cell, resolved, "", "")
+        card = begin(cell, resolved, "", "")
         seconds, table = _seconds(
             lambda: evaluate(detector, under(clips, asked, test), tmp_path / name, fabric, loading)
         )

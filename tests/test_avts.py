@@ -16,7 +16,7 @@ from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import ClipBatch, Output, Task
 from avbench_avts import windows
 from avbench_avts.detector import AVTS, rate_factor
@@ -267,6 +267,6 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     words += [word for setting in (*SMALL, "epochs=1", "batch=2") for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
-    assert card.read(run)["detector"]["pooling"] == "mean_logit"
+    assert Card.load(run).detector.pooling == "mean_logit"
     scores = pd.read_parquet(run / "scores.parquet")
     assert scores[["score", "p_rarv", "p_rafv", "p_farv", "p_fafv"]].stack().between(0, 1).all()

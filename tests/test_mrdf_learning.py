@@ -20,7 +20,7 @@ from avbench.config import resolve
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
-from avbench.records import card
+from avbench.records.card import Card
 from avbench_backbones.checkpoints import CheckpointError
 from avbench_mrdf import keys, losses
 from avbench_mrdf.detector import MRDF
@@ -238,8 +238,8 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     assert len(scores) == 12 * scores["placement"].nunique() and scores["score"].between(0, 1).all()
     assert (scores["start"] == 0).all() and scores["end"].between(1.1, 1.3).all()  # whole videos of 1.2 s
     assert scores["p_video"].notna().all() and scores["p_audio"].notna().all()
-    video = card.read(run)["metrics"]["oracle"]["video"]
-    assert video["auc_of_labels"]["value"] == pytest.approx(video["balanced_acc"]["value"])
+    video = Card.load(run).metrics["oracle"]["video"]
+    assert video["auc_of_labels"].value == pytest.approx(video["balanced_acc"].value)
 
 
 @pytest.mark.slow
@@ -248,5 +248,5 @@ def test_official_size_trains_and_judges_real_faces(real_root: Path, tmp_path: P
     words += ["--task", "binary", "--data", str(real_root), "--out", str(tmp_path), "--limit", "4"]
     words += ["--set", "epochs=1", "--set", "batch=2", "--set", "micro_batch=1", "--set", "eval_batch=1"]
     assert main(words) == 0
-    told = card.read(next((tmp_path / "runs").iterdir()))
-    assert told["counts"]["scored"] == 4 and told["training"]["parameters"] == 104_431_110
+    told = Card.load(next((tmp_path / "runs").iterdir()))
+    assert told.counts.scored == 4 and told.training.parameters == 104_431_110

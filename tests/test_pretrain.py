@@ -107,10 +107,10 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
     request, _ = tiny_request(faces, *settings, results=tmp_path / "out")
     card, folder = pretrain.pretrain(request, installed())
     scores = pd.read_csv(folder / "f1.csv")
-    assert card["metrics"]["every_frame"]["frame"]["f1"]["value"] == pytest.approx(scores["f1"].iloc[-1])
+    assert card.metrics["every_frame"]["frame"]["f1"].value == pytest.approx(scores["f1"].iloc[-1])
     curves = pd.read_csv(folder / "curves.csv")
     assert curves["val_f1"].max() > 0.75 > scores["all positive"].iloc[-1] and curves["loss"].min() < 0.65
-    assert len(curves) == 10 and curves["val_f1"].notna().all() and card["training"]["chosen_epoch"] > 8
+    assert len(curves) == 10 and curves["val_f1"].notna().all() and card.training.chosen_epoch > 8
     assert "loss_pairs" in curves and curves["loss_pairs"].isna().tolist() == [True] * 8 + [False] * 2
     assert sorted(p.name for p in (folder / "figures").iterdir()) == [
         "f1.png",
@@ -122,7 +122,7 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
     assert {name.split(".")[0] for name in state} == {"backbone", "global_linear", "head"}
     said: list[str] = []
     again, _ = pretrain.pretrain(request, installed(), say=said.append)
-    assert again["id"] == card["id"] and "finished before" in said[-1]
+    assert again.id == card.id and "finished before" in said[-1]
 
     spec = installed().detector("fauforensics")
     settings = [f"fau_weights={folder / 'encoder.safetensors'}", "fau_width=4"]

@@ -58,11 +58,11 @@ class Subject:
 
 def find(name: str, plugins: Plugins) -> tuple[Protocol, bool]:
     """Return the protocol of that name, or that within the database of that name, and whether it was a database."""
-    known = protocols.known(plugins.datasets(), plugins.collect("avbench_protocols", Protocol).values())
-    if name in known:
-        return known[name], False
-    if name in plugins.datasets():
+    known = plugins.protocols()
+    if name in plugins.datasets() and name not in known:
         return known[f"within_{name}"], True
+    if name in known or Path(name).suffix in protocols.SUFFIXES:
+        return plugins.protocol(name), False
     raise unknown("dataset or protocol", name, [*plugins.datasets(), *known])
 
 

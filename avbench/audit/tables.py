@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from textwrap import fill
 
@@ -13,7 +12,7 @@ from avbench.audit import coverage, modality
 from avbench.audit.report import Audit
 from avbench.audit.shortcuts import LABELS, PROBES
 from avbench.audit.verdicts import LEVELS
-from avbench.records.page import inlined, page, table_section
+from avbench.records.page import render
 from avbench.records.table import Table, markdown, percent, text
 from avbench.types import Forgery
 
@@ -92,12 +91,12 @@ def as_markdown(audit: Audit) -> str:
 
 def as_html(audit: Audit, figures: list[Path]) -> str:
     """Return everything as one self-contained page, with figures (SVG) inside."""
-    demo = ' <span class="mark">demo data</span>' if audit.demo else ""
-    tables = "".join(table_section(table) for table in (*shortcut_tables(audit), *further_tables(audit)))
-    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{inlined(path)}">' for path in figures)
-    return page(
-        f"audit of {audit.name}",
-        f"<h1>avbench audit of {escape(audit.name)}{demo}</h1>"
-        f"<section>{table_section(verdict_table(audit), heading=False)}</section>"
-        f'<section><div class="tables">{tables}</div><div class="figures">{drawn}</div></section>',
+    return render(
+        "avbench.audit",
+        "audit.html.j2",
+        name=f"avbench audit of {audit.name}",
+        demo=audit.demo,
+        verdicts=verdict_table(audit),
+        tables=[*shortcut_tables(audit), *further_tables(audit)],
+        drawn=figures,
     )

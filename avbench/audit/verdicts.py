@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from avbench.records.measured import Measured
 from avbench.records.table import with_interval
 
 Level = Literal["fail", "warning", "ok", "not checked", "not applicable"]
@@ -71,7 +72,7 @@ class Area:
     @property
     def shown(self) -> str:
         """Return the area in percent with its interval; a star says that there are few clusters."""
-        return with_interval({"value": self.value, "ci95": self.ci95, "few_clusters": self.few_clusters})
+        return with_interval(Measured(self.value, self.ci95, few_clusters=self.few_clusters))
 
     def one_sided(self) -> Area:
         """Return an area that tells nothing where it lies below .5: a cross-validated guess is then only wrong."""

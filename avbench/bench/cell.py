@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from avbench.engine.evaluation import Loading
 from avbench.engine.training import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
-from avbench.media.decoders import PYAV
 from avbench.paths import results_folder
 from avbench.perturb.conditions import Condition, choose
 from avbench.plugins import weights
 from avbench.plugins.registry import Plugins, installed
 from avbench.protocol import Protocol
-from avbench.types import FORMER_PLACEMENTS, ClipSpec, DetectorSpec, Placement, Task
+from avbench.records.card import Card
+from avbench.types import ClipSpec, DetectorSpec, Placement, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +69,28 @@ def lists_of(cell: Cell, plugins: Plugins, **telling: Any) -> Lists:
     )
 
 
-def of_card(card: Mapping[str, Any], roots: Mapping[str, Path], limit_test: int | None = None) -> Cell:
+def of_card(card: Card, roots: Mapping[str, Path], limit_test: int | None = None) -> Cell:
     """Return the cell of a finished run, which needs that run's training and no other.
 
     `roots` stand in for those that the run was made with, by name; `limit_test` bounds its test list. Raises UserError
     for a card that does not say how it was made, such as that of imported scores.
     """
-    asked = card.get("asked")
+    asked = card.request
     if asked is None:
-        raise UserError(f"{card['id']} does not say how it was made; run it again by avbench run")
-    known = {f.name for f in fields(Protocol)}
-    noted = {name: value for name, value in card["protocol"].items() if name in known}
-    noted |= {name: tuple(noted.get(name, ())) for name in ("placements", "perturbations", "levels")}
-    noted["placements"] = tuple(FORMER_PLACEMENTS.get(name, name) for name in noted["placements"])
+        raise UserError(f"{card.id} does not say how it was made; run it again by avbench run")
     return Cell(
-        card["detector"]["name"],
-        Protocol(**noted),
-        card["task"],
-        card["seed"],
-        {name: Path(root) for name, root in asked["data"].items()} | dict(roots),
-        asked["preset"],
-        tuple(asked["overrides"]),
-        asked["limit"],
-        checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
-        loading=Loading(decoder=asked.get("decoder", PYAV)),
+        card.detector.name,
+        card.protocol.protocol(),
+        card.benchmark_task(),
+        card.seed,
+        {name: Path(root) for name, root in asked.data.items()} | dict(roots),
+        asked.preset,
+        asked.overrides,
+        asked.limit,
+        checkpoint=Path(asked.checkpoint) if asked.checkpoint else None,
+        loading=Loading(decoder=asked.decoder),
         limit_test=limit_test,  # the training stays as it was
-        training=card["training"].get("id", ""),
+        training=card.training.id,
     )
 
 

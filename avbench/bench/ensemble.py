@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,11 +23,15 @@ from avbench.perturb.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
 from avbench.records import scores
+from avbench.records.card import Card
+from avbench.records.card_parts import Member, MemberTraining
+from avbench.records.caveats import Caveat
 from avbench.settings import plain
 from avbench.types import ClipSpec, DetectorSpec
 
 COMBINE = "combine"
-RunMember = Callable[[Cell], tuple[dict[str, Any], Path]]
+_KEPT = tuple(f.name for f in fields(MemberTraining))
+RunMember = Callable[[Cell], tuple[Card, Path]]
 
 
 def require_members(spec: DetectorSpec, known: Mapping[str, DetectorSpec], cell: Cell | None = None) -> None:
@@ -130,21 +133,27 @@ def _felt_by(clip: ClipSpec, protocol: Protocol, asked: Sequence[Condition | Non
     return replace(protocol, perturbations=names, levels=protocol.levels if names else ())
 
 
-def score(resolved: Resolved, card: dict[str, Any], run: RunMember, say: Say) -> pd.DataFrame:
-    """Run the members or find their runs; return the ensemble's scores and note in the card what they came from."""
+def score(resolved: Resolved, card: Card, run: RunMember, say: Say) -> tuple[Card, pd.DataFrame]:
+    """Run the members or find their runs; return the ensemble's scores, and its card with what they came from."""
     scored: list[Scored] = []
-    for number, ((cell, member), note) in enumerate(zip(resolved.members, card["members"], strict=True), 1):
+    members: list[Member] = []
+    bugs = False
+    for number, ((cell, member), note) in enumerate(zip(resolved.members, card.members, strict=True), 1):
         say(f"member {number} of {len(resolved.members)} of {resolved.spec.name}: {cell.detector}")
         theirs, folder = run(cell)
         table, _ = scores.read(folder / "scores.parquet")
         scored.append(Scored(table, member.config.requires, member.spec.pooling))
-        training = theirs["training"]
-        kept = ("id", "chosen_epoch", "selected_on", "parameters", "seconds", "weights")
-        note["training"] = {name: training.get(name) for name in kept}
-        card["marks"] += [mark for mark in ("published bugs reproduced",) if mark in theirs["marks"]]
-    card["training"]["threshold"] = _threshold(resolved)
-    card["training"]["parameters"] = sum(note["training"]["parameters"] or 0 for note in card["members"])
-    return combined(scored, str(resolved.config.settings[COMBINE]))
+        about = theirs.training
+        members.append(replace(note, training=MemberTraining(**{k: getattr(about, k) for k in _KEPT})))
+        bugs = bugs or Caveat.BUGS_REPRODUCED in theirs.caveats
+    parameters = sum(one.training.parameters or 0 for one in members if one.training is not None)
+    card = replace(
+        card,
+        members=tuple(members),
+        caveats=(*card.caveats, *([Caveat.BUGS_REPRODUCED] if bugs else [])),
+        training=replace(card.training, threshold=_threshold(resolved), parameters=parameters),
+    )
+    return card, combined(scored, str(resolved.config.settings[COMBINE]))
 
 
 def _threshold(resolved: Resolved) -> float | None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from avbench.bench import backends, ensemble
+from avbench.bench import ensemble
+from avbench.bench.backends import Backend
 from avbench.bench.cell import Cell
 from avbench.data import databases
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed, register_named
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
+from avbench.records.card import Card, now
 
 Group = tuple[Cell, ...]
 
@@ -26,7 +26,7 @@ class Outcome:
     """What became of a cell: its card and the run's folder, or the reason why there is none; `new`: computed now."""
 
     cell: Cell
-    card: Mapping[str, Any] | None = None
+    card: Card | None = None
     folder: Path | None = None
     reason: str = ""
     new: bool = False
@@ -69,15 +69,18 @@ def run_matrix(
     *,
     jobs: int = 1,
     backend: str = "loky",
+    slurm: Mapping[str, str | int] | None = None,
     progress: Progress = silent,
     begun: Callable[[Sequence[Cell]], None] = lambda cells: None,
     done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Compute every cell and return what became of each, in the order in which they ended.
 
-    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster. `begun` is told the
-    cells that are computed now, `done` each outcome; both are called in this process.
+    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster; or, with the options
+    `slurm`, a job of Slurm. `begun` is told the cells that are computed now, `done` each outcome; both are called in
+    this process.
     """
+    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=cells[0].results_folder / "slurm")
     for name in dict.fromkeys(name for cell in cells for name in (cell.protocol.train, cell.protocol.test)):
         with suppress(UserError):  # what is missing is told by the cells that need it
             made = made_with(progress, "make demo data")
@@ -85,8 +88,8 @@ def run_matrix(
     outcomes: list[Outcome] = []
     for phase in groups(cells, plugins):
         computed = _alone(phase, plugins, progress, begun)
-        if jobs > 1:
-            computed = _shared(phase, plugins, jobs, backend, begun)
+        if not place.is_this_process:
+            computed = _shared(phase, plugins, place, begun)
         for outcome in computed:
             outcomes.append(outcome)
             done(outcome)
@@ -103,18 +106,19 @@ def _alone(
 
 
 def _shared(
-    phase: Sequence[Group], plugins: Plugins, jobs: int, backend: str, begun: Callable[[Sequence[Cell]], None]
+    phase: Sequence[Group], plugins: Plugins, place: Backend, begun: Callable[[Sequence[Cell]], None]
 ) -> Iterator[Outcome]:
-    import joblib
+    waiting = list(phase[place.jobs :])
+    begun([cell for group in phase[: place.jobs] for cell in group])
+    calls = [(group, tuple(plugins.named), place.threads, number) for number, group in enumerate(phase)]
+    for outcomes in place.computed(_work, calls, _lost):
+        yield from outcomes
+        begun(waiting.pop(0) if waiting else [])
 
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    waiting = list(phase[jobs:])
-    begun([cell for group in phase[:jobs] for cell in group])
-    with backends.backend(backend, jobs) as return_as:
-        tasks = (joblib.delayed(_work)(group, tuple(plugins.named), threads, k) for k, group in enumerate(phase))
-        for outcomes in joblib.Parallel(n_jobs=jobs, return_as=return_as, batch_size=1)(tasks):
-            yield from outcomes
-            begun(waiting.pop(0) if waiting else [])
+
+def _lost(call: tuple[Any, ...], reason: str) -> list[Outcome]:
+    """Return what became of a group whose process was ended from outside."""
+    return [Outcome(cell, reason=reason, new=True) for cell in call[0]]
 
 
 def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list[Outcome]:
@@ -132,10 +136,10 @@ def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list
 def _attempt(cell: Cell, plugins: Plugins, progress: Progress) -> Outcome:
     from avbench.bench.run import run_cell
 
-    started, now = time.monotonic(), cards.now()
+    started, began = time.monotonic(), now()
     try:
         card, folder = run_cell(cell, plugins, progress=progress)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return Outcome(cell, reason=reason, new=True, seconds=time.monotonic() - started)
-    return Outcome(cell, card, folder, new=card["started"] >= now, seconds=time.monotonic() - started)
+    return Outcome(cell, card, folder, new=card.started >= began, seconds=time.monotonic() - started)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from avbench.bench import ensemble
-from avbench.bench.card import begin
+from avbench.bench.card import begin, with_measurements, with_training
 from avbench.bench.cell import Cell, Resolved, lists_of, resolve
 from avbench.data.lists import Say
 from avbench.data.placement import oracle, sliding
@@ -32,8 +32,8 @@ from avbench.metrics.robustness import robustness
 from avbench.perturb.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.card import Card, Status
 from avbench.types import DetectorSpec, MediaError, Sample
 
 # So many conditions of one clip may take one time limit of a batch.
@@ -42,7 +42,7 @@ CONDITIONS_A_TIME_LIMIT = 8
 
 def run_cell(
     cell: Cell, plugins: Plugins, *, progress: Progress = silent, say: Say = lambda line: None
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Card, Path]:
     """Run one cell, or return the card of one that is finished; return the card and the run's folder.
 
     A repeated call continues an interrupted one: training from its last state, evaluation from its last part.
@@ -60,7 +60,7 @@ def run_cell(
     folder = cell.results_folder / "runs" / resolved.id
     if cell.fresh and leads():
         _forget(folder, resolved)
-    if not cell.fresh and (folder / "card.json").is_file() and (card := cards.read(folder))["status"] == "finished":
+    if not cell.fresh and (folder / "card.json").is_file() and (card := Card.load(folder)).is_finished:
         say(f"finished before: {folder} (--fresh starts anew)")
         return card, folder
 
@@ -69,43 +69,42 @@ def run_cell(
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, cell.detector)
     card = begin(cell, resolved, str(source), describe(fabric))
-    card["seconds"]["prepare"] = round(time.monotonic() - started, 2)
+    card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
     folder.mkdir(parents=True, exist_ok=True)
     if leader:
-        cards.write(card, folder)
+        card.save(folder)
         plugins.notify("avbench_run_started", card=card, folder=folder)
     try:
         if resolved.members:
             again = partial(run_cell, plugins=plugins, progress=progress, say=say)
-            table = ensemble.score(resolved, card, again, say)
+            card, table = ensemble.score(resolved, card, again, say)
         else:
-            table = _scores(cell, resolved, card, folder, fabric, plugins, progress, say)
+            card, table = _scores(cell, resolved, card, folder, fabric, plugins, progress, say)
     except BaseException as error:
         if leader:
-            card["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            card["error"] = f"{type(error).__name__}: {error}"
-            cards.write(card, folder)
+            status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            replace(card, status=status, error=f"{type(error).__name__}: {error}").save(folder)
         raise
     if leader:
         curves = resolved.plan.folder / CURVES if resolved.plan else None
-        finish(card, table, folder, plugins, curves=curves, conditions=resolved.conditions)
+        card = finish(card, table, folder, plugins, curves=curves, conditions=resolved.conditions)
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader:
         shutil.rmtree(folder / "parts", ignore_errors=True)
-    return card if leader else cards.read(folder), folder
+    return card if leader else Card.load(folder), folder
 
 
 def _scores(
     cell: Cell,
     resolved: Resolved,
-    card: dict[str, Any],
+    card: Card,
     folder: Path,
     fabric: Any,
     plugins: Plugins,
     progress: Progress,
     say: Say,
-) -> pd.DataFrame:
-    """Train unless that was done, and score the test list; note in the card what came of it."""
+) -> tuple[Card, pd.DataFrame]:
+    """Train unless that was done, and score the test list; return the card with what came of it, and the scores."""
     if resolved.plan is not None:
         record = fit(
             resolved.plan,
@@ -116,10 +115,11 @@ def _scores(
         )
         if record["reused"]:
             say(f"training {resolved.plan.id} is finished already and is used again")
-        card["training"] |= record
+        card = with_training(card, record)
     detector, about = _trained(cell, resolved)
     if resolved.plan is None:
-        card["training"] |= {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(cell.checkpoint)}
+        told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(cell.checkpoint)}
+        card = with_training(card, told)
     started = time.monotonic()
     fabric.to_device(detector)
     requests = under(_clips(resolved, cell.seed), resolved.conditions, resolved.lists.split.test)
@@ -127,57 +127,50 @@ def _scores(
     loading = replace(cell.loading, time_limit=time_limit)
     table = evaluate(detector, requests, folder, fabric, loading, progress=progress)
     seconds = time.monotonic() - started
-    card["seconds"] |= {"train": card["training"].get("seconds"), "evaluate": round(seconds, 2)}
-    card["clips_per_second"] = {
-        "train": card["training"].get("clips_per_second"),
-        "evaluate": round(len(table) / max(seconds, 1e-9), 2),
-    }
-    return table
+    speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
+    spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
+    return replace(card, seconds=spent, clips_per_second=speed), table
 
 
 def finish(
-    card: dict[str, Any],
+    card: Card,
     table: pd.DataFrame,
     folder: Path,
     plugins: Plugins,
     *,
     curves: Path | None = None,
     conditions: Sequence[Condition | None] = (None,),
-) -> None:
-    """Measure a scores table, write scores.parquet, figures and the finished card, tell observers.
+) -> Card:
+    """Measure a scores table, write scores.parquet and the finished card, tell observers; return the card.
 
     What every card holds is measured on the videos as they are; `conditions` add what becomes of it.
     """
     started = time.monotonic()
-    threshold = card["training"].get("threshold")
-    scores.write(table, folder / "scores.parquet", {"run": card["id"], "task": card["task"], "threshold": threshold})
+    threshold, pooling, placements = card.training.threshold, card.detector.pooling, card.protocol.placements
+    scores.write(table, folder / "scores.parquet", {"run": card.id, "task": card.task, "threshold": threshold})
     clean = table[table["level"] == 0] if "level" in table else table
-    card |= measure(
+    found = measure(
         clean,
-        card["task"],
+        card.benchmark_task(),
         plugins.metrics(),
-        pooling=card["detector"]["pooling"],
+        pooling=pooling,
         threshold=threshold,
-        placements=card["protocol"]["placements"],
-        requires=card["detector"]["requires"],
-        seed=card["seed"],
+        placements=placements,
+        requires=card.detector.requires,
+        seed=card.seed,
     )
-    card["marks"] = sorted({*card["marks"], *card.pop("measured_marks")})
+    card = with_measurements(card, found)
     if curves is not None and curves.is_file():
         shutil.copyfile(curves, folder / CURVES)
     if any(conditions):
         require_effects(table)
-        card["perturbations"] = robustness(
-            table,
-            conditions,
-            placement=card["protocol"]["placements"][0],
-            pooling=card["detector"]["pooling"],
-            seed=card["seed"],
-        )
-    card["status"] = "finished"
-    card["seconds"]["measure"] = round(time.monotonic() - started, 2)
-    cards.write(card, folder)
+        swept = robustness(table, conditions, placement=placements[0], pooling=pooling, seed=card.seed)
+        card = replace(card, perturbations=swept)
+    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
+    card = replace(card, status="finished", seconds=spent)
+    card.save(folder)
     plugins.notify("avbench_run_finished", card=card, folder=folder)
+    return card
 
 
 def _trained(cell: Cell, resolved: Resolved) -> tuple[Detector, dict[str, Any]]:

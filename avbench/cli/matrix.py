@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from avbench.bench import slurm
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from avbench.bench.cell import Cell
     from avbench.bench.matrix import Outcome
     from avbench.plugins.registry import Plugins
+    from avbench.types import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ EXAMPLES = """examples:
   avbench matrix --paper all --data /databases --seed 0 1 2
   avbench matrix --detector fauforensics aasist chance --protocol within_lavdf cross_lavdf_to_fakeav
   avbench matrix --paper table3 --data /databases --jobs 8 --backend dask
+  avbench matrix --paper all --data /databases --backend slurm --slurm partition=gpu --slurm gpus_per_task=1
 
 Repeating a command continues it: finished cells are found again, failed ones tried again.
 """
@@ -36,13 +39,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--paper", nargs="+", default=[], metavar="TABLE", help="table1 to table5, or all")
     parser.add_argument("--detector", nargs="+", default=[], metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME|FILE.yaml", help="see avbench ls protocols")
     parser.add_argument(
         "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
     )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU)")
-    parser.add_argument("--backend", default="loky", metavar="NAME", help="joblib's: loky (default), ray, dask")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU; of slurm, 256)"
+    )
+    parser.add_argument("--backend", default="loky", metavar="NAME", help="loky (default), ray, dask or slurm")
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what each job of --backend slurm asks for: partition, account, qos, constraint, time (minutes), mem_gb, "
+        "cpus_per_task, gpus_per_task; repeatable",
+    )
     selecting.add_protocol(parser)
     selecting.add_computing(parser)
 
@@ -60,12 +73,12 @@ def execute(arguments: argparse.Namespace) -> int:
     _check(arguments)
     suites = list(_suites(arguments, plugins))
     cells = _cells(suites, arguments, plugins)
-    jobs = arguments.jobs or _jobs()
+    jobs = arguments.jobs or _jobs(arguments.backend)
     overview = Overview(cells)
 
     def done(outcome: Outcome) -> None:
         overview.ended(outcome)
-        if logs and jobs > 1:
+        if logs and (jobs > 1 or arguments.backend == "slurm"):
             _log(outcome)
 
     outcomes = run_matrix(
@@ -73,6 +86,7 @@ def execute(arguments: argparse.Namespace) -> int:
         plugins,
         jobs=jobs,
         backend=arguments.backend,
+        slurm=slurm.pairs(arguments.slurm),
         progress=overview.progress,
         begun=overview.begun,
         done=done,
@@ -102,16 +116,30 @@ def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
         specs = [plugins.detector(name) for name in dict.fromkeys(arguments.detector)]
         rows = [Row(spec.title or spec.name, spec.name) for spec in specs]
         tasks = {spec.name: [t for t in spec.tasks if t in (arguments.task or spec.tasks)] for spec in specs}
-        yield suite.crossing("Matrix", rows, list(dict.fromkeys(arguments.protocol)), tasks)
+        yield suite.crossing("Matrix", rows, list(_asked(arguments, plugins)), tasks)
+
+
+def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protocol]:
+    """Return the protocols of --protocol by their own names, which those of files need not be."""
+    asked: dict[str, Protocol] = {}
+    for name in arguments.protocol:
+        found = selecting.find_protocol(name, plugins)
+        if asked.setdefault(found.name, found).digest() != found.digest():
+            raise UserError(
+                f"--protocol names two protocols that are called {found.name}; give them names of their own"
+            )
+    return asked
 
 
 def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
     """Return every cell that the suites need, each once."""
     from avbench.bench.matrix import key_of
 
-    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
+    asked = _asked(arguments, plugins)
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *asked])
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
-    found = {name: selecting.find_protocol(name, plugins) for name in dict.fromkeys(name for _, name, _ in wanted)}
+    names = dict.fromkeys(name for _, name, _ in wanted)
+    found = {name: asked.get(name) or selecting.find_protocol(name, plugins) for name in names}
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
     cells = [
         selecting.cell_of(arguments, plugins, row.detector, protocol, task, seed, row.settings)
@@ -130,8 +158,10 @@ def _preset_of(cell: Cell, plugins: Plugins) -> Cell:
     return replace(cell, preset=None) if len(spec.presets) == 1 and not spec.members else cell
 
 
-def _jobs() -> int:
+def _jobs(backend: str) -> int:
     """Return how many cells the machine bears: one a GPU. On a CPU, one cell's workers and threads fill it."""
+    if backend == "slurm":
+        return slurm.AT_ONCE
     import torch
 
     return max(1, torch.cuda.device_count())
@@ -144,7 +174,7 @@ def _log(outcome: Outcome) -> None:
     from avbench.report.tracking import log_run
 
     try:
-        log_run(dict(outcome.card), outcome.folder)
+        log_run(outcome.card, outcome.folder)
     except Exception as error:
         log.warning("%s is not in MLflow (%s); avbench report --to-mlflow logs it later", outcome.folder.name, error)
 

@@ -110,9 +110,5 @@ def _column(cell: Cell) -> str:
 
 
 def _auc(outcome: Outcome) -> str:
-    from avbench.report.tables import reported_setting
-
-    setting = reported_setting(outcome.card) if outcome.card else None
-    if outcome.card is None or setting is None:
-        return "–"
-    return percent(outcome.card["metrics"][setting[0]][setting[1]].get("auc", {"value": None})["value"])
+    auc = outcome.card.headline("auc") if outcome.card is not None else None
+    return percent(auc.value if auc is not None else None)

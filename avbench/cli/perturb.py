@@ -12,12 +12,14 @@ from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.paths import results_folder
+from avbench.records.runs import FoundRun, Runs
 from avbench.types import LEVELS
 
 if TYPE_CHECKING:
     from avbench.bench.cell import Cell
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
+    from avbench.records.card import Card
 
 EXAMPLES = """examples:
   avbench perturb
@@ -38,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--levels", nargs="+", type=int, default=list(LEVELS), metavar="K", help="default: 0 to 5")
     parser.add_argument("--run", metavar="RUN", help="sweep a finished run: its id, the beginning of it, or its folder")
     parser.add_argument("--detector", nargs="+", metavar="NAME", help="train and sweep these instead")
-    parser.add_argument("--protocol", metavar="NAME", help=f"with --detector (default: perturb_{DATABASE})")
+    parser.add_argument("--protocol", metavar="NAME|FILE.yaml", help=f"with --detector (default: perturb_{DATABASE})")
     parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: binary")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
     selecting.add_protocol(parser)
@@ -66,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.bench.run import run_cell
     from avbench.report import tables as report
 
-    finished: list[dict[str, Any]] = []
+    finished: list[Card] = []
     cells = _cells(arguments, plugins)
     for number, cell in enumerate(cells, 1):
         if len(cells) > 1:
@@ -90,17 +92,16 @@ def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
         return _of_detectors(arguments, plugins)
     if arguments.protocol:
         raise UserError(f"--protocol {arguments.protocol}: with which --detector? or name a finished run with --run")
-    runs = (arguments.out or results_folder()) / "runs"
-    card: dict[str, Any] | None
-    if arguments.run:
-        folder, card = _named(arguments.run, runs)
-        arguments.out = arguments.out or folder.resolve().parents[1]  # where its training is
-    elif (card := _newest(runs)) is None:
-        say(f"no finished run of {DETECTOR} in {runs}: the demo is trained first")
+    runs = Runs(arguments.out or results_folder())
+    found = _named(arguments.run, runs) if arguments.run else _newest(runs)
+    if found is None:
+        say(f"no finished run of {DETECTOR} in {runs.below}: the demo is trained first")
         arguments.detector = [DETECTOR]
         return _of_detectors(arguments, plugins)
-    say(f"sweeping {card['id']}")
-    return [_of_run(card, arguments, plugins)]
+    if arguments.run:
+        arguments.out = arguments.out or found.folder.resolve().parents[1]  # where its training is
+    say(f"sweeping {found.card.id}")
+    return [_of_run(found.card, arguments, plugins)]
 
 
 def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
@@ -119,7 +120,7 @@ def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]
     return [replace(cell, group=group) for cell in cells]
 
 
-def _of_run(card: dict[str, Any], arguments: argparse.Namespace, plugins: Plugins) -> Cell:
+def _of_run(card: Card, arguments: argparse.Namespace, plugins: Plugins) -> Cell:
     """Return the cell of a finished run with its test videos perturbed; its training is used again."""
     from avbench.bench.cell import of_card
     from avbench.data.databases import read_roots
@@ -146,28 +147,23 @@ def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
     return perturbed(protocol, arguments.types, arguments.levels)
 
 
-def _named(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
-    """Return a named run's folder and card; UserError where there is none, several, or an unfinished one."""
-    from avbench.records import card as cards
-
-    folder = Path(name)
-    matching = [folder] if (folder / "card.json").is_file() else sorted(runs.glob(f"{name}*"))
-    if len(matching) != 1:
-        found = ", ".join(path.name for path in matching) or "none"
-        raise UserError(f"--run {name}: one run in {runs} must begin like that, found: {found}; see avbench report")
-    card = cards.read(matching[0])
-    if card["status"] != "finished":
-        raise UserError(f"--run {name}: this run is {card['status']}; repeat its command to finish it first")
-    return matching[0], card
+def _named(name: str, runs: Runs) -> FoundRun:
+    """Return a named run; UserError where there is none, several, or an unfinished one."""
+    found = runs.one(name)
+    if not found.card.is_finished:
+        raise UserError(f"--run {name}: this run is {found.card.status}; repeat its command to finish it first")
+    return found
 
 
-def _newest(runs: Path) -> dict[str, Any] | None:
-    """Return the card of the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
-    from avbench.records import card as cards
+def _newest(runs: Runs) -> FoundRun | None:
+    """Return the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
 
-    paths = sorted(runs.glob(f"{DETECTOR}-*/card.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    found = [card for card in map(cards.read, paths) if card["status"] == "finished" and card.get("asked")]
-    return next((card for card in found if card["task"] == "binary"), found[0] if found else None)
+    def able(card: Card) -> bool:
+        return card.is_finished and card.request is not None
+
+    beginning = f"{DETECTOR}-"
+    binary = runs.newest(lambda card: able(card) and card.task == "binary", beginning=beginning)
+    return binary or runs.newest(able, beginning=beginning)
 
 
 def _export(arguments: argparse.Namespace, conditions: Any) -> int:

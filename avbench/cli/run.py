@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from avbench.bench.cell import Cell
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
+    from avbench.records.card import Card
     from avbench.types import DetectorSpec, Task
 
     Asked = tuple[tuple[str, ...], Protocol, tuple[Task, ...]]
@@ -36,7 +37,9 @@ Repeating a command continues it; a finished one prints its table again.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols; or an ablation")
+    parser.add_argument(
+        "--protocol", required=True, metavar="NAME|FILE.yaml", help="see avbench ls protocols; or an ablation"
+    )
     parser.add_argument(
         "--task",
         nargs="+",
@@ -58,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.report import tables as report
 
     plugins = installed()
-    finished: list[dict[str, Any]] = []
+    finished: list[Card] = []
     cells = _cells(arguments, plugins)
     for number, cell in enumerate(cells, 1):
         if len(cells) > 1:
@@ -82,7 +85,8 @@ def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
         for protocol in selecting.folds_of(asked, arguments, plugins)
         for seed in dict.fromkeys(arguments.seed)
     ]
-    group = f"{arguments.detector}-{arguments.protocol}" if len(cells) > 1 else ""
+    asked = arguments.protocol if suite.named(arguments.protocol) else cells[0].protocol.name
+    group = f"{arguments.detector}-{asked}" if len(cells) > 1 else ""
     return [replace(cell, group=group) for cell in cells]
 
 

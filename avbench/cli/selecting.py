@@ -149,12 +149,8 @@ def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
 
 
 def find_protocol(name: str, plugins: Plugins) -> Protocol:
-    """Return a protocol by name."""
-    from avbench.plugins.registry import pick
-    from avbench.protocol import Protocol, known
-
-    declared = plugins.collect("avbench_protocols", Protocol)
-    return pick("protocol", name, known(plugins.datasets(), declared.values()))
+    """Return a protocol by its name or its YAML file."""
+    return plugins.protocol(name)
 
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
@@ -179,19 +175,3 @@ def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
     if arguments.select_on:
         changes["select_on"] = arguments.select_on
     return replace(protocol, **changes)  # type: ignore[arg-type]
-
-
-def run_folders(names: list[str], runs: Path) -> list[Path]:
-    """Return the folders of the named runs (ids, beginnings of ids, folders), or of all there are."""
-    there = sorted(path.parent for path in runs.glob("*/card.json"))
-    if not there and not names:
-        raise UserError(f"no run in {runs}; avbench run makes one")
-    folders: list[Path] = []
-    for name in names:
-        matching = (
-            [Path(name)] if (Path(name) / "card.json").is_file() else [p for p in there if p.name.startswith(name)]
-        )
-        if not matching:
-            raise UserError(f"no run called {name!r} in {runs}; avbench report lists those there are")
-        folders += matching
-    return folders or there

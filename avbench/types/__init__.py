@@ -4,6 +4,7 @@ Nothing here imports torch, so that listing plugins is quick.
 """
 
 from avbench.types.clips import Change, Clip, MediaError, MediaInfo
+from avbench.types.protocols import Protocol
 from avbench.types.settings import AnySettings, Count, Range, Setting, Share, ZeroOrMore
 from avbench.types.specs import (
     LEVELS,
@@ -63,6 +64,7 @@ __all__ = [
     "Placement",
     "Pooling",
     "Preset",
+    "Protocol",
     "Range",
     "Reason",
     "Sample",

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from avbench.media.frames import Picture, cut_region
-from avbench.media.placing import Place, Window
-from avbench.series import LATE
-from avbench.types import Clip, ClipSpec, MediaError, MediaInfo, Reason
+from avbench.media.numbered_pictures import clip_of_pictures
+from avbench.types import Clip, ClipSpec, MediaError, Reason
 from avbench_au import bp4d, disfa
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -46,14 +45,10 @@ def read_pictures(folder: Path, start: float, spec: ClipSpec) -> Clip:
     files, fps = files_of(folder), rate_of(folder)
     if not files:
         raise MediaError(Reason.UNREADABLE, f"{folder}: no numbered picture in it")
-    info = MediaInfo(len(files) / fps, fps, len(files), True, False)
-    window = Window.of(folder, spec, Place.start(start), info)
-    numbers = np.floor((window.times + LATE) * fps).astype(int)
-    pictures = [cut_region(read(files[number]), spec.region, spec.size) for number in numbers if number < len(files)]
-    return window.clip(pictures if spec.frames else None, None)
+    return clip_of_pictures(folder, start, spec, count=len(files), fps=fps, read=lambda number: read(files[number]))
 
 
-def read(path: Path) -> Picture:
+def read(path: Path) -> NDArray[np.uint8]:
     """Read a picture, (H,W,3) uint8 RGB."""
     if not path.is_file():
         raise MediaError(Reason.MISSING_FILE, f"{path}: no such file")
