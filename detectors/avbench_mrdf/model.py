@@ -64,7 +64,7 @@ class SeenStream(nn.Module):
 
     def forward(self, pixels_BCTHW: Tensor, valid_BT: Tensor) -> Tensor:
         """Map pictures to features (B,T,L), zero where a frame is not valid."""
-        features_NL = self.proj(self.resnet(pixels_BCTHW, valid_BT))
+        features_NL: Tensor = self.proj(self.resnet(pixels_BCTHW, valid_BT))
         features_BTL = features_NL.new_zeros(*valid_BT.shape, features_NL.shape[1])
         features_BTL[valid_BT] = features_NL
         return features_BTL
