@@ -1,4 +1,7 @@
-"""The command line: one file a command, nothing heavy imported before the command is known."""
+"""The command line: one file a command, nothing heavy imported before the command is known.
+
+In: the words of a command. Out: printed lines and tables, an exit code. May import: every wing.
+"""
 
 from __future__ import annotations
 

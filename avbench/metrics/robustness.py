@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,11 @@ from avbench.metrics import definitions as built_in
 from avbench.metrics.intervals import Floats, codes, count_once, interval, resampled
 from avbench.metrics.measuring import measured
 from avbench.metrics.pooling import pool
-from avbench.perturb.conditions import Condition
 from avbench.records.measured import CommonVideos, Measured, PerturbedLevel, PerturbedType, Robustness, Strength
 from avbench.types import Placement, Pooling
+
+if TYPE_CHECKING:  # a condition's own module can encode sound
+    from avbench.perturb.conditions import Condition
 
 METRICS = {"auc": built_in.auc, "acc": built_in.acc}
 Key = tuple[str, int]
