@@ -77,7 +77,7 @@ class _Facts:
     left_out: bool
 
     @classmethod
-    def of(cls, packet: Packet, stream: VideoStream) -> _Facts:
+    def of(cls, packet: Packet[VideoStream], stream: VideoStream) -> _Facts:
         base = packet.time_base
         time = None if packet.pts is None else float(packet.pts * base)
         anew = packet.is_keyframe and _starts_anew(packet, stream)
@@ -103,7 +103,7 @@ def _in_order(packets: list[_Facts], zero: float, usual: float) -> FrameTimes:
     return FrameTimes(times, known[last] + (packets[last].duration or usual) - zero, open_groups)
 
 
-def _starts_anew(packet: Packet, stream: VideoStream) -> bool:
+def _starts_anew(packet: Packet[VideoStream], stream: VideoStream) -> bool:
     """Whether a key packet starts anew; H.264 also marks points from which a picture only recovers bit by bit."""
     if stream.codec_context.codec.canonical_name != "h264":
         return True
