@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
@@ -15,6 +15,8 @@ from avbench.paths import shipped
 from avbench.types import FORMER_PLACEMENTS, LEVELS, PLACEMENTS, DatasetSpec, Placement
 
 log = logging.getLogger(__name__)
+# What a command may change of a protocol without making it another one; the card tells.
+VARIANT = ("placements", "fold", "select_on", "strict_identity", "test_on", "test_distribution", "trim_silence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,35 @@ def placement_called(name: str) -> Placement:
     raise unknown("placement", name, PLACEMENTS)
 
 
+def varied(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
+    """Return a protocol in a variant: with other values of the fields in `VARIANT`.
+
+    Raises UserError for any other field, and for a value that the field cannot have.
+    """
+    if strange := [name for name in changes if name not in VARIANT]:
+        raise unknown("variant of a protocol", strange[0], VARIANT)
+    values = dict(changes)
+    if "placements" in values:
+        placements = values["placements"]
+        names = [placements] if isinstance(placements, str) else placements
+        values["placements"] = tuple(dict.fromkeys(map(placement_called, names)))
+    return _checked(replace(protocol, **values))
+
+
+def _checked(protocol: Protocol) -> Protocol:
+    """Return the protocol; UserError for a value that would be taken for another one."""
+    kinds = get_type_hints(Protocol)
+    for name in ("select_on", "test_on", "test_distribution"):
+        if getattr(protocol, name) not in get_args(kinds[name]):
+            raise unknown(f"value of {name}", str(getattr(protocol, name)), get_args(kinds[name]))
+    for name in ("strict_identity", "trim_silence"):
+        if not isinstance(getattr(protocol, name), bool):
+            raise UserError(f"protocol {protocol.name}: {name}={getattr(protocol, name)!r}: use True or False")
+    if isinstance(protocol.fold, bool) or not isinstance(protocol.fold, int) or protocol.fold < 1:
+        raise UserError(f"protocol {protocol.name}: fold={protocol.fold!r}: use a number from 1")
+    return protocol
+
+
 def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, str]]:
     for name in datasets:
         yield f"within_{name}", name, name
@@ -121,6 +152,6 @@ def read(path: Path) -> Protocol:
         for name in ("placements", "perturbations", "levels"):
             values[name] = tuple(values.get(name, ()))
         values["placements"] = tuple(placement_called(name) for name in values["placements"])
-        return Protocol(**values)
+        return _checked(Protocol(**values))
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a protocol: {error}") from error

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avbench.bench.cell import Resolved, lists_of, of_card, resolve
+from avbench.bench.resolving import ResolvedRun, lists_of, resolve
+from avbench.bench.spec import of_run
 from avbench.data.databases import locate
 from avbench.data.lists import Say
 from avbench.detector import Detector
@@ -17,6 +18,7 @@ from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records import card as cards
 from avbench.records.card import is_demo, title
+from avbench.records.run import Run
 from avbench.types import Sample
 
 
@@ -26,7 +28,7 @@ class Subject:
 
     folder: Path
     card: dict[str, Any]
-    resolved: Resolved
+    resolved: ResolvedRun
 
     @property
     def demo(self) -> bool:
@@ -80,7 +82,7 @@ class Subject:
     def detector(self, annotations: tuple[str, ...] = ()) -> Detector:
         """Return the trained detector, in evaluation; its clips bring `annotations` along."""
         config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, annotations=annotations))
-        detector = build(self.resolved.spec, config, self.card["seed"])
+        detector = build(self.resolved.detector, config, self.card["seed"])
         for stage in config.stages:
             detector.begin_stage(stage)
         given = self.card["asked"]["checkpoint"]
@@ -104,6 +106,7 @@ def open_run(
         raise UserError(f"{card['id']}: this run is {card['status']}; repeat its command to finish it first")
     if card.get("members"):
         raise UserError(f"{card['id']} is an ensemble, which has no features of its own; name the run of a member")
-    cell = replace(of_card(card, roots, limit), results=folder.resolve().parents[1])
-    cell = replace(cell, protocol=replace(cell.protocol, perturbations=(), levels=()))
-    return Subject(folder, card, resolve(cell, plugins, lists_of(cell, plugins, say=say)))
+    spec = of_run(Run(card, folder), roots, limit)
+    spec = replace(spec, protocol=replace(spec.protocol, perturbations=(), levels=()))
+    lists = lists_of(spec, plugins, say=say)
+    return Subject(folder, card, resolve(spec, plugins, lists, folder.resolve().parents[1]))

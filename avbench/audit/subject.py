@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from avbench import protocol as protocols
 from avbench.audit.file_facts import KIND, file_facts
 from avbench.audit.sound_facts import SECONDS
 from avbench.data.databases import Database
@@ -58,7 +57,7 @@ class Subject:
 
 def find(name: str, plugins: Plugins) -> tuple[Protocol, bool]:
     """Return the protocol of that name, or that within the database of that name, and whether it was a database."""
-    known = protocols.known(plugins.datasets(), plugins.collect("avbench_protocols", Protocol).values())
+    known = plugins.protocols()
     if name in known:
         return known[name], False
     if name in plugins.datasets():

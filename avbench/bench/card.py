@@ -11,35 +11,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbench import __version__
-from avbench.bench.cell import region_of
+from avbench.bench.resolving import region_of
 from avbench.records.card import FORMAT, now
 from avbench.records.suite import published
 from avbench.types import Task
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell, Resolved
+    from avbench.bench.resolving import ResolvedRun
     from avbench.data.lists import Lists
     from avbench.protocol import Protocol
 
 _PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "mlflow")
 
 
-def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str, Any]:
+def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> dict[str, Any]:
     """Return the card of a run that starts: all that is known before anything is measured."""
-    spec, settings, protocol = resolved.spec, resolved.config, cell.protocol
-    marks = marks_of(protocol, resolved.lists, cell.limit, cell.limit_test)
+    asked, spec, settings, protocol = resolved.spec, resolved.detector, resolved.config, resolved.spec.protocol
+    marks = marks_of(protocol, resolved.lists, asked.limit, asked.limit_test)
     marks += ["published bugs reproduced"] * bool(settings.settings.get("reproduce_bugs"))
     # Published values stand beside whole databases only.
-    comparable = not resolved.lists.demo and cell.limit is None and cell.limit_test is None
-    reported = published_of(protocol, spec.name, cell.task) if comparable else {}
+    comparable = not resolved.lists.demo and asked.limit is None and asked.limit_test is None
+    reported = published_of(protocol, spec.name, asked.task) if comparable else {}
     return {
         "format": FORMAT,
         "id": resolved.id,
         "status": "running",
         "started": now(),
-        "group": cell.group,
-        "task": cell.task,
-        "seed": cell.seed,
+        "group": group,
+        "task": asked.task,
+        "seed": asked.seed,
         "detector": {
             "name": spec.name,
             "title": spec.title or spec.name,
@@ -52,17 +52,17 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
         },
         **members_of(resolved),
         "asked": {
-            "preset": cell.preset,
-            "overrides": list(cell.overrides),
-            "limit": cell.limit,
-            "limit_test": cell.limit_test,
-            "data": {name: str(root.resolve()) for name, root in cell.roots.items()},
-            "checkpoint": str(cell.checkpoint.resolve()) if cell.checkpoint else None,
+            "preset": asked.preset,
+            "overrides": list(asked.overrides),
+            "limit": asked.limit,
+            "limit_test": asked.limit_test,
+            "data": {name: str(root.resolve()) for name, root in asked.roots.items()},
+            "checkpoint": str(asked.checkpoint.resolve()) if asked.checkpoint else None,
         },
         "protocol": {**protocol.as_dict(), "placements": list(resolved.placements), "digest": protocol.digest()},
         "data": resolved.lists.describe(),
         "training": {
-            "config": settings.as_dict() | {f"member {m.spec.name}": m.config.as_dict() for _, m in resolved.members},
+            "config": settings.as_dict() | {f"member {m.detector.name}": m.config.as_dict() for m in resolved.members},
             "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
         },
         "reported": dict(reported),
@@ -74,19 +74,19 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> dict[str,
     }
 
 
-def members_of(resolved: Resolved) -> dict[str, Any]:
+def members_of(resolved: ResolvedRun) -> dict[str, Any]:
     """Return what the card of an ensemble says of its members and their runs; nothing for a single detector."""
     about = [
         {
-            "detector": member.spec.name,
-            "title": member.spec.title or member.spec.name,
-            "version": member.spec.version,
+            "detector": member.detector.name,
+            "title": member.detector.title or member.detector.name,
+            "version": member.detector.version,
             "preset": member.config.preset,
-            "pooling": member.spec.pooling,
+            "pooling": member.detector.pooling,
             "requires": sorted(member.config.requires),
             "run": member.id,
         }
-        for _, member in resolved.members
+        for member in resolved.members
     ]
     return {"members": about} if about else {}
 

@@ -17,6 +17,7 @@ from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
 from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -32,8 +33,8 @@ def judge(
     seed: int = 0,
     results: Path | None = None,
     say: Say = lambda line: None,
-) -> tuple[dict[str, Any], Path]:
-    """Measure a scores file on a protocol's test list; return the card and the run's folder.
+) -> Run:
+    """Measure a scores file on a protocol's test list.
 
     Raises UserError for scores that do not fit the list.
     """
@@ -72,4 +73,4 @@ def judge(
     folder.mkdir(parents=True, exist_ok=True)
     plugins.notify("avbench_run_started", card=card, folder=folder)
     finish(card, table, folder, plugins)
-    return card, folder
+    return Run(card, folder)

@@ -45,26 +45,20 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(f"--workers {arguments.workers}: use 0 (read in this process) or more")
     if arguments.resamples < 1:
         raise UserError(f"--resamples {arguments.resamples}: must be at least 1")
-    from avbench.audit import subject
-    from avbench.audit.report import audit
     from avbench.data.databases import read_roots
-    from avbench.plugins.registry import installed
+    from avbench.door.judging import audit
 
-    plugins = installed()
-    protocol, whole = subject.find(arguments.name, plugins)
-    read = subject.read(
+    found = audit(
         arguments.name,
-        selecting.vary(protocol, arguments),
-        plugins,
-        read_roots(arguments.data),
-        whole=whole,
+        data=read_roots(arguments.data),
+        variant=selecting.variant_of(arguments),
         limit=arguments.limit,
         seed=arguments.seed,
+        resamples=arguments.resamples,
         workers=arguments.workers,
         progress=bar,
         say=say,
     )
-    found = audit(read, resamples=arguments.resamples, seed=arguments.seed, progress=bar)
     folder = _write(found, (arguments.out or results_folder()) / "audits" / arguments.name)
     if arguments.json:
         _write_json(found, arguments.json)

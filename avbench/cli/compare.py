@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
-from avbench.errors import UserError
-from avbench.paths import results_folder
 
 EXAMPLES = """examples:
   avbench compare fauforensics-within_fakeav-binary-s0 avts-within_fakeav-binary-s0
@@ -28,17 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the paired differences and the settings that differ."""
-    from avbench.records import card as cards
+    from avbench.door.judging import compare
     from avbench.records.table import text
-    from avbench.report.compare import compare_runs
 
-    runs = (arguments.out or results_folder()) / "runs"
-    pair = []
-    for name in (arguments.first, arguments.second):
-        found = run_folders([name], runs)
-        if len(found) > 1:
-            raise UserError(f"{name} is the beginning of {', '.join(path.name for path in found)}; name one of them")
-        pair.append((cards.read(found[0]), found[0]))
-    for table in compare_runs(*pair):
+    for table in compare(arguments.first, arguments.second, results=arguments.out).tables():
         say(text(table) + "\n")
     return 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
@@ -16,11 +13,9 @@ from avbench.records import suite
 from avbench.records.suite import Row, Suite
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
     from avbench.bench.matrix import Outcome
+    from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
-
-log = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
   avbench matrix --paper table1 --preset demo
@@ -49,9 +44,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Compute what is missing, show how it goes, then the tables; 1 where a cell failed."""
-    logs = not arguments.no_mlflow and os.environ.get("AVBENCH_MLFLOW") != "off"
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
     from avbench.bench.matrix import run_matrix
     from avbench.cli.overview import Overview, label
     from avbench.plugins.registry import installed
@@ -59,29 +51,25 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     _check(arguments)
     suites = list(_suites(arguments, plugins))
-    cells = _cells(suites, arguments, plugins)
-    jobs = arguments.jobs or _jobs()
-    overview = Overview(cells)
-
-    def done(outcome: Outcome) -> None:
-        overview.ended(outcome)
-        if logs and jobs > 1:
-            _log(outcome)
-
+    specs = _specs(suites, arguments, plugins)
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
+    computing = selecting.computing_of(arguments, plugins, group=group)
+    overview = Overview(specs)
     outcomes = run_matrix(
-        cells,
+        specs,
         plugins,
-        jobs=jobs,
+        computing=computing,
+        jobs=arguments.jobs or _jobs(),
         backend=arguments.backend,
         progress=overview.progress,
         begun=overview.begun,
-        done=done,
+        done=overview.ended,
     )
     _tables(suites, outcomes, arguments)
     failed = [outcome for outcome in outcomes if outcome.reason]
     for outcome in failed:
-        say(f"failed: {label(outcome.cell)}: {outcome.reason}")
-    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {cells[0].results_folder / 'runs'}")
+        say(f"failed: {label(outcome.spec)}: {outcome.reason}")
+    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {computing.results_folder / 'runs'}")
     return 1 if failed else 0
 
 
@@ -92,7 +80,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"--jobs {arguments.jobs}: use 1 or more")
     if bool(arguments.paper) == bool(arguments.detector and arguments.protocol):
         raise UserError("name --paper TABLE..., or --detector NAME... with --protocol NAME...")
-    selecting.check_computing(arguments)
 
 
 def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
@@ -105,29 +92,24 @@ def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
         yield suite.crossing("Matrix", rows, list(dict.fromkeys(arguments.protocol)), tasks)
 
 
-def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
-    """Return every cell that the suites need, each once."""
-    from avbench.bench.matrix import key_of
+def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
+    """Return every run that the suites need, each once."""
+    from avbench.bench.matrix import fitting
 
-    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
-    found = {name: selecting.find_protocol(name, plugins) for name in dict.fromkeys(name for _, name, _ in wanted)}
+    found = {name: plugins.protocol(name) for name in dict.fromkeys(name for _, name, _ in wanted)}
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
-    cells = [
-        selecting.cell_of(arguments, plugins, row.detector, protocol, task, seed, row.settings)
+    specs = [
+        selecting.spec_of(
+            arguments, detector=row.detector, protocol=protocol, task=task, seed=seed, settings=row.settings
+        )
         for row, name, task in wanted
         for protocol in folds[name]
         for seed in dict.fromkeys(arguments.seed)
     ]
-    if not cells:
+    if not specs:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
-    return list({key_of(cell): replace(_preset_of(cell, plugins), group=group) for cell in cells}.values())
-
-
-def _preset_of(cell: Cell, plugins: Plugins) -> Cell:
-    """Return the cell without --preset where its detector has no choice of them, such as a control."""
-    spec = plugins.detector(cell.detector)
-    return replace(cell, preset=None) if len(spec.presets) == 1 and not spec.members else cell
+    return list({spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}.values())
 
 
 def _jobs() -> int:
@@ -137,23 +119,11 @@ def _jobs() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _log(outcome: Outcome) -> None:
-    """Log a run that another process made; what MLflow refuses is told and lost to nobody."""
-    if outcome.card is None or outcome.folder is None or not outcome.new:
-        return
-    from avbench.report.tracking import log_run
-
-    try:
-        log_run(dict(outcome.card), outcome.folder)
-    except Exception as error:
-        log.warning("%s is not in MLflow (%s); avbench report --to-mlflow logs it later", outcome.folder.name, error)
-
-
 def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
     from avbench.records.table import text
     from avbench.report.suite_tables import suite_tables
 
-    cards = [outcome.card for outcome in outcomes if outcome.card is not None]
+    cards = [outcome.run.card for outcome in outcomes if outcome.run is not None]
     for one in suites:
         for table in suite_tables(one, cards, arguments.overrides):
             say("\n" + text(table) + "\n")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
@@ -14,7 +12,7 @@ from avbench.errors import UserError
 from avbench.records import suite
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
+    from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import DetectorSpec, Task
@@ -51,39 +49,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run every task, fold and seed asked for, print a table each and a summary of several."""
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench.bench.run import run_cell
+    from avbench.bench.run import run
     from avbench.plugins.registry import installed
     from avbench.report import tables as report
 
     plugins = installed()
-    finished: list[dict[str, Any]] = []
-    cells = _cells(arguments, plugins)
-    for number, cell in enumerate(cells, 1):
-        if len(cells) > 1:
-            say(f"--- {number} of {len(cells)}: {cell.task}, seed {cell.seed}, fold {cell.protocol.fold}")
-        card, folder = run_cell(cell, plugins, progress=bar, say=say)
-        finished.append(card)
-        say("\n" + report.terminal(card))
-        say(f"everything of this run: {folder}\n")
+    finished = []
+    specs = _specs(arguments, plugins)
+    group = f"{arguments.detector}-{arguments.protocol}" if len(specs) > 1 else ""
+    computing = selecting.computing_of(arguments, plugins, group=group)
+    for number, spec in enumerate(specs, 1):
+        if len(specs) > 1:
+            say(f"--- {number} of {len(specs)}: {spec.task}, seed {spec.seed}, fold {spec.protocol.fold}")
+        done = run(spec, plugins, computing=computing, progress=bar, say=say)
+        finished.append(done.card)
+        say("\n" + report.terminal(done.card))
+        say(f"everything of this run: {done.folder}\n")
     if len(finished) > 1:
         say(report.summary(finished))
     return 0
 
 
-def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
-    spec = plugins.detector(arguments.detector)
-    selecting.check_computing(arguments)
-    cells = [
-        selecting.cell_of(arguments, plugins, spec.name, protocol, task, seed, settings)
-        for settings, asked, tasks in _asked(arguments, spec, plugins)
+def _specs(arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
+    detector = plugins.detector(arguments.detector)
+    return [
+        selecting.spec_of(arguments, detector=detector.name, protocol=protocol, task=task, seed=seed, settings=settings)
+        for settings, asked, tasks in _asked(arguments, detector, plugins)
         for task in tasks
         for protocol in selecting.folds_of(asked, arguments, plugins)
         for seed in dict.fromkeys(arguments.seed)
     ]
-    group = f"{arguments.detector}-{arguments.protocol}" if len(cells) > 1 else ""
-    return [replace(cell, group=group) for cell in cells]
 
 
 def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) -> Iterator[Asked]:
@@ -91,7 +86,7 @@ def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) 
     if not suite.named(arguments.protocol):
         yield (
             (),
-            selecting.find_protocol(arguments.protocol, plugins),
+            plugins.protocol(arguments.protocol),
             tuple(dict.fromkeys(arguments.task or spec.tasks)),
         )
         return
@@ -102,4 +97,4 @@ def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) 
         raise UserError(f"{arguments.protocol} says nothing of {spec.name}; it asks for {asked}")
     for row, name, task in cells:
         if task in (arguments.task or spec.tasks):
-            yield row.settings, selecting.find_protocol(name, plugins), (task,)
+            yield row.settings, plugins.protocol(name), (task,)

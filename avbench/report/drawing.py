@@ -8,7 +8,7 @@ from typing import Any
 from avbench.hookspecs import hookimpl
 
 
-@hookimpl
+@hookimpl(tryfirst=True)  # so that whoever is told next finds the figures
 def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
     """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
     from avbench.engine.training import CURVES

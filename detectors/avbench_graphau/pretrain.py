@@ -60,6 +60,12 @@ class Request:
     results: Path | None = None
     fresh: bool = False
     loading: Loading = Loading()
+    mlflow: bool = True
+
+    @property
+    def silenced(self) -> frozenset[str]:
+        """Return the names of the plugins that are told nothing."""
+        return frozenset() if self.mlflow else frozenset({"mlflow"})
 
 
 def pretrain(
@@ -87,13 +93,15 @@ def pretrain(
     if leader:
         plan.folder.mkdir(parents=True, exist_ok=True)
         cards.write(card, plan.folder)
-        plugins.notify("avbench_run_started", card=card, folder=plan.folder)
+        plugins.notify("avbench_run_started", leaving_out=request.silenced, card=card, folder=plan.folder)
     record = fit(
         plan,
         fabric,
         request.loading,
         progress=progress,
-        on_epoch=lambda epoch, values: plugins.notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
+        on_epoch=lambda epoch, values: plugins.notify(
+            "avbench_epoch_ended", leaving_out=request.silenced, card=card, epoch=epoch, values=values
+        ),
     )
     card["training"] |= record
     network = chosen(plan, request.seed)
@@ -106,7 +114,7 @@ def pretrain(
     if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
         finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
-        plugins.notify("avbench_run_finished", card=card, folder=plan.folder)
+        plugins.notify("avbench_run_finished", leaving_out=request.silenced, card=card, folder=plan.folder)
     fabric.barrier()
     return card if leader else cards.read(plan.folder), plan.folder
 
