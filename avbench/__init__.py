@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avbench.door.judging import audit, compare
-    from avbench.door.reading import Runs, register, runs
+    from avbench.door.reading import register, runs
     from avbench.door.running import matrix, perturb, run
     from avbench.errors import UserError
     from avbench.records.run import Run
+    from avbench.records.runs import Runs
 
     __version__: str
 
@@ -33,7 +34,7 @@ _HOMES = {
     "runs": "avbench.door.reading",
     "register": "avbench.door.reading",
     "Run": "avbench.records.run",
-    "Runs": "avbench.door.reading",
+    "Runs": "avbench.records.runs",
     "UserError": "avbench.errors",
 }
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from avbench.errors import UserError, unknown
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, Stream, Task
+from avbench.settings import Declared, declared, declared_by, made_of, plain
+from avbench.types import ClipSpec, DetectorSpec, Preset, Range, Setting, Stage, Stream, Task
 
-_STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"})
-_CLIP_KEYS = tuple(f.name for f in fields(ClipSpec) if f.name != "annotations")  # which the network needs as they are
-_REGIONS = ("frame", "face", "mouth")
-_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+_STAGE = declared_by(Stage, tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"}))
+# Annotations stay: the network needs them as they are.
+_CLIP = declared_by(ClipSpec, tuple(f.name for f in fields(ClipSpec) if f.name != "annotations"))
+_EVAL_BATCH = Declared(((int, Range(min=1)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a detector is built from and trained with."""
+    """Everything a detector is built from and trained with.
+
+    `settings` are what the preset declares, with values resolved: an instance of its dataclass, or a mapping.
+    """
 
     detector: str
     task: Task
     preset: str = "default"
     clip: ClipSpec = ClipSpec()
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings: Any = field(default_factory=dict)
     stages: tuple[Stage, ...] = (Stage(),)
     eval_batch: int = 8
     requires: frozenset[Stream] = frozenset({"video", "audio"})
@@ -40,12 +44,13 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and hashing; weights count by content, not by where they lie."""
-        plain = asdict(self)
+        values = asdict(self)
         if not self.clip.annotations:  # configurations without them keep the hash they had before these were
-            del plain["clip"]["annotations"]
-        plain["requires"] = sorted(self.requires)
-        plain["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
-        return plain
+            del values["clip"]["annotations"]
+        values["settings"] = plain(self.settings)
+        values["requires"] = sorted(self.requires)
+        values["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
+        return values
 
 
 def resolve(
@@ -65,44 +70,78 @@ def resolve(
     if task not in spec.tasks:
         raise UserError(f"{spec.name} cannot do {task}: it does {' and '.join(spec.tasks)}; use --task {spec.tasks[0]}")
     chosen = _preset(spec, preset, demo)
+    where = f"{spec.name}, preset {chosen.name}: "
+    try:
+        own = declared(chosen.settings)
+    except (TypeError, NameError) as error:
+        raise UserError(f"{where}{error}") from error
     config = Config(
         spec.name,
         task,
         chosen.name,
         chosen.clip,
-        dict(chosen.settings),
+        plain(chosen.settings),
         chosen.stages,
         chosen.eval_batch,
         spec.requires,
     )
-    given = [*chosen.for_dataset.get(dataset, {}).items(), *(_pair(text) for text in overrides)]
-    for key, value in given:
-        config = _set(config, key, value)
+    config = _checked(config, own, where)
+    for key, value in chosen.for_dataset.get(dataset, {}).items():
+        config = _set(config, own, key, value, where)
+    for text in overrides:
+        config = _set(config, own, *_pair(text), "--set ")
     for switch, brought in chosen.switches.items():
         for key, value in brought.items() if config.settings[switch] else ():
-            config = _set(config, key, value)
-    _validate(config.stages, config.eval_batch)
-    _validate_clip(config.clip)
-    return config
+            config = _set(config, own, key, value, where)
+    if len(precisions := {stage.precision for stage in config.stages}) > 1:
+        raise UserError(f"stages compute in {' and '.join(sorted(precisions))}; use one, with --set precision=32-true")
+    if not config.clip.frames and not config.clip.samples and not config.clip.whole:
+        raise UserError("a clip without frames and without sound: set clip.frames or clip.audio_samples")
+    try:
+        return replace(config, settings=made_of(chosen.settings, config.settings))
+    except ValueError as error:  # a settings class may check in its __post_init__ what belongs together
+        raise UserError(f"{where}{error}") from error
 
 
-def _set(config: Config, key: str, value: Setting) -> Config:
-    """Return the configuration with one value changed."""
+def changes(config: Config, preset: Preset) -> list[str]:
+    """Return as `key=value` the settings and the clip's fields in which a configuration differs from a preset."""
+    before = {**plain(preset.settings), **{f"clip.{key}": getattr(preset.clip, key) for key in _CLIP}}
+    after = {**plain(config.settings), **{f"clip.{key}": getattr(config.clip, key) for key in _CLIP}}
+    return [f"{key}={value}" for key, value in after.items() if key not in before or before[key] != value]
+
+
+def _set(config: Config, own: Mapping[str, Declared], key: str, value: Setting, where: str) -> Config:
+    """Return the configuration, whose settings are plain values still, with one value changed."""
     head, _, tail = key.rpartition(".")
-    if key in config.settings:
-        return replace(config, settings={**config.settings, key: _typed(key, config.settings[key], value)})
+    if key in own:
+        return replace(config, settings={**config.settings, key: _accepted(own[key], key, value, where)})
     if key == "eval_batch":
-        return replace(config, eval_batch=_typed(key, config.eval_batch, value))
-    if head == "clip" and tail in _CLIP_KEYS:
-        return replace(config, clip=replace(config.clip, **{tail: _typed(key, getattr(config.clip, tail), value)}))
-    if tail in _STAGE_KEYS and head in {"", *(s.name for s in config.stages)}:
-        stages = (
-            replace(s, **{tail: _typed(key, getattr(s, tail), value)}) if head in {"", s.name} else s
-            for s in config.stages
-        )
-        return replace(config, stages=tuple(stages))
-    known = [*config.settings, *_STAGE_KEYS, *(f"clip.{k}" for k in _CLIP_KEYS), "eval_batch"]
+        return replace(config, eval_batch=_accepted(_EVAL_BATCH, key, value, where))
+    if head == "clip" and tail in _CLIP:
+        return replace(config, clip=replace(config.clip, **{tail: _accepted(_CLIP[tail], key, value, where)}))
+    if tail in _STAGE and head in {"", *(s.name for s in config.stages)}:
+        new: Any = {tail: _accepted(_STAGE[tail], key, value, where)}
+        return replace(config, stages=tuple(replace(s, **new) if head in {"", s.name} else s for s in config.stages))
+    known = [*own, *_STAGE, *(f"clip.{k}" for k in _CLIP), "eval_batch"]
     raise unknown(f"setting of {config.detector}", key, known)
+
+
+def _checked(config: Config, own: Mapping[str, Declared], where: str) -> Config:
+    """Return a preset's configuration, each value of which is as it is declared; UserError for one that is not."""
+
+    def accepted(declared: Mapping[str, Declared], values: Mapping[str, Setting], of: str = "") -> dict[str, Any]:
+        return {key: _accepted(field, f"{of}{key}", values[key], where) for key, field in declared.items()}
+
+    def value_of(value: Any, declared: Mapping[str, Declared]) -> dict[str, Any]:
+        return {key: getattr(value, key) for key in declared}
+
+    return replace(
+        config,
+        settings=accepted(own, config.settings),
+        clip=replace(config.clip, **accepted(_CLIP, value_of(config.clip, _CLIP), "clip.")),
+        stages=tuple(replace(s, **accepted(_STAGE, value_of(s, _STAGE), f"{s.name}.")) for s in config.stages),
+        eval_batch=_accepted(_EVAL_BATCH, "eval_batch", config.eval_batch, where),
+    )
 
 
 def learned_label(config: Config, forgery: Any) -> Any:
@@ -135,51 +174,8 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _typed(key: str, default: Setting, value: Setting) -> Any:
-    """Read a text as the type that the default has."""
-    if not isinstance(value, str) or (isinstance(default, str) and default is not None):
-        return value
-    word = value.lower()
+def _accepted(field: Declared, key: str, value: Setting, where: str) -> Any:
     try:
-        if word in {"none", "null", ""}:
-            return None
-        if isinstance(default, bool):
-            if word in _TRUE | _FALSE:
-                return word in _TRUE
-            raise ValueError(word)
-        if isinstance(default, int):
-            return int(value)
-        if isinstance(default, float):
-            return float(value)
-        return int(value) if value.lstrip("-").isdigit() else float(value)
-    except ValueError:
-        kind = type(default).__name__ if default is not None else "number"
-        raise UserError(f"--set {key}={value}: expected a value of type {kind}") from None
-
-
-def _validate(stages: Sequence[Stage], eval_batch: int) -> None:
-    positive = {"eval_batch": eval_batch}
-    for stage in stages:
-        if stage.epochs < 0:
-            raise UserError(f"--set epochs={stage.epochs}: must be at least 0 (nothing is trained)")
-        positive |= {"batch": stage.batch, "accumulate": stage.accumulate}
-        positive |= {"micro_batch": 1 if stage.micro_batch is None else stage.micro_batch}
-        for name, value in positive.items():
-            if value < 1:
-                raise UserError(f"--set {name}={value}: must be at least 1")
-    if len(precisions := {stage.precision for stage in stages}) > 1:
-        raise UserError(f"stages compute in {' and '.join(sorted(precisions))}; use one, with --set precision=32-true")
-
-
-def _validate_clip(clip: ClipSpec) -> None:
-    least = {"frames": 0, "audio_samples": 0, "size": 1, "hop": 1, "sample_rate": 1, "min_frames": 0}
-    for name, lowest in least.items():
-        value = getattr(clip, name)
-        if value is not None and value < lowest:
-            raise UserError(f"--set clip.{name}={value}: must be at least {lowest}")
-    if not clip.fps > 0:
-        raise UserError(f"--set clip.fps={clip.fps:g}: must be above 0")
-    if not clip.frames and not clip.samples and not clip.whole:
-        raise UserError("a clip without frames and without sound: set clip.frames or clip.audio_samples")
-    if clip.region not in _REGIONS:
-        raise unknown("value of clip.region", clip.region, _REGIONS)
+        return field.check(value)
+    except ValueError as error:
+        raise UserError(f"{where}{key}={value}: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,35 @@ class Detector(nn.Module):
     Only `forward` must be written. It receives raw clips (uint8 frames, sound in [-1,1]) on the right device and does
     everything else itself: augmentation while `self.training` (random numbers from `batch.seed` alone), normalisation,
     mel, network. So training, evaluation and scoring a single file cannot differ.
+
+    `settings` are the detector's own, as its preset declares them and `--set` changed them. Declared by a dataclass,
+    they are an instance of it, and a subclass that repeats the annotation tells the type checker so::
+
+        @dataclass(frozen=True, slots=True)
+        class Settings:
+            width: Count = 64
+            fusion: Literal["mean", "product"] = "mean"  # a choice
+            dropout: Share = 0.1
+
+        class Mine(Detector):
+            settings: Settings
+
+            def __init__(self, config: Config) -> None:
+                super().__init__(config)
+                self.head = nn.Linear(self.settings.width, self.classes)
+
+        Preset(settings=Settings()), Preset("demo", settings=Settings(width=8))
+
+    Types, choices and bounds are checked before a detector is built. What they cannot say, such as a width that must
+    be a multiple of heads, its constructor refuses by a ValueError; the user sees one line.
     """
+
+    settings: Any
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.settings = config.settings
         self.classes = CLASSES[config.task]
 
     def forward(self, batch: ClipBatch) -> Output:
@@ -70,7 +95,11 @@ class Detector(nn.Module):
         return {"loss": F.cross_entropy(output.logits.float(), self.labels(batch))}
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
-        """Load published weights before the first stage: files by the name of the setting that chose them."""
+        """Load published weights before the first stage: a file by the name of the setting that chose it.
+
+        It is called once for each file, and not for random weights. Any error becomes one line that names setting,
+        file and detector, so load strictly and let errors pass.
+        """
         if weights:
             raise ValueError(f"{type(self).__name__} does not say how to load {', '.join(weights)}")
 

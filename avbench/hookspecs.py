@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from avbench.protocol import Protocol
+    from avbench.records.card import Card
 
 hookspec = pluggy.HookspecMarker("avbench")
 hookimpl = pluggy.HookimplMarker("avbench")
@@ -125,39 +126,39 @@ def avbench_face_track(path: Path, frames: np.ndarray, times: np.ndarray) -> np.
 
 
 @hookspec
-def avbench_run_started(card: dict[str, Any], folder: Path) -> None:
-    """Observe the start of a run; `card` is the run's card so far, `folder` the run's.
+def avbench_run_started(card: Card, folder: Path) -> None:
+    """Observe the start of a run; `card` is its avbench.records.card.Card so far, `folder` the run's.
 
     Example::
 
         @hookimpl
         def avbench_run_started(card):
-            notify(f"{card['id']} has begun")
+            notify(f"{card.id} has begun")
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
-def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, float]) -> None:
+def avbench_epoch_ended(card: Card, epoch: int, values: dict[str, float]) -> None:
     """Observe an epoch of training: `values` holds the losses, the validation metrics and the learning rate.
 
     Example::
 
         @hookimpl
         def avbench_epoch_ended(card, epoch, values):
-            notify(f"{card['id']} epoch {epoch}: {values['loss']:.3f}")
+            notify(f"{card.id} epoch {epoch}: {values['loss']:.3f}")
     """
     raise AssertionError("a specification is never called")
 
 
 @hookspec
-def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+def avbench_run_finished(card: Card, folder: Path) -> None:
     """Observe the end of a run: `folder` holds card.json, scores.parquet and figures/.
 
     Example::
 
         @hookimpl
         def avbench_run_finished(card, folder):
-            shutil.copytree(folder, "/archive/" + card["id"])
+            shutil.copytree(folder, "/archive/" + card.id)
     """
     raise AssertionError("a specification is never called")

@@ -1,63 +1,28 @@
-"""Protocols: what is trained on, what is judged, and every detail that makes the number honest."""
+"""Finds protocols: the families that datasets bring, those that ship, those of plugins, and one's own YAML files."""
 
 from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from avbench.errors import UserError, unknown
-from avbench.hashing import digest_of
+from avbench.errors import UserError, in_one_line, unknown
 from avbench.paths import shipped
 from avbench.types import FORMER_PLACEMENTS, LEVELS, PLACEMENTS, DatasetSpec, Placement
+from avbench.types import Protocol as Protocol
 
 log = logging.getLogger(__name__)
-# What a command may change of a protocol without making it another one; the card tells.
+# What may be changed of a protocol without making it another one; the card tells.
 VARIANT = ("placements", "fold", "select_on", "strict_identity", "test_on", "test_distribution", "trim_silence")
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """A frozen description of one evaluation.
-
-    `train` and `test` name datasets. `placements` are the clip placements to report, the first one the headline
-    (empty: "oracle", and "sliding" too where the test database is forged locally). `fold` picks the identity fold of
-    databases without a split. `strict_identity` drops test fakes that name a training identity. `test_on="all"`
-    judges every sample of the test database. `trim_silence` drops the leading silence of every video, in training as
-    in the test; see `avbench.data.silence`. `perturbations` (names or sets of them) and `levels` perturb the test
-    videos; see `perturbed`.
-    """
-
-    name: str
-    version: int
-    train: str
-    test: str
-    title: str = ""
-    placements: tuple[Placement, ...] = ()
-    fold: int = 1
-    select_on: Literal["validation", "test"] = "validation"
-    strict_identity: bool = False
-    test_on: Literal["test", "all"] = "test"
-    test_distribution: Literal["natural", "balanced"] = "natural"
-    trim_silence: bool = False
-    perturbations: tuple[str, ...] = ()
-    levels: tuple[int, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values, ready for JSON."""
-        return asdict(self)
-
-    def digest(self) -> str:
-        """Return a hash of everything that shapes the result (not titles)."""
-        shaping = {k: v for k, v in asdict(self).items() if k != "title"}
-        # Protocols that have none of these keep the hash they had before these were.
-        for name in ("perturbations", "levels", "trim_silence"):
-            if not shaping[name]:
-                del shaping[name]
-        return digest_of(shaping)
+OWN = Path("protocols")  # of the folder in which a command is given
+SUFFIXES = (".yaml", ".yml")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_PLAIN = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 def perturbed(protocol: Protocol, types: Sequence[str] = ("paper",), levels: Sequence[int] = LEVELS) -> Protocol:
@@ -76,18 +41,122 @@ def perturbed(protocol: Protocol, types: Sequence[str] = ("paper",), levels: Seq
     )
 
 
-def known(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = ()) -> dict[str, Protocol]:
-    """Return every protocol by name: those in protocols/*.yaml, those of plugins, then each dataset's families."""
+def known(
+    datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = (), *, folder: Path = OWN
+) -> dict[str, Protocol]:
+    """Return every protocol by name; a file of one's own that is none is a warning.
+
+    In this order, later ones first where names agree: each dataset's families, those that ship, those of plugins, those
+    in `folder`/*.yaml.
+    """
+    return dict(sorted(_collect(datasets, declared, folder).found.items()))
+
+
+def find(
+    name: str, datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol] = (), *, folder: Path = OWN
+) -> Protocol:
+    """Return the protocol of that name, or of that YAML file.
+
+    Raises UserError for a name that nobody gives, for a file that is no protocol, and for unknown datasets.
+    """
+    collected = _collect(datasets, declared, folder)
+    if Path(name).suffix in SUFFIXES:
+        protocol = read(Path(name))
+        collected.add(protocol, name)
+    elif name in collected.found:
+        protocol = collected.found[name]
+    elif name in collected.broken:
+        raise collected.broken[name]
+    else:
+        raise unknown("protocol", name, collected.found)
+    labelled = [dataset for dataset, spec in datasets.items() if spec.forgery_labels]
+    for field, dataset in (("train", protocol.train), ("test", protocol.test)):
+        if dataset not in labelled:
+            raise UserError(f"protocol {protocol.name}, {field}: {unknown('dataset', dataset, labelled)}")
+    return protocol
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """Protocols by name; the names whose meaning is fixed; the errors of files, by the files' names."""
+
+    found: dict[str, Protocol]
+    fixed: set[str]
+    broken: dict[str, UserError]
+
+    def add(self, protocol: Protocol, source: str, *, note: bool = True) -> None:
+        """Add a protocol of `source`; UserError where its name and version mean something else already."""
+        other = self.found.get(protocol.name)
+        if other is not None and protocol.name in self.fixed and other.digest() != protocol.digest():
+            if other.version == protocol.version:
+                raise UserError(
+                    f"{source}: {protocol.name}, version {protocol.version}, is something else already; choose another "
+                    "name, or another version"
+                )
+            if note:
+                _warn_once(f"{source}: its version {protocol.version} of {protocol.name} is used, not {other.version}")
+        self.found[protocol.name] = protocol
+        self.fixed.add(protocol.name)
+
+
+def _collect(datasets: Mapping[str, DatasetSpec], declared: Iterable[Protocol], folder: Path) -> _Collected:
     datasets = {name: spec for name, spec in datasets.items() if spec.forgery_labels}
-    found = {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}
-    for protocol in _shipped():
-        found[protocol.name] = protocol
+    collected = _Collected(
+        {name: Protocol(name, 1, train, test) for name, train, test in _families(datasets)}, set(), {}
+    )
+    ours = shipped("protocols")
+    for path in _files(ours):
+        collected.add(read(path), str(path))
     for protocol in declared:
-        found[protocol.name] = protocol
+        try:
+            collected.add(protocol, f"a plugin's protocol {protocol.name}", note=False)
+        except UserError as error:
+            _warn_once(f"{error}; it is left out")
+    for path in _files(folder) if folder.resolve() != ours.resolve() else ():
+        try:
+            collected.add(read(path), str(path))
+        except UserError as error:
+            collected.broken[path.stem] = error
+            _warn_once(f"{error}; it is left out")
     for name in datasets:
-        family = perturbed(found[f"within_{name}"])
-        found.setdefault(family.name, family)
-    return dict(sorted(found.items()))
+        family = perturbed(collected.found[f"within_{name}"])
+        collected.found.setdefault(family.name, family)
+    return collected
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for suffix in SUFFIXES for path in folder.glob(f"*{suffix}"))
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
+
+
+def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, str]]:
+    for name in datasets:
+        yield f"within_{name}", name, name
+    crossed = [name for name, spec in datasets.items() if not spec.stands_in_for]
+    for train, test in itertools.permutations(crossed, 2):
+        yield f"cross_{train}_to_{test}", train, test
+
+
+def varied(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
+    """Return a protocol in a variant: with other values of the fields in `VARIANT`.
+
+    Raises UserError for any other field, and for a value that the field cannot have.
+    """
+    if strange := [name for name in changes if name not in VARIANT]:
+        raise unknown("variant of a protocol", strange[0], VARIANT)
+    values = dict(changes)
+    if "placements" in values:
+        asked = values["placements"]
+        names = [asked] if isinstance(asked, str) else asked
+        values["placements"] = tuple(dict.fromkeys(placement_called(name) for name in names))
+    found = replace(protocol, **values)
+    if wrong := complaint(found):
+        raise UserError(f"protocol {protocol.name}: {wrong}")
+    return found
 
 
 def placement_called(name: str) -> Placement:
@@ -101,57 +170,67 @@ def placement_called(name: str) -> Placement:
     raise unknown("placement", name, PLACEMENTS)
 
 
-def varied(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
-    """Return a protocol in a variant: with other values of the fields in `VARIANT`.
-
-    Raises UserError for any other field, and for a value that the field cannot have.
-    """
-    if strange := [name for name in changes if name not in VARIANT]:
-        raise unknown("variant of a protocol", strange[0], VARIANT)
-    values = dict(changes)
-    if "placements" in values:
-        placements = values["placements"]
-        names = [placements] if isinstance(placements, str) else placements
-        values["placements"] = tuple(dict.fromkeys(map(placement_called, names)))
-    return _checked(replace(protocol, **values))
-
-
-def _checked(protocol: Protocol) -> Protocol:
-    """Return the protocol; UserError for a value that would be taken for another one."""
-    kinds = get_type_hints(Protocol)
-    for name in ("select_on", "test_on", "test_distribution"):
-        if getattr(protocol, name) not in get_args(kinds[name]):
-            raise unknown(f"value of {name}", str(getattr(protocol, name)), get_args(kinds[name]))
-    for name in ("strict_identity", "trim_silence"):
-        if not isinstance(getattr(protocol, name), bool):
-            raise UserError(f"protocol {protocol.name}: {name}={getattr(protocol, name)!r}: use True or False")
-    if isinstance(protocol.fold, bool) or not isinstance(protocol.fold, int) or protocol.fold < 1:
-        raise UserError(f"protocol {protocol.name}: fold={protocol.fold!r}: use a number from 1")
-    return protocol
-
-
-def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, str]]:
-    for name in datasets:
-        yield f"within_{name}", name, name
-    crossed = [name for name, spec in datasets.items() if not spec.stands_in_for]
-    for train, test in itertools.permutations(crossed, 2):
-        yield f"cross_{train}_to_{test}", train, test
-
-
-def _shipped() -> Iterator[Protocol]:
-    for path in sorted(shipped("protocols").glob("*.yaml")):
-        yield read(path)
-
-
 def read(path: Path) -> Protocol:
-    """Read one protocol from YAML; UserError for a field that is unknown or missing."""
+    """Read one protocol from YAML; UserError, in one line, for a file that is none and for a field that is wrong."""
     import yaml
 
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
-        for name in ("placements", "perturbations", "levels"):
-            values[name] = tuple(values.get(name, ()))
-        values["placements"] = tuple(placement_called(name) for name in values["placements"])
-        return _checked(Protocol(**values))
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a protocol: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a protocol: it is not UTF-8 text; save it as UTF-8") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a protocol: {in_one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a protocol: give fields, one `name: value` a line; see docs/protocols.md")
+    if isinstance(named := values.get("placements"), list):
+        values["placements"] = [_renamed(name, path) for name in named]
+    if wrong := complaint(values):
+        raise UserError(f"{path}: not a protocol: {wrong}")
+    return Protocol(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _renamed(placement: Any, path: Path) -> Any:
+    if placement not in list(FORMER_PLACEMENTS):
+        return placement
+    _warn_once(f"{path}: placement {placement} is called {FORMER_PLACEMENTS[placement]} now")
+    return FORMER_PLACEMENTS[placement]
+
+
+def complaint(values: Protocol | Mapping[Any, Any]) -> str:
+    """Say what is wrong with a protocol's fields (unknown, missing, of another type, out of range), or nothing ("")."""
+    given = asdict(values) if isinstance(values, Protocol) else values
+    types = get_type_hints(Protocol)
+    for name in given:
+        if name not in types:
+            return str(unknown("field", str(name), types))
+    if missing := [f.name for f in fields(Protocol) if f.default is MISSING and f.name not in given]:
+        return f"no {' and no '.join(missing)}; every protocol needs them"
+    for name, value in given.items():
+        if wrong := _mistyped(value, types[name]):
+            return f"{name}: {wrong}"
+    if not _NAME.fullmatch(given["name"]):
+        return f"name: {given['name']!r} is none for a protocol; use a-z, 0-9 and _"
+    for name in ("version", "fold"):
+        if given.get(name, 1) < 1:
+            return f"{name}: {given[name]} is below 1"
+    if outside := [level for level in given.get("levels", ()) if level not in LEVELS]:
+        return f"levels: {outside[0]} is none; levels are {LEVELS[0]} (the video as it is) to {LEVELS[-1]}"
+    if bool(given.get("perturbations")) != bool(given.get("levels")):
+        return "perturbations and levels belong together; name both or none"
+    for name in ("placements", "perturbations", "levels"):
+        if len(set(listed := given.get(name, ()))) != len(listed):
+            return f"{name}: the same one twice"
+    return ""
+
+
+def _mistyped(value: Any, wanted: Any) -> str:
+    """Say how a value is not what a field wants, or nothing."""
+    if get_origin(wanted) is tuple:
+        if not isinstance(value, list | tuple):
+            return f"{value!r} is no list; write [{value}]"
+        return next((wrong for item in value if (wrong := _mistyped(item, get_args(wanted)[0]))), "")
+    if get_origin(wanted) is Literal:
+        choices = get_args(wanted)
+        return "" if value in choices else str(unknown("value", str(value), choices))
+    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    return "" if fits else f"{value!r} is not {_PLAIN[wanted]}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avbench.perturb.open_clip import OpenClip
+
 from avbench.data.loading import load_batches
 from avbench.data.requests import ClipRequest
-from avbench.media.reading import probe, read_clip
+from avbench.media.placing import Place
+from avbench.media.reading import probe
 from avbench.types import ClipSpec, Forgery, Sample
 
 REQUIRES = frozenset({"video", "audio"})
@@ -24,7 +27,8 @@ def test_probe(benchmark: Any, real_root: Path) -> None:
 
 def test_read_a_clip(benchmark: Any, real_root: Path) -> None:
     path = _paths(real_root)[0]
-    assert benchmark(read_clip, path, ClipSpec(), fraction=0.5).valid_frames == 25
+    clip = benchmark(lambda: OpenClip(path, ClipSpec(), Place.fraction(0.5)).clean())
+    assert clip.valid_frames == 25
 
 
 def test_build_a_batch_of_16(benchmark: Any, real_root: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from avbench.records.card import Card
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
 os.environ["AVBENCH_MLFLOW"] = "off"  # unless a test asks for it
@@ -86,15 +89,16 @@ def small_command(tiny: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def small_run(small_command: Callable[..., list[str]]) -> Callable[..., tuple[dict[str, Any], Path]]:
+def small_run(small_command: Callable[..., list[str]]) -> Callable[..., tuple[Card, Path]]:
     """Return a function that carries that command out -> the newest card and its folder."""
     from avbench.cli import main
-    from avbench.records import card
+    from avbench.records.runs import Runs
 
-    def run(out: Path, *more: str, data: Path | None = None) -> tuple[dict[str, Any], Path]:
+    def run(out: Path, *more: str, data: Path | None = None) -> tuple[Card, Path]:
         assert main(small_command(out, *more, **({} if data is None else {"data": data}))) == 0
-        newest = max((out / "runs").glob("*/card.json"), key=lambda path: path.stat().st_mtime_ns)
-        return card.read(newest), newest.parent
+        newest = Runs(out).newest()
+        assert newest is not None
+        return newest.card, newest.folder
 
     return run
 

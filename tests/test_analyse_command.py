@@ -98,7 +98,7 @@ def test_errors_are_one_line(words: list[str], message: str, told: Path, capsys:
 
 
 def test_a_detector_without_features_is_told(
-    small_run: Callable[..., tuple[dict[str, object], Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_run: Callable[..., tuple[object, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, folder = small_run(tmp_path / "results", "--set", "epochs=1")
     assert analyse("tsne", folder) == 2

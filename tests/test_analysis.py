@@ -138,5 +138,7 @@ def test_attention_matrices_keep_rows_and_columns(tmp_path: Path) -> None:
     cell = table[(table["rows"] == "video") & (table["row"] == 2) & (table["column"] == 1)]
     assert list(cell["value"]) == [values[1, 2, 1]] and len(table) == 18
     pictures, sound = np.zeros((3, 3, 8, 8), np.uint8), np.sin(np.arange(1600))
-    drawn = attention.draw_attention(matrices, pictures, sound, 0.12, "Attention", "", tmp_path / "attention")
+    drawn = attention.draw_attention(
+        matrices, pictures, sound, 0.12, tmp_path / "attention", heading="Attention", below=""
+    )
     assert [path.suffix for path in drawn] == [".png", ".svg"]

@@ -192,5 +192,5 @@ def test_the_figure_is_drawn_for_each_class(tmp_path: Path) -> None:
         Track(sample(f"{f.name}.mp4", f), spoken, times, np.linspace(0, 4, 12, dtype=np.float32)) for f in Forgery
     ]
     pictures = [np.full((5, 8, 8, 3), 120, np.uint8)] * 4
-    paths = draw_phonemes(tracks, pictures, (0, 0.5), ["p"], "Lips (demo data)", "", tmp_path / "lips")
+    paths = draw_phonemes(tracks, pictures, (0, 0.5), ["p"], tmp_path / "lips", heading="Lips (demo data)", below="")
     assert [path.suffix for path in paths] == [".png", ".svg"] and all(path.stat().st_size > 5000 for path in paths)

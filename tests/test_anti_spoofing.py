@@ -14,6 +14,7 @@ from torch import nn
 from avbench.bench.contract import check_detector, random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.references import load_object
 from avbench_aasist.plugin import avbench_detectors as aasist_detectors
@@ -99,7 +100,7 @@ def test_published_files_are_checkpoints_too(name, specs_root):
     own = detector.state_dict()
     assert detector.convert_checkpoint(own).keys() == own.keys()
     with pytest.raises(UserError, match=r"do not fit.*weights=random"):
-        build(name).load_pretrained({"weights": specs_root / "data" / GOLDEN[name][0]})
+        load_pretrained(build(name), {"weights": specs_root / "data" / GOLDEN[name][0]})
 
 
 def test_emphasis_lifts_what_is_high_and_is_none_as_published():
@@ -152,11 +153,11 @@ def test_class_weights_come_from_the_settings(name):
     def config(**more):
         return resolve(SPECS[name], "binary", preset="official", **more).settings
 
-    assert (config()["weight_real"], config()["weight_fake"]) == (0.5, 0.5)
+    assert (config().weight_real, config().weight_fake) == (0.5, 0.5)
     fakeav = config(dataset="fakeav")
-    assert fakeav["weight_fake"] / fakeav["weight_real"] == pytest.approx((21_544 - 11_335) / 11_335, abs=1e-3)
+    assert fakeav.weight_fake / fakeav.weight_real == pytest.approx((21_544 - 11_335) / 11_335, abs=1e-3)
     published = config(overrides=["asvspoof_weights=true"], dataset="fakeav")
-    assert (published["weight_real"], published["weight_fake"]) == (0.9, 0.1)
+    assert (published.weight_real, published.weight_fake) == (0.9, 0.1)
     detector = build(name, "asvspoof_weights=true", *SHORT)
     batch = random_batch(detector.config.clip, 4)
     output = detector(batch)
@@ -259,7 +260,7 @@ def test_only_the_binary_task(name):
 @pytest.mark.parametrize(
     ("name", "override", "message"),
     [
-        ("rawgat_st", "fusion=sum", "value of fusion"),
+        ("rawgat_st", "fusion=sum", "fusion=sum: use one of mul, add, cat"),
         ("rawgat_st", "clip.audio_samples=2000", "cannot hear 2000"),
         ("aasist", "clip.sample_rate=8000", "8000 Hz"),
         ("aasist", "hop=0", "hop=0: must be at least 1"),

@@ -12,9 +12,9 @@ import torch
 from avbench.bench.contract import random_batch
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.engine.training import build
+from avbench.engine.building import build
 from avbench.plugins.registry import installed
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import ClipBatch, Stage
 
 SINC = ("filters=12", "hop=4", "narrow=4", "wide=8", "graph=4", "clip.audio_samples=10000")
@@ -41,10 +41,10 @@ def test_trains_and_judges_by_command(detector: str, tiny: Path, tmp_path: Path)
     require(detector)
     assert main([*words(detector, tmp_path, *SMALL[detector], "epochs=1"), "--data", f"folder={tiny}"]) == 0
     run = next((tmp_path / "runs").iterdir())
-    told = card.read(run)
-    assert told["status"] == "finished" and told["detector"]["requires"] == ["audio"]
-    assert list(told["training"]["weights"].values()) == ["random"]
-    assert {"ceilings", "blind"} <= told.keys()  # of a detector that hears alone
+    told = Card.load(run)
+    assert told.is_finished and told.detector.requires == ("audio",)
+    assert list(told.training.weights.values()) == ["random"]
+    assert told.ceilings and told.blind  # of a detector that hears alone
     scores = pd.read_parquet(run / "scores.parquet")
     assert len(scores) == 12 and scores["score"].between(0, 1).all()
     pd.testing.assert_series_equal(scores["p_audio"], scores["score"], check_names=False)
@@ -97,4 +97,4 @@ def test_demo_preset_hears_what_is_dull(detector: str, steps: int) -> None:
 def test_demo_preset_learns_the_demo_data(detector: str, database: str, demo_root: Path, tmp_path: Path) -> None:
     require(detector)
     assert main([*words(detector, tmp_path, protocol=f"within_{database}"), "--data", str(demo_root)]) == 0
-    assert card.read(next((tmp_path / "runs").iterdir()))["training"]["validation_auc"] > 0.85
+    assert Card.load(next((tmp_path / "runs").iterdir())).training.validation["auc"] > 0.85

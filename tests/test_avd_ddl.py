@@ -17,7 +17,7 @@ from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
 from avbench.metrics.pooling import pool
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.records.scores import coerce
 from avbench.types import ClipBatch, Output
 from avbench_avd_ddl.detector import AVDDL
@@ -297,7 +297,7 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     words += [word for setting in (*TINY, "epochs=2") for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
-    assert card.read(run)["detector"]["pooling"] == "mean_odds"
+    assert Card.load(run).detector.pooling == "mean_odds"
     scores = pd.read_parquet(run / "scores.parquet")
     assert scores[["score", "p_video", "p_audio"]].stack().between(0, 1).all()
     assert np.isfinite(scores["score"]).all()

@@ -14,8 +14,9 @@ from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import ClipBatch, Output, Task
 from avbench_avts import windows
 from avbench_avts.detector import AVTS, rate_factor
@@ -220,7 +221,7 @@ def test_released_file_loads_strictly(tmp_path: Path) -> None:
     del state["module.a_encoder.layer2.0.se.fc.2.bias"]
     torch.save({"model": state}, tmp_path / "avts.pth")
     with pytest.raises(UserError, match=r"missing: a_encoder.layer2.0.se.fc.2.bias"):
-        detector.load_pretrained({"pretrained": tmp_path / "avts.pth"})
+        load_pretrained(detector, {"pretrained": tmp_path / "avts.pth"})
 
 
 def test_files_of_stage_1_fill_the_encoders_alone(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_impossible_settings_are_told(override: str, message: str) -> None:
 def test_presets_hold_the_published_windows() -> None:
     for preset, frames, count in (("official", 5, 10), ("train_code", 18, 12)):
         config = resolve(SPEC, "binary", preset=preset)
-        assert (config.settings["window"], config.settings["align_windows"]) == (frames, count)
+        assert (config.settings.window, config.settings.align_windows) == (frames, count)
         assert config.clip.frames >= frames + count - 1 and config.clip.frames % frames == 0
         assert [stage.samples for stage in config.stages] == ["real", "all"]
 
@@ -266,6 +267,6 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     words += [word for setting in (*SMALL, "epochs=1", "batch=2") for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
-    assert card.read(run)["detector"]["pooling"] == "mean_logit"
+    assert Card.load(run).detector.pooling == "mean_logit"
     scores = pd.read_parquet(run / "scores.parquet")
     assert scores[["score", "p_rarv", "p_rafv", "p_farv", "p_fafv"]].stack().between(0, 1).all()

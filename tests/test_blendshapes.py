@@ -9,12 +9,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from avbench.perturb.open_clip import OpenClip
 from torch import Tensor, nn
 
 from avbench.bench.contract import random_batch
 from avbench.config import resolve
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
 from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
 from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes
@@ -41,7 +43,8 @@ def build(*overrides: str) -> FauForensics:
 
 def faces(real_root: Path) -> Tensor:
     """Return five frames (5,3,224,224) of a real face, normalised."""
-    clip = read_clip(real_root / "LAV-DF" / "dev" / "011387.mp4", ClipSpec(frames=25, fps=25, size=224), start=0.0)
+    path = real_root / "LAV-DF" / "dev" / "011387.mp4"
+    clip = OpenClip(path, ClipSpec(frames=25, fps=25, size=224), Place.start(0.0)).clean()
     frames = torch.from_numpy(clip.frames[::6]).permute(0, 3, 1, 2)[None].float() / 255
     return normalise(frames)[0]
 
@@ -69,12 +72,16 @@ def test_weights_carry_the_bundle(real_root: Path, weights_root: Path) -> None:
 
 def test_it_is_never_random(tmp_path: Path) -> None:
     detector = build("fau_encoder=blendshapes")
-    with pytest.raises(UserError, match="avbench weights fetch mediapipe-face-landmarker"):
-        detector.load_pretrained({})
+    for ask in (
+        lambda: detector.optimizer(detector.config.stages[0], 10),
+        lambda: detector.eval()(random_batch(detector.config.clip, 1)),
+    ):
+        with pytest.raises(UserError, match="avbench weights fetch mediapipe-face-landmarker"):
+            ask()
     other = tmp_path / "other.task"
     other.write_bytes(b"not a bundle")
-    with pytest.raises(UserError, match=r"other\.task: not MediaPipe's face_landmarker"):
-        detector.load_pretrained({"landmarker_weights": other})
+    with pytest.raises(UserError, match=r"other\.task: .*: not MediaPipe's face_landmarker"):
+        load_pretrained(detector, {"landmarker_weights": other})
     with pytest.raises(CheckpointError, match=r"no face_landmarker\.task was loaded"):
         Blendshapes()(torch.zeros(1, 3, 64, 64))
 

@@ -55,7 +55,7 @@ def test_published_values_stand_beside_whole_real_databases_only(
     lists = prepare(PROTOCOL, plugins, spec.roots, limit=spec.limit, limit_test=spec.limit_test)
     lists = replace(lists, test=replace(lists.test, demo=demo))
     card = begin(resolve(spec, plugins, lists), "", "")
-    assert card["reported"] == beside
-    assert ("demo data" in card["marks"]) == demo and any("limited to 8" in mark for mark in card["marks"]) == bool(
+    assert card.reported == beside
+    assert ("demo data" in card.caveats) == demo and any("limited to 8" in caveat for caveat in card.caveats) == bool(
         {"limit", "limit_test"} & changes.keys()
     )

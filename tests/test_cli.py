@@ -46,7 +46,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--checkpoint", "no.pt"], "no such file"),
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--workers", "-1"], "0 (decode in this"),
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--seed", "0", "-1"], "0 or more"),
-        (["check", "nothing"], "no detector or dataset"),
+        (["check", "nothing"], "no detector, dataset, metric, perturbation or protocol called"),
         (["run", "--plugin", "{tmp}/no.py", "--detector", "x", "--protocol", "y"], "no such file"),
         (["report"], "avbench run makes one"),
         (["new", "detector", "No Name"], "no name for a detector"),

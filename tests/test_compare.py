@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from sklearn.metrics import roc_auc_score
 from avbench.cli import main
 from avbench.errors import UserError
 from avbench.records import scores
+from avbench.records.card import Card
+from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
 from avbench.records.run import Run
 from avbench.report.compare import compare_runs
 
@@ -21,7 +24,7 @@ PEOPLE, EACH = 40, 4
 
 
 def a_run(folder: Path, score: np.ndarray, rows: slice = slice(None), **changes: Any) -> Run:
-    """Write the scores of a run of 40 people with four videos each and return it."""
+    """Write the scores of a run of 40 people with four videos each and return its card and folder."""
     folder.mkdir()
     number = np.arange(PEOPLE * EACH)
     table = pd.DataFrame(
@@ -39,18 +42,16 @@ def a_run(folder: Path, score: np.ndarray, rows: slice = slice(None), **changes:
         }
     ).iloc[rows]
     scores.write(scores.coerce(table), folder / "scores.parquet", {})
-    card = {
-        "id": folder.name,
-        "status": "finished",
-        "task": "binary",
-        "seed": 0,
-        "marks": [],
-        "detector": {"name": folder.name, "title": folder.name, "pooling": "mean", "version": "1"},
-        "protocol": {"name": "p", "version": 1, "placements": ["oracle"]},
-        "metrics": {"oracle": {}},
-        "training": {"config": {"settings": {"lr": 0.1, "width": 8}, "stages": [{"name": "train", "epochs": 3}]}},
-    } | changes
-    return Run(card, folder)
+    config = {"settings": {"lr": 0.1, "width": 8}, "stages": [{"name": "train", "epochs": 3}]}
+    card = Card(
+        id=folder.name,
+        status="finished",
+        detector=DetectorPart(folder.name, version="1"),
+        protocol=ProtocolRecord("p", placements=("oracle",)),
+        metrics={"oracle": {}},
+        training=TrainingRecord(config=config),
+    )
+    return Run(replace(card, **changes), folder)
 
 
 @pytest.fixture
@@ -92,8 +93,8 @@ def test_a_pair_is_surer_than_its_two_intervals(tmp_path: Path, noise: np.ndarra
 
 def test_a_run_ties_with_itself_and_settings_that_differ_are_named(tmp_path: Path, noise: np.ndarray) -> None:
     one = a_run(tmp_path / "one", noise)
-    training = {"config": {"settings": {"lr": 0.2, "width": 8}, "stages": [{"name": "train", "epochs": 4}]}}
-    two = a_run(tmp_path / "two", noise, training=training, seed=1)
+    config = {"settings": {"lr": 0.2, "width": 8}, "stages": [{"name": "train", "epochs": 4}]}
+    two = a_run(tmp_path / "two", noise, training=TrainingRecord(config=config), seed=1)
     table, settings = compare_runs(one, two).tables()
     assert {line[4] for line in table.rows} == {"a tie"}
     found = {line[0]: line[1:] for line in settings.rows}
@@ -112,13 +113,13 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, noise: np.ndar
 
 
 def test_the_command_compares_two_runs(
-    small_run: Callable[..., tuple[dict[str, Any], Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_run: Callable[..., tuple[Card, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, _ = small_run(tmp_path, "--set", "epochs=1")
     second, _ = small_run(tmp_path, "--set", "epochs=2")
     capsys.readouterr()
-    assert main(["compare", first["id"], second["id"], "--out", str(tmp_path)]) == 0
+    assert main(["compare", first.id, second.id, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "A − B" in printed and "config.stages.train.epochs" in printed and "few clusters" in printed
-    assert main(["compare", "small", second["id"], "--out", str(tmp_path)]) == 2
+    assert main(["compare", "small", second.id, "--out", str(tmp_path)]) == 2
     assert "name one of them" in capsys.readouterr().err

@@ -18,9 +18,9 @@ from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import Config
 from avbench.config import resolve as resolve_config
-from avbench.engine.training import build
+from avbench.engine.building import build
 from avbench.plugins.registry import installed
-from avbench.records import card as cards
+from avbench.records.card import Card
 from avbench.types import ClipBatch, ClipSpec, Stage
 from avbench_controls.constant import Chance
 from avbench_controls.probe import LeadingSilence, LinearProbe
@@ -107,15 +107,15 @@ def test_a_pass_that_neither_trains_nor_counts_breaks_the_contract() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[dict[str, Any], Path]]:
+def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Card, Path]]:
     """Return a function that runs a control on the small videos -> its card and folder."""
     out = tmp_path_factory.mktemp("controls")
 
-    def do(name: str) -> tuple[dict[str, Any], Path]:
+    def do(name: str) -> tuple[Card, Path]:
         words = f"run --detector {name} --protocol within_folder --placement oracle sliding --no-mlflow --workers 0"
         assert main([*words.split(), "--data", f"folder={tiny}", "--out", str(out)]) == 0
         (folder,) = (out / "runs").glob(f"{name}-*")
-        return cards.read(folder), folder
+        return Card.load(folder), folder
 
     return do
 
@@ -124,13 +124,13 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 def test_controls_run_as_any_detector_does(name: str, run: Any, tiny: Path) -> None:
     card, folder = run(name)
     found = pd.read_parquet(folder / "scores.parquet")
-    video = card["metrics"]["oracle"]["video"]
-    assert card["status"] == "finished" and card["counts"]["scored"] == 12 and len(found) == 24
-    assert card["training"]["chosen_epoch"] == (0 if name == "chance" else 1) and card["training"]["trainable"] == 0
-    assert bool(card["blind"]) == bool(card["ceilings"]) == (name == "leading_silence")
+    video = card.metrics["oracle"]["video"]
+    assert card.is_finished and card.counts.scored == 12 and len(found) == 24
+    assert card.training.chosen_epoch == (0 if name == "chance" else 1) and card.training.trainable == 0
+    assert bool(card.blind) == bool(card.ceilings) == (name == "leading_silence")
     if name == "majority":
         assert found["score"].to_numpy() == pytest.approx(12 / 16, abs=1e-3)
-        assert video["acc"]["value"] == video["majority"]["value"] == 0.75 and video["auc"]["value"] == 0.5
+        assert video["acc"].value == video["majority"].value == 0.75 and video["auc"].value == 0.5
     if name == "chance":
         assert found["score"].nunique() == 24
 
@@ -148,7 +148,7 @@ def test_metadata_find_fakes_whose_files_are_larger(
     )
     assert main([*command, "--data", f"folder={tmp_path / 'data'}"]) == 0
     (folder,) = (tmp_path / "out" / "runs").iterdir()
-    assert cards.read(folder)["metrics"]["oracle"]["video"]["auc"]["value"] == 1.0
+    assert Card.load(folder).headline("auc").value == 1.0
     capsys.readouterr()
     assert main([*command, "--data", f"folder={tmp_path / 'data'}", "--task", "four_class"]) == 2
     assert "metadata cannot do four_class: it does binary; use --task binary" in capsys.readouterr().err

@@ -9,28 +9,41 @@ import av
 import numpy as np
 import pytest
 import torch
+from avbench.perturb.open_clip import OpenClip
 
 from avbench.data.batches import collate, load_clip
 from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
 from avbench.media.frames import cut_region, cut_tracked, fill_gaps
-from avbench.media.reading import place, read_clip
-from avbench.perturb.conditions import Condition
+from avbench.media.placing import Place, Window
+from avbench.perturbations.conditions import Condition
 from avbench.plugins.registry import Plugins, installed
-from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample
+from avbench.types import Clip, ClipSpec, Forgery, MediaError, MediaInfo, Reason, Sample
 
 SMALL = ClipSpec(size=64)
 
 
 def test_placement() -> None:
-    assert place(10.0, 1.0, start=3.25) == 3.25
-    assert place(10.0, 1.0, fraction=0.5) == 4.5 and place(0.4, 1.0, fraction=0.5) == 0.0
-    assert place(10.0, 1.0, centre=5.0) == 4.5
-    assert place(10.0, 1.0, centre=0.2) == 0.0 and place(10.0, 1.0, centre=9.9) == 9.0
-    assert place(0.4, 1.0, centre=0.3) == 0.0
+    assert Place.start(3.25).begin(10.0, 1.0) == 3.25
+    assert Place.fraction(0.5).begin(10.0, 1.0) == 4.5 and Place.fraction(0.5).begin(0.4, 1.0) == 0.0
+    assert Place.centre(5.0).begin(10.0, 1.0) == 4.5
+    assert Place.centre(0.2).begin(10.0, 1.0) == 0.0 and Place.centre(9.9).begin(10.0, 1.0) == 9.0
+    assert Place.centre(0.3).begin(0.4, 1.0) == 0.0
+    sample = Sample("v", Path("v.mp4"), Forgery.RARV, skip=0.25)
+    assert ClipRequest(sample, Forgery.RARV, centre=2.0).where == Place.centre(2.0, skip=0.25)
     for both in ({}, {"start": 1.0, "centre": 2.0}):
         with pytest.raises(ValueError, match="places a clip"):
-            place(10.0, 1.0, **both)
+            _ = ClipRequest(sample, Forgery.RARV, **both).where
+
+
+def test_the_first_seconds_of_a_file_can_be_left_out() -> None:
+    info = MediaInfo(duration=10.0, fps=25.0, frames=250, has_video=True, has_audio=False)
+    path = Path("v.mp4")
+    assert Window.of(path, SMALL, Place.start(1.0, skip=0.5), info).begin == 1.5
+    assert Window.of(path, SMALL, Place.fraction(1.0, skip=0.5), info).begin == 9.0
+    whole = Window.of(path, ClipSpec(frames=500, whole=True), Place.centre(7.0, skip=2.0), info)
+    assert whole.begin == 2.0 and whole.spec.frames == 200
+    assert whole.times[:2] == pytest.approx([2.02, 2.06])
 
 
 def test_regions_of_a_picture() -> None:
@@ -97,7 +110,7 @@ def test_plugins_track_faces_and_decode(tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     tracked = load_clip(request(path, start=0.2), face, frozenset({"video"}), hook)
-    full = read_clip(path, SMALL, start=0.2)
+    full = OpenClip(path, SMALL, Place.start(0.2)).clean()
     np.testing.assert_array_equal(tracked.frames, full.frames[:, 5:31, 5:31])
     path.rename(tmp_path / "empty.mkv")
     with pytest.raises(MediaError) as caught:

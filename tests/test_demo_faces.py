@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avbench.perturb.open_clip import OpenClip
 
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
 from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.types import ClipSpec, Sample
@@ -24,7 +25,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames_of(sample: Sample) -> np.ndarray:
-    return read_clip(sample.path, ClipSpec(frames=50, size=224, audio_samples=0, whole=True), start=0.0).frames
+    spec = ClipSpec(frames=50, size=224, audio_samples=0, whole=True)
+    return OpenClip(sample.path, spec, Place.start(0.0)).clean().frames
 
 
 def test_labels_are_those_of_the_frames(root: Path) -> None:

@@ -17,8 +17,8 @@ from avbench.config import resolve
 from avbench.errors import UserError
 from avbench.metrics.combining import RULES, Scored, combined
 from avbench.plugins.registry import installed
-from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.card import Card
 from avbench.types import DetectorSpec
 
 PLUGIN = Path(__file__).with_name("member_detectors.py")
@@ -97,17 +97,17 @@ def done(do: Do, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def card_of(out: Path, pattern: str) -> tuple[dict[str, Any], Path]:
+def card_of(out: Path, pattern: str) -> tuple[Card, Path]:
     (folder,) = (out / "runs").glob(pattern)
-    return cards.read(folder), folder
+    return Card.load(folder), folder
 
 
 def test_an_ensemble_trains_each_member_on_its_own_label_and_names_their_runs(done: Path) -> None:
     card, folder = card_of(done, "both-*")
     flicker, seen = card_of(done, "flicker-*")
     buzz, heard = card_of(done, "buzz-*")
-    assert card["status"] == "finished" and [m["run"] for m in card["members"]] == [flicker["id"], buzz["id"]]
-    assert card["members"][0]["training"]["id"] == flicker["training"]["id"]
+    assert card.is_finished and [m.run for m in card.members] == [flicker.id, buzz.id]
+    assert card.members[0].training.id == flicker.training.id
     found = pd.read_parquet(folder / "scores.parquet")
     assert found.groupby("placement").size().to_dict() == {"oracle": 12, "sliding": 12}
     labelled = found[found["placement"] == "oracle"].set_index("id")
@@ -119,9 +119,9 @@ def test_an_ensemble_trains_each_member_on_its_own_label_and_names_their_runs(do
         assert ((labelled[column] > 0.5) == (labelled["forgery"] & bit > 0)).all()
     np.testing.assert_allclose(labelled["score"], (labelled["p_video"] + labelled["p_audio"]) / 2)
     # One has a ceiling and the control of what it cannot see, the two together have neither.
-    assert flicker["ceilings"] and flicker["blind"] and flicker["metrics"]["oracle"]["video"]["auc"]["value"] < 1
-    assert not card["ceilings"] and not card["blind"] and card["metrics"]["oracle"]["video"]["auc"]["value"] == 1
-    assert card["detector"]["requires"] == ["audio", "video"]
+    assert flicker.ceilings and flicker.blind and flicker.metrics["oracle"]["video"]["auc"].value < 1
+    assert not card.ceilings and not card.blind and card.metrics["oracle"]["video"]["auc"].value == 1
+    assert card.detector.requires == ("audio", "video")
 
 
 def test_its_threshold_was_fixed_on_the_validation_scores_of_its_members(done: Path) -> None:
@@ -130,9 +130,9 @@ def test_its_threshold_was_fixed_on_the_validation_scores_of_its_members(done: P
     assert [len(part) for part in parts] == [4, 4]
     mean = (parts[0]["score"] + parts[1]["score"]) / 2
     real, fake = mean[parts[0]["forgery"] == 0], mean[parts[0]["forgery"] > 0]
-    assert real.max() < card["training"]["threshold"] < fake.min()
-    assert card["metrics"]["oracle"]["video"]["acc_at_threshold"]["value"] == 1
-    assert scores.read(folder / "scores.parquet")[1]["threshold"] == card["training"]["threshold"]
+    assert real.max() < card.training.threshold < fake.min()
+    assert card.metrics["oracle"]["video"]["acc_at_threshold"].value == 1
+    assert scores.read(folder / "scores.parquet")[1]["threshold"] == card.training.threshold
 
 
 def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,12 +160,12 @@ def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: py
 def test_a_sweep_perturbs_each_member_with_what_it_can_feel(do: Do, done: Path, tmp_path: Path) -> None:
     assert do(f"perturb --detector both --protocol within_folder --types jpeg {SOUND} --levels 5", tmp_path) == 0
     card, folder = card_of(tmp_path, "both-*")
-    assert set(card["perturbations"]["types"]) == {"jpeg", SOUND}
+    assert set(card.perturbations.types) == {"jpeg", SOUND}
     found = pd.read_parquet(folder / "scores.parquet").set_index(["perturbation", "id"])
     for name, moved, kept in (("jpeg", "p_video", "p_audio"), (SOUND, "p_audio", "p_video")):
         clean, changed = found.loc[""], found.loc[name]
         assert changed[kept].equals(clean[kept]) and not changed[moved].equals(clean[moved])
-    felt = {m: {t for t in card_of(tmp_path, f"{m}-*")[0]["perturbations"]["types"]} for m in ("flicker", "buzz")}
+    felt = {m: {t for t in card_of(tmp_path, f"{m}-*")[0].perturbations.types} for m in ("flicker", "buzz")}
     assert felt == {"flicker": {"jpeg"}, "buzz": {SOUND}}
 
 
@@ -183,11 +183,11 @@ def test_what_a_detector_is_not_fed_is_left_out_of_its_sweep_or_refused(
     assert do(f"perturb --protocol within_folder --levels 5 --detector ears --types jpeg {SOUND}", tmp_path) == 0
     assert "left out, ears is not fed what they change: jpeg" in capsys.readouterr().out
     card, _ = card_of(tmp_path, "ears-*")
-    assert list(card["perturbations"]["types"]) == [SOUND]
+    assert list(card.perturbations.types) == [SOUND]
     # Of one stream alone, an ensemble has the ceiling and the control of this stream.
     member, _ = card_of(tmp_path, "buzz-*")
-    assert card["ceilings"]["oracle"]["video"]["stream"] == "audio" and card["ceilings"] == member["ceilings"]
-    assert card["blind"]["oracle"]["video"]["against"] == "RAFV" and card["blind"] == member["blind"]
+    assert card.ceilings["oracle"]["video"].stream == "audio" and card.ceilings == member.ceilings
+    assert card.blind["oracle"]["video"].against == "RAFV" and card.blind == member.blind
 
 
 def test_what_cannot_be_is_told_in_one_line(do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.errors import UserError
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import Output
 from avbench_ensemble_avdf.detector import EnsembleAVDF
 from avbench_ensemble_avdf.model import Ensemble
@@ -99,7 +99,7 @@ def test_frames_behind_the_end_say_nothing() -> None:
 
 
 def test_senseless_settings_are_one_line() -> None:
-    for setting, said in (("vote=most", "value of vote"), ("stem_frames=2", "odd"), ("stem_frames=1", "stem_frames=3")):
+    for setting, said in (("vote=most", "mean, maj"), ("stem_frames=2", "odd"), ("stem_frames=1", "stem_frames=3")):
         with pytest.raises(UserError, match=said):
             build(setting)
 
@@ -113,6 +113,6 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     extra = [word for setting in TINY for word in ("--set", setting)]
     assert main([*words.split(), *extra, "--data", f"folder={tiny}", "--out", str(tmp_path)]) == 0
     (path,) = (tmp_path / "runs").glob("*/card.json")
-    found = card.read(path.parent)
-    assert found["status"] == "finished" and "approximation" in found["detector"]["title"]
-    assert found["training"]["chosen_epoch"] == 3, "one epoch of each network; the last stage is validated"
+    found = Card.load(path.parent)
+    assert found.is_finished and "approximation" in found.detector.title
+    assert found.training.chosen_epoch == 3, "one epoch of each network; the last stage is validated"

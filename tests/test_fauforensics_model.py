@@ -19,7 +19,8 @@ SPEC = next(iter(avbench_detectors()))
 def network(*overrides, preset="demo", task="binary"):
     """Build a network in evaluation mode."""
     torch.manual_seed(0)
-    return Network(architecture(resolve(SPEC, task, preset=preset, overrides=overrides))).eval()
+    config = resolve(SPEC, task, preset=preset, overrides=overrides)
+    return Network(architecture(config, config.settings)).eval()
 
 
 def meta(preset, task="binary"):

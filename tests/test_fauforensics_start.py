@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from avbench.perturb.open_clip import OpenClip
 from safetensors.torch import load_file
 
 import avbench_fauforensics
 from avbench.bench.contract import random_batch
 from avbench.config import resolve
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
 from avbench.plugins import weights
 from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare
@@ -111,7 +112,7 @@ def test_sharp_start_lets_correlations_differ_between_clips() -> None:
 @pytest.mark.parametrize("preset", ["official", "paper"])
 def test_published_presets_use_none_of_it(preset: str) -> None:
     config = resolve(SPEC, "binary", preset=preset)
-    assert not config.settings["demo_init"] and [stage.name for stage in config.stages] == ["train"]
+    assert not config.settings.demo_init and [stage.name for stage in config.stages] == ["train"]
 
 
 def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
@@ -127,7 +128,7 @@ def test_the_demo_preset_starts_from_the_encoder_that_ships() -> None:
     assert all(torch.equal(encoder[name], state[name]) for name in encoder) and len(encoder) > 100
     assert not any(parameter.requires_grad for parameter in detector.network.FAUEncoder_cnn.parameters())
     official = resolve(SPEC, "binary", preset="official")
-    for words in ({"fau_weights": "random"}, {"fau_weights": "none"}, dict(official.settings)):
+    for words in ({"fau_weights": "random"}, {"fau_weights": "none"}, official.settings):
         assert weights.choose(SPEC, words)["fau_weights"].sha256 == "random", "auto is never what ships"
 
 
@@ -135,7 +136,7 @@ def test_what_ships_tells_faces_apart_by_their_mouths(demo_root: Path) -> None:
     """Of one face, frames whose lips are alike are alike to the encoder, more than to a random one."""
     video = next((demo_root / "LAV-DF" / "test").glob("*.mp4"))
     units = read_units(truth_of(demo_root, video)).values
-    clip = read_clip(video, resolve(SPEC, "binary", preset="demo").clip, start=0.4)
+    clip = OpenClip(video, resolve(SPEC, "binary", preset="demo").clip, Place.start(0.4)).clean()
     parted = units[10:35, 6]
     likeness = {}
     for name in ("random", "shipped"):

@@ -14,7 +14,7 @@ from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import ClipBatch, Forgery, Stream, Task
 from avbench_fgmdf.audio import min_samples
 from avbench_fgmdf.detector import FineGrained, drawn_offsets, fixed_offsets, in_forgery_order, pick
@@ -251,7 +251,7 @@ def test_a_video_that_is_too_short_is_reported_not_scored(
     assert "without a score: too_short 12 (RARV 3, RAFV 3, FARV 3, FAFV 3)" in out
     assert "too_short: fewer than 60 frames at 25 fps, 2.4 s" in out
     newest = max((tmp_path / "runs").iterdir(), key=lambda run: run.stat().st_mtime_ns)
-    assert card.read(newest)["counts"]["reasons"] == {"too_short": 12}
+    assert Card.load(newest).counts.reasons == {"too_short": 12}
     scores = pd.read_parquet(newest / "scores.parquet")
     assert scores["score"].isna().all() and set(scores["reason"]) == {"too_short"}
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from avbench.cli import main
-from avbench.records import card as cards
+from avbench.records.card import Card
 from avbench.report import figures
 
 
@@ -36,21 +36,15 @@ def test_all_folds_and_two_seeds_are_runs_of_their_own_with_mean_and_spread(
     monkeypatch.setattr(figures, "draw_run", lambda *args, **more: [])  # drawing takes longer than all the rest
     words = ("--fold", "all", "--seed", "0", "1", "--set", "epochs=1", "--placement", "oracle", "--workers", "1")
     assert main(small_command(tmp_path, *words, data=unsplit)) == 0
-    runs = {path.parent: cards.read(path.parent) for path in (tmp_path / "runs").glob("*/card.json")}
-    assert sorted((c["data"]["fold"], c["seed"]) for c in runs.values()) == [
-        (k, s) for k in (1, 2, 3, 4) for s in (0, 1)
-    ]
-    assert len({c["training"]["id"] for c in runs.values()}) == 8 and {
-        c["counts"]["scored"] for c in runs.values()
-    } == {4}
+    runs = {path.parent: Card.load(path.parent) for path in (tmp_path / "runs").glob("*/card.json")}
+    assert sorted((c.data.fold, c.seed) for c in runs.values()) == [(k, s) for k in (1, 2, 3, 4) for s in (0, 1)]
+    assert len({c.training.id for c in runs.values()}) == 8 and {c.counts.scored for c in runs.values()} == {4}
 
-    tested = {
-        (c["data"]["fold"], tuple(pd.read_parquet(f / "scores.parquet")["identity"].unique())) for f, c in runs.items()
-    }
+    tested = {(c.data.fold, tuple(pd.read_parquet(f / "scores.parquet")["identity"].unique())) for f, c in runs.items()}
     assert sorted(people for _, people in tested) == [("p0",), ("p1",), ("p2",), ("p3",)], "each person in one fold"
     summary = capsys.readouterr().out.split("Over seeds and folds")[1]
     for name in ("acc", "auc"):
-        values = [100 * c["metrics"]["oracle"]["video"][name]["value"] for c in runs.values()]
+        values = [100 * c.metrics["oracle"]["video"][name].value for c in runs.values()]
         shown = f"{mean(values):.1f} ± {stdev(values):.1f} ({min(values):.1f} to {max(values):.1f})"
         assert shown in summary, summary
     assert re.search(r"within_folder v1 +binary +labelled +8 ", summary)

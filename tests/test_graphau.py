@@ -14,7 +14,7 @@ import torch
 
 from avbench import config
 from avbench.bench.contract import random_batch
-from avbench.engine.training import build
+from avbench.engine.building import build
 from avbench.errors import UserError
 from avbench.types import Forgery, Sample, Stage
 from avbench_backbones.mefl import MEFLHead
@@ -97,7 +97,7 @@ def test_frames_come_in_every_epoch_augmented_anew() -> None:
 def detector_of(*overrides: str, stages: tuple[str, ...] = ("anfl", "mefl")) -> Any:
     asked = config.resolve(SPEC, "binary", preset="demo", overrides=overrides)
     asked = replace(asked, stages=tuple(s for s in asked.stages if s.name in stages))
-    return build(SPEC, replace(asked, settings={**asked.settings, "units": 8, "unit_names": "x " * 8}), 0)
+    return build(SPEC, replace(asked, settings=replace(asked.settings, units=8, unit_names="x " * 8)), 0)
 
 
 def faces_batch(detector: Any, clips: int = 3) -> Any:
@@ -135,7 +135,7 @@ def test_the_second_head_is_a_function_of_the_seed_alone() -> None:
     ("setting", "message"),
     [
         ("backbone=resnet34", "did you mean 'resnet"),
-        ("metric=l3", "no value of metric"),
+        ("metric=l3", "metric=l3: did you mean 'l2'"),
         ("neighbours=9", "a graph of 8 units takes 1 to 8"),
         ("crop=90", "larger than crop_from"),
         ("backbone=swin_tiny", "use --set input_size=224"),

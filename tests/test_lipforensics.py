@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from avbench.bench.contract import check_detector, random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench_backbones.motion import see_motion
 from avbench_backbones.mstcn import Branch, MultiscaleNetwork
@@ -169,7 +170,7 @@ def test_labels_weigh_alike_whatever_their_share() -> None:
         entropy = nn.functional.cross_entropy(output.logits, detector.labels(batch), reduction="none")
         expected = 0.5 * entropy[0] + 0.5 * entropy[1:].mean()
         torch.testing.assert_close(detector.loss(output, batch)["loss"], expected)
-    assert resolve(SPEC, "binary", preset="official", dataset="fakeav").settings["real_share"] == 0.0464
+    assert resolve(SPEC, "binary", preset="official", dataset="fakeav").settings.real_share == 0.0464
     with pytest.raises(UserError, match="real_share"):
         build(*TINY, "real_share=1")
 
@@ -212,12 +213,12 @@ def test_freezing_is_a_setting(choice: str, frozen: bool) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = published_file(tmp_path / "ff.pth", build(*TINY))
     with pytest.raises(UserError, match=r"pretrained = .*wrong shape.*pretrained=random"):
-        build(*TINY, "width=8").load_pretrained({"pretrained": path})
+        load_pretrained(build(*TINY, "width=8"), {"pretrained": path})
     state: dict[str, Tensor] = dict(build(*TINY).network.state_dict())
     del state["trunk.layer1.0.relu1.weight"]
     torch.save({"model": state}, path)
     with pytest.raises(UserError, match=r"missing: trunk.layer1.0.relu1.weight"):
-        build(*TINY).load_pretrained({"pretrained": path})
+        load_pretrained(build(*TINY), {"pretrained": path})
 
 
 def test_published_checkpoint_is_renamed() -> None:

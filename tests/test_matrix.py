@@ -152,7 +152,7 @@ def test_what_cannot_be_is_told_in_one_line(command: list[str], capsys: pytest.C
         (["matrix", "--paper", "table9"], "table9"),
         ([*command, "--jobs", "0"], "--jobs 0"),
         ([*command, "--paper", "table1"], "name --paper"),
-        ([*command, "--jobs", "2", "--backend", "rays"], "--backend rays: use one of loky, ray, dask"),
+        ([*command, "--jobs", "2", "--backend", "rays"], "--backend rays: use one of loky, ray, dask, slurm"),
         ([*command, "--task", "four_class", "--detector", "majority"], "nothing to compute"),
     ):
         assert main(words) == 2

@@ -9,9 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from avbench.perturb.open_clip import OpenClip
 
 from avbench.media import sound as sound_module
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
 from avbench.types import ClipSpec, MediaError, Reason
 
 SMALL = ClipSpec(size=64)
@@ -75,7 +76,7 @@ RATES = {
 def test_picture_and_sound_keep_time(tmp_path: Path, rate: str, start: float) -> None:
     stamps = np.array(RATES[rate])
     path = write_clock(tmp_path / "clock.mp4", stamps, sound=clicks(16_000))
-    clip = read_clip(path, SMALL, start=start)
+    clip = OpenClip(path, SMALL, Place.start(start)).clean()
     shown = [int(np.searchsorted(stamps, start + (k + 0.5) / 25 + 1e-3) - 1) for k in range(25)]
     assert numbers(clip.frames) == shown
     for click in CLICKS:
@@ -89,7 +90,7 @@ def test_at_the_same_rate_frame_follows_frame(tmp_path: Path) -> None:
     path = write_clock(tmp_path / "clock.mp4", RATES["25"])
     for start in (0.0, 0.02, 0.04, 0.06, 0.3, 1.18):  # on the grid of frames and half way between
         first = int(start * 25 + 0.5 + 1e-3)
-        assert numbers(read_clip(path, SMALL, start=start).frames) == list(range(first, first + 25))
+        assert numbers(OpenClip(path, SMALL, Place.start(start)).clean().frames) == list(range(first, first + 25))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,13 @@ def test_time_zero_is_the_first_picture(
         container_options=container_options,
     )
     for first in (0, 5, 13, 24, 30):
-        assert numbers(read_clip(path, SMALL, start=first / 25).frames) == list(range(first, first + 25))
+        assert numbers(OpenClip(path, SMALL, Place.start(first / 25)).clean().frames) == list(range(first, first + 25))
 
 
 def test_sound_is_placed_on_the_clock_of_the_pictures(tmp_path: Path) -> None:
     stamps = [0.5 + i / 25 for i in range(30)]
     path = write_clock(tmp_path / "late.mov", stamps, sound=clicks(16_000), sound_codec="pcm_s16le")
-    clip = read_clip(path, SMALL, start=0.0)
+    clip = OpenClip(path, SMALL, Place.start(0.0)).clean()
     assert np.abs(clip.sound - clicks(16_000)[8000:24_000]).max() < 1e-4
 
 
@@ -126,7 +127,7 @@ def test_a_sought_window_is_the_same_sound(tmp_path: Path, monkeypatch: pytest.M
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 64_000)
     path = write_clock(tmp_path / "long.mov", RATES["25"], sound=noise, sound_codec="pcm_s16le")
     monkeypatch.setattr(sound_module, "SEEK_BEYOND", 1.5)
-    clip = read_clip(path, ClipSpec(frames=0, audio_samples=16_000), start=2.3)
+    clip = OpenClip(path, ClipSpec(frames=0, audio_samples=16_000), Place.start(2.3)).clean()
     assert np.abs(clip.sound - noise[36_800:52_800]).max() < 1e-4
 
 
@@ -137,49 +138,47 @@ def test_resampled_sound_keeps_time_and_level(tmp_path: Path) -> None:
             tmp_path / f"{rate}.mov", RATES["25"], sound=0.5 * np.sin(2 * np.pi * 440 * time), sample_rate=rate,
             sound_codec="pcm_s16le",
         )  # fmt: skip
-        clip = read_clip(path, SMALL, start=0.3)
+        clip = OpenClip(path, SMALL, Place.start(0.3)).clean()
         expected = 0.5 * np.sin(2 * np.pi * 440 * (0.3 + np.arange(16_000) / 16_000))
         assert np.abs(clip.sound - expected).max() < 1e-3, rate
 
 
 def test_a_short_video_is_padded_or_too_short(tmp_path: Path) -> None:
     path = write_clock(tmp_path / "short.mov", RATES["25"][:10], sound=clicks(16_000, 0.4), sound_codec="pcm_s16le")
-    clip = read_clip(path, SMALL, fraction=0.7)
+    clip = OpenClip(path, SMALL, Place.fraction(0.7)).clean()
     assert (clip.start, clip.end, clip.valid_frames, clip.valid_samples) == (0.0, 1.0, 10, 6400)
     assert not clip.frames[10:].any() and not clip.sound[6400:].any()
-    read_clip(path, ClipSpec(size=64, min_frames=10), start=0.0)
+    OpenClip(path, ClipSpec(size=64, min_frames=10), Place.start(0.0)).clean()
     with pytest.raises(MediaError) as caught:
-        read_clip(path, ClipSpec(size=64, min_frames=11), start=0.0)
+        OpenClip(path, ClipSpec(size=64, min_frames=11), Place.start(0.0)).clean()
     assert caught.value.reason == Reason.TOO_SHORT
 
 
 def test_only_the_streams_that_are_wanted(tmp_path: Path) -> None:
     path = write_clock(tmp_path / "clock.mov", RATES["25"], sound=clicks(16_000), sound_codec="pcm_s16le")
-    only_sound = read_clip(path, ClipSpec(frames=0, audio_samples=64_600), start=0.0)
+    only_sound = OpenClip(path, ClipSpec(frames=0, audio_samples=64_600), Place.start(0.0)).clean()
     assert (
         only_sound.frames.shape == (0, 224, 224, 3) and not only_sound.has_video and only_sound.end == 64_600 / 16_000
     )
     assert only_sound.valid_samples == 35_200
-    only_pictures = read_clip(path, ClipSpec(size=64, audio_samples=0), start=0.0)
+    only_pictures = OpenClip(path, ClipSpec(size=64, audio_samples=0), Place.start(0.0)).clean()
     assert only_pictures.sound.shape == (0,) and not only_pictures.has_audio and only_pictures.has_video
-    unheard = read_clip(path, SMALL, start=0.0, audio=False)
-    assert unheard.sound.shape == (16_000,) and not unheard.sound.any() and not unheard.has_audio
     with av.open(str(tmp_path / "voice.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.full((1, 24_000), 16_384, np.int16), format="s16", layout="mono")
         frame.sample_rate = 16_000
         container.mux(stream.encode(frame))
-    voice = read_clip(tmp_path / "voice.wav", SMALL, fraction=1.0)
+    voice = OpenClip(tmp_path / "voice.wav", SMALL, Place.fraction(1.0)).clean()
     assert (voice.start, voice.has_video, voice.has_audio, voice.valid_samples) == (0.5, False, True, 16_000)
     np.testing.assert_array_equal(voice.sound, 0.5)
-    assert not read_clip(tmp_path / "voice.wav", SMALL, start=2.0).has_audio  # it has ended by then
+    assert not OpenClip(tmp_path / "voice.wav", SMALL, Place.start(2.0)).clean().has_audio  # it has ended by then
 
 
 def test_the_whole_video_is_one_clip(tmp_path: Path) -> None:
     path = write_clock(tmp_path / "clock.mov", RATES["29.97"], sound=clicks(16_000), sound_codec="pcm_s16le")
-    clip = read_clip(path, ClipSpec(frames=500, size=64, whole=True), centre=1.7)
+    clip = OpenClip(path, ClipSpec(frames=500, size=64, whole=True), Place.centre(1.7)).clean()
     seconds = 65 * 1001 / 30_000
     assert (clip.start, clip.valid_frames, len(clip.frames)) == (0.0, 54, 54) and round(seconds * 25) == 54
     assert (clip.end, len(clip.sound)) == (54 / 25, round(54 / 25 * 16_000))
     assert numbers(clip.frames)[-1] == 64
-    assert len(read_clip(path, ClipSpec(frames=30, size=64, whole=True), start=0.0).frames) == 30
+    assert len(OpenClip(path, ClipSpec(frames=30, size=64, whole=True), Place.start(0.0)).clean().frames) == 30

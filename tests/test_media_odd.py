@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avbench.perturb.open_clip import OpenClip
 from scipy.signal import correlate
 
 from avbench.data.batches import load_clip
 from avbench.data.requests import ClipRequest
-from avbench.media.reading import probe, read_clip
+from avbench.media.placing import Place
+from avbench.media.reading import probe
 from avbench.types import ClipSpec, Forgery, MediaError, Reason, Sample
 
 SMALL = ClipSpec(size=64)
@@ -43,8 +45,10 @@ def test_every_odd_file_gives_what_its_index_says(real_root: Path) -> None:
 
 
 def test_late_sound_is_silence_first(real_root: Path) -> None:
-    late = read_clip(real_root / "odd" / "audio_starts_0_3s_late.mp4", ClipSpec(audio_samples=32_000), start=0.0)
-    plain = read_clip(real_root / "odd" / PLAIN, ClipSpec(audio_samples=32_000), start=0.0)
+    late = OpenClip(
+        real_root / "odd" / "audio_starts_0_3s_late.mp4", ClipSpec(audio_samples=32_000), Place.start(0.0)
+    ).clean()
+    plain = OpenClip(real_root / "odd" / PLAIN, ClipSpec(audio_samples=32_000), Place.start(0.0)).clean()
     assert not late.sound[:3776].any()  # 0.236 s, then 64 ms of the encoder's priming: nearly nothing
     assert np.abs(late.sound[3776:4780]).max() < 0.02 < np.abs(late.sound[4800:12_000]).max()
     assert int(correlate(late.sound, plain.sound).argmax()) - 31_999 == 4800
@@ -52,37 +56,45 @@ def test_late_sound_is_silence_first(real_root: Path) -> None:
 
 
 def test_a_silent_channel_halves_the_level(real_root: Path) -> None:
-    plain = read_clip(real_root / "odd" / PLAIN, ClipSpec(frames=0, audio_samples=32_000), start=0.0).sound
-    half = read_clip(
-        real_root / "odd" / "audio_48khz_stereo_right_silent.mp4", ClipSpec(frames=0, audio_samples=32_000), start=0.0
-    ).sound
+    plain = (
+        OpenClip(real_root / "odd" / PLAIN, ClipSpec(frames=0, audio_samples=32_000), Place.start(0.0)).clean().sound
+    )
+    half = (
+        OpenClip(
+            real_root / "odd" / "audio_48khz_stereo_right_silent.mp4",
+            ClipSpec(frames=0, audio_samples=32_000),
+            Place.start(0.0),
+        )
+        .clean()
+        .sound
+    )
     assert plain @ half / (plain @ plain) == pytest.approx(0.5, abs=0.01)
     assert np.corrcoef(plain, half)[0, 1] > 0.99
 
 
 def test_pictures_are_upright(real_root: Path) -> None:
-    upright = read_clip(real_root / "odd" / PLAIN, ClipSpec(size=32), start=0.4).frames.astype(float)
-    turned = read_clip(real_root / "odd" / "rotated_by_metadata.mp4", ClipSpec(size=32), start=0.4).frames
+    upright = OpenClip(real_root / "odd" / PLAIN, ClipSpec(size=32), Place.start(0.4)).clean().frames.astype(float)
+    turned = OpenClip(real_root / "odd" / "rotated_by_metadata.mp4", ClipSpec(size=32), Place.start(0.4)).clean().frames
     assert np.abs(turned - upright).mean() < 8 < np.abs(np.rot90(turned, axes=(1, 2)) - upright).mean()
 
 
 def test_what_a_cut_file_still_holds_is_used(real_root: Path) -> None:
     path = real_root / "odd" / "truncated_data_cut.mp4"
-    clip = read_clip(path, SMALL, start=0.0)
+    clip = OpenClip(path, SMALL, Place.start(0.0)).clean()
     assert (clip.valid_frames, probe(path).frames) == (17, 52)
     assert clip.frames[16].any() and not clip.frames[17:].any() and not clip.sound[clip.valid_samples :].any()
     with pytest.raises(MediaError, match=r"from 1\.000 s") as caught:
-        read_clip(path, SMALL, start=1.0)
+        OpenClip(path, SMALL, Place.start(1.0)).clean()
     assert caught.value.reason == Reason.UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["LAV-DF/train/*.mp4", f"odd/{PLAIN}", "odd/mpeg4_mp3.avi"])
 def test_a_window_is_a_slice_of_the_whole_sound(real_root: Path, name: str) -> None:
     for path in sorted(real_root.glob(name))[:6]:
-        whole = read_clip(path, ClipSpec(frames=0, audio_samples=32_000), start=0.0).sound
+        whole = OpenClip(path, ClipSpec(frames=0, audio_samples=32_000), Place.start(0.0)).clean().sound
         for start in (0.137, 0.64, 1.0001):
             first = round(start * 16_000)
-            window = read_clip(path, ClipSpec(frames=0, audio_samples=12_000), start=start).sound
+            window = OpenClip(path, ClipSpec(frames=0, audio_samples=12_000), Place.start(start)).clean().sound
             np.testing.assert_array_equal(window, whole[first : first + 12_000])
 
 
@@ -97,11 +109,11 @@ def test_a_window_is_a_slice_of_the_whole_sound(real_root: Path, name: str) -> N
 )
 def test_a_window_of_resampled_sound_agrees_with_the_whole(real_root: Path, name: str) -> None:
     path = real_root / "odd" / name
-    whole = read_clip(path, ClipSpec(frames=0, audio_samples=32_000), start=0.0).sound
+    whole = OpenClip(path, ClipSpec(frames=0, audio_samples=32_000), Place.start(0.0)).clean().sound
     assert np.abs(whole).max() > 0.1
     for start in (0.137, 0.64, 1.0001):
         first = round(start * 16_000)
-        window = read_clip(path, ClipSpec(frames=0, audio_samples=12_000), start=start).sound
+        window = OpenClip(path, ClipSpec(frames=0, audio_samples=12_000), Place.start(start)).clean().sound
         assert np.abs(window - whole[first : first + 12_000]).max() < 1e-3
 
 
@@ -120,6 +132,6 @@ def test_headers(real_root: Path, tmp_path: Path) -> None:
 def test_decord_an_independent_reader_sees_the_same_pictures(real_root: Path) -> None:
     decord = pytest.importorskip("decord")
     for path in sorted((real_root / "LAV-DF" / "test").glob("*.mp4"))[:4]:
-        clip = read_clip(path, ClipSpec(audio_samples=0), start=0.4)
+        clip = OpenClip(path, ClipSpec(audio_samples=0), Place.start(0.4)).clean()
         theirs = decord.VideoReader(str(path), num_threads=1).get_batch(list(range(10, 35))).asnumpy()
         assert np.array_equal(clip.frames, theirs)

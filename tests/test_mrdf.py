@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -17,10 +17,10 @@ from avbench.detector import probabilities
 from avbench.media.frames import cut_region
 from avbench.types import ClipBatch
 from avbench_backbones.speech_features import logfbank
-from avbench_mrdf.detector import MRDF, VARIANTS
+from avbench_mrdf.detector import MRDF
 from avbench_mrdf.encoder import Encoder, EncoderSize
 from avbench_mrdf.inputs import HEARD, pictures, sounds, valid_frames
-from avbench_mrdf.plugin import avbench_detectors
+from avbench_mrdf.plugin import Variant, avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
 SIZES = ("trunk_width=4", "width=16", "layers=1", "heads=2", "hidden=16", "position_kernel=8", "position_groups=2")
@@ -57,7 +57,7 @@ def alone(batch: ClipBatch, row: int) -> ClipBatch:
     return replace(clip, video=clip.video[:, :frames], audio=clip.audio[:, :samples])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", get_args(Variant))
 def test_published_sizes(variant: str) -> None:
     with torch.device("meta"):
         detector = build(f"variant={variant}", preset="official")
@@ -198,7 +198,7 @@ def test_four_windows_are_one_frame_and_silence_is_zero() -> None:
     assert (heard[1, 3:] == 0).all() and (heard[2, 3:] == 0).all() and heard[0].abs().sum(dim=1).min() > 0
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", get_args(Variant))
 def test_a_score_does_not_depend_on_the_length_of_batch_mates(variant: str) -> None:
     detector = build(*TINY, f"variant={variant}")
     batch = uneven_batch(detector)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,14 +17,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
-from avbench.records import card
+from avbench.records.card import Card
 from avbench_backbones.checkpoints import CheckpointError
 from avbench_mrdf import keys, losses
-from avbench_mrdf.detector import MRDF, VARIANTS
+from avbench_mrdf.detector import MRDF
 from avbench_mrdf.metric import auc_of_labels
-from avbench_mrdf.plugin import DEMO, avbench_detectors
+from avbench_mrdf.plugin import DEMO, Variant, avbench_detectors
 
 SPEC = next(iter(avbench_detectors()))
 SIZES = ("trunk_width=4", "width=16", "layers=1", "heads=2", "hidden=16", "position_kernel=8", "position_groups=2")
@@ -108,7 +109,7 @@ def test_margin_compares_embeddings_by_the_label_of_their_stream() -> None:
     assert output.p_video is None
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", get_args(Variant))
 def test_every_weight_learns(variant: str) -> None:
     detector = build(f"variant={variant}")
     moved = step(detector)
@@ -189,7 +190,7 @@ def test_grey_stem_of_avhubert_sees_grey_pictures_alike(tmp_path: Path) -> None:
     del state["post_extract_proj.bias"]
     torch.save(state, tmp_path / "avhubert.pt")
     with pytest.raises(UserError, match=r"avhubert_weights = .*missing: .*post_extract_proj.bias"):
-        detector.load_pretrained({"avhubert_weights": tmp_path / "avhubert.pt"})
+        load_pretrained(detector, {"avhubert_weights": tmp_path / "avhubert.pt"})
 
 
 def test_auc_of_labels_is_sklearns_and_does_not_rank() -> None:
@@ -207,7 +208,7 @@ def test_auc_of_labels_is_sklearns_and_does_not_rank() -> None:
 @pytest.mark.parametrize(
     ("overrides", "task", "message"),
     [
-        (("variant=other",), "binary", "value of variant"),
+        (("variant=other",), "binary", "use one of ce, margin"),
         (("variant=ensemble",), "four_class", "cannot do four_class"),
         (("crop=30",), "binary", "crop=30 cannot be cut out of pictures of 20"),
         (("heads=3",), "binary", "no multiple of heads=3"),
@@ -222,7 +223,7 @@ def test_what_no_network_can_have_is_refused(overrides: tuple[str, ...], task: s
 def test_keeps_the_contract() -> None:
     demo = next(preset for preset in SPEC.presets if preset.name == "demo")
     small = {key: value for key, _, value in (text.partition("=") for text in SIZES)}
-    settings = DEMO | {key: int(value) for key, value in small.items()} | {"crop": 16}
+    settings = replace(DEMO, crop=16, **{key: int(value) for key, value in small.items()})
     preset = replace(demo, clip=replace(demo.clip, frames=10, size=20), settings=settings)
     broken = [result for result in check_detector(replace(SPEC, presets=(preset,))) if not result.kept]
     assert not broken
@@ -237,8 +238,8 @@ def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     assert len(scores) == 12 * scores["placement"].nunique() and scores["score"].between(0, 1).all()
     assert (scores["start"] == 0).all() and scores["end"].between(1.1, 1.3).all()  # whole videos of 1.2 s
     assert scores["p_video"].notna().all() and scores["p_audio"].notna().all()
-    video = card.read(run)["metrics"]["oracle"]["video"]
-    assert video["auc_of_labels"]["value"] == pytest.approx(video["balanced_acc"]["value"])
+    video = Card.load(run).metrics["oracle"]["video"]
+    assert video["auc_of_labels"].value == pytest.approx(video["balanced_acc"].value)
 
 
 @pytest.mark.slow
@@ -247,5 +248,5 @@ def test_official_size_trains_and_judges_real_faces(real_root: Path, tmp_path: P
     words += ["--task", "binary", "--data", str(real_root), "--out", str(tmp_path), "--limit", "4"]
     words += ["--set", "epochs=1", "--set", "batch=2", "--set", "micro_batch=1", "--set", "eval_batch=1"]
     assert main(words) == 0
-    told = card.read(next((tmp_path / "runs").iterdir()))
-    assert told["counts"]["scored"] == 4 and told["training"]["parameters"] == 104_431_110
+    told = Card.load(next((tmp_path / "runs").iterdir()))
+    assert told.counts.scored == 4 and told.training.parameters == 104_431_110

@@ -14,7 +14,6 @@ import pytest
 from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest
 from avbench.errors import UserError
-from avbench.media.reading import place
 from avbench.types import ClipSpec, Forgery, Sample
 
 SPEC = ClipSpec(frames=25, fps=25.0)  # clips of one second
@@ -37,7 +36,7 @@ def span(request: ClipRequest, spec: ClipSpec = SPEC) -> tuple[float, float]:
     """Return what the media reader cuts out, in seconds."""
     duration = request.sample.duration
     assert duration is not None
-    start = place(duration, spec.seconds, start=request.start, fraction=request.fraction, centre=request.centre)
+    start = request.where.begin(duration, spec.seconds)
     return start, start + spec.seconds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -137,3 +138,60 @@ def test_every_hook_is_documented_with_an_example() -> None:
     for name in hooks:
         text = getattr(hookspecs, name).__doc__
         assert "Example::" in text and f"def {name}(" in text
+
+
+def test_a_named_plugin_overrides_an_installed_one_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Installed:
+        @hookimpl
+        def avbench_detectors(self) -> Iterable[DetectorSpec]:
+            yield DetectorSpec("mine", "old:X", "as installed")
+            yield DetectorSpec("other", "old:Y")
+
+    plugins = Plugins()
+    plugins._register(Installed(), Source("mine", "mine 1.5"))
+    plugins.load_named(_write(tmp_path, PLUGIN.format(name="mine"), "work.py"))
+    with caplog.at_level(logging.WARNING):
+        found = plugins.detectors()
+    assert list(found) == ["mine", "other"] and found["mine"].load == "avbench_file_work:X"
+    assert plugins.source_of("avbench_detectors", DetectorSpec, "mine").named
+    assert len(caplog.records) == 1 and "work.py" in caplog.text and "mine 1.5" in caplog.text
+
+
+def test_two_installed_plugins_still_clash() -> None:
+    plugins = Plugins()
+    for version in ("1.0", "2.0"):
+
+        class Installed:
+            @hookimpl
+            def avbench_detectors(self) -> Iterable[DetectorSpec]:
+                yield DetectorSpec("mine", "x:Y")
+
+        plugins._register(Installed(), Source("mine", f"somebody {version}"))
+    with pytest.raises(UserError, match=r"somebody 2\.0.*somebody 1\.0.*'mine'"):
+        plugins.detectors()
+
+
+def test_naming_an_installed_module_is_harmless(caplog: pytest.LogCaptureFixture) -> None:
+    plugins = Plugins()
+    plugins.load_installed()
+    before = plugins.detectors()
+    plugins.load_named("avbench_lipforensics.plugin")
+    assert plugins.detectors() == before and plugins.named == ["avbench_lipforensics.plugin"]
+    assert "installed and loaded already" in caplog.text
+
+
+def test_a_protocol_of_a_plugin_with_a_wrong_value_is_refused(tmp_path: Path) -> None:
+    text = """
+from avbench.hookspecs import hookimpl
+from avbench.types import Protocol
+
+@hookimpl
+def avbench_protocols():
+    yield Protocol("mine", 1, "lavdf", "lavdf", test_on="al")
+"""
+    plugins = Plugins()
+    plugins.load_named(_write(tmp_path, text))
+    with pytest.raises(UserError, match="protocol mine: test_on: no value called 'al'; did you mean 'all'"):
+        plugins.protocols()

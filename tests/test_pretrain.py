@@ -17,15 +17,15 @@ from torch import Tensor
 
 from avbench import config
 from avbench.engine import training as train
+from avbench.engine.building import build
 from avbench.engine.evaluation import FailureBudget, Loading
-from avbench.engine.training import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.types import Forgery, Sample
 from avbench_graphau import measure, pretrain
 from avbench_graphau.loss import labels_of
 from avbench_graphau.pretrain import Request
-from avbench_graphau.recipe import SPEC, TARGET
+from avbench_graphau.recipe import SPEC, TARGET, Settings
 
 SMALL = ("width=4", "clip.size=32", "crop_from=32", "crop=28", "input_size=32", "eval_batch=4")
 TINY = (*SMALL, "batch=4", "micro_batch=4")
@@ -107,10 +107,10 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
     request, _ = tiny_request(faces, *settings, results=tmp_path / "out")
     card, folder = pretrain.pretrain(request, installed())
     scores = pd.read_csv(folder / "f1.csv")
-    assert card["metrics"]["every_frame"]["frame"]["f1"]["value"] == pytest.approx(scores["f1"].iloc[-1])
+    assert card.metrics["every_frame"]["frame"]["f1"].value == pytest.approx(scores["f1"].iloc[-1])
     curves = pd.read_csv(folder / "curves.csv")
     assert curves["val_f1"].max() > 0.75 > scores["all positive"].iloc[-1] and curves["loss"].min() < 0.65
-    assert len(curves) == 10 and curves["val_f1"].notna().all() and card["training"]["chosen_epoch"] > 8
+    assert len(curves) == 10 and curves["val_f1"].notna().all() and card.training.chosen_epoch > 8
     assert "loss_pairs" in curves and curves["loss_pairs"].isna().tolist() == [True] * 8 + [False] * 2
     assert sorted(p.name for p in (folder / "figures").iterdir()) == [
         "f1.png",
@@ -122,7 +122,7 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
     assert {name.split(".")[0] for name in state} == {"backbone", "global_linear", "head"}
     said: list[str] = []
     again, _ = pretrain.pretrain(request, installed(), say=said.append)
-    assert again["id"] == card["id"] and "finished before" in said[-1]
+    assert again.id == card.id and "finished before" in said[-1]
 
     spec = installed().detector("fauforensics")
     settings = [f"fau_weights={folder / 'encoder.safetensors'}", "fau_width=4"]
@@ -185,7 +185,7 @@ def test_every_frame_is_counted_once_where_clips_overlap(faces: Path) -> None:
     """Ten frames in clips of four: the last one, flush with the end, shows two frames again."""
     samples = [s for s in pretrain.locate(tiny_request(faces)[0], installed())[0].samples() if s.identity == "P7"]
     clip = replace(SPEC.presets[1].clip, frames=4, fps=25.0, size=16)
-    settings = {"units": 1, "unit_names": "AU1"}
+    settings = Settings(units=1, unit_names="AU1")
     asked = config.Config("graphau", "binary", clip=clip, settings=settings, eval_batch=3, requires=SPEC.requires)
     counts, _ = measure.count(Oracle(asked), samples, fabric(), Loading(0), FailureBudget(1, Loading(0)))  # type: ignore[arg-type]
     value = [unit_value(7, frame) for frame in range(10)]

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from avbench.cli.terminal import say
 from avbench.engine.devices import make_fabric
 from avbench.engine.ranks import leads
 from avbench.errors import UserError
-from avbench.records import card as cards
+from avbench.records.card import Card
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_processes_that_do_not_share_a_run_are_refused(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_two_processes_train_and_give_the_scores_of_one(
-    small_command: Callable[..., list[str]], small_run: Callable[..., tuple[dict[str, Any], Path]], tmp_path: Path
+    small_command: Callable[..., list[str]], small_run: Callable[..., tuple[Card, Path]], tmp_path: Path
 ) -> None:
     words = ("--set", "eval_batch=1", "--set", "epochs=4")  # 48 batches of one clip are three parts: both have some
     shared = small_command(tmp_path / "two", *words, "--task", "binary", "four_class")
@@ -56,8 +55,8 @@ def test_two_processes_train_and_give_the_scores_of_one(
     done = subprocess.run([*launch, *shared], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Confusion, oracle, per video") == 2, "once for each task"
-    found = [cards.read(folder) for folder in sorted((tmp_path / "two" / "runs").iterdir())]
-    assert [card["status"] for card in found] == ["finished", "finished"]
+    found = [Card.load(folder) for folder in sorted((tmp_path / "two" / "runs").iterdir())]
+    assert [card.status for card in found] == ["finished", "finished"]
     assert not list(tmp_path.glob("two/runs/*/parts")) and not list(tmp_path.glob("two/trainings/*/state-*"))
 
     (weights,) = (tmp_path / "two" / "trainings").glob("small-*-binary-*/weights.safetensors")

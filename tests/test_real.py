@@ -7,15 +7,14 @@ import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from avbench.cli import main
-from avbench.records import card as cards
+from avbench.records.card import Card
 
-Run = Callable[..., tuple[dict[str, Any], Path]]
+Run = Callable[..., tuple[Card, Path]]
 
 
 def test_odd_files_are_scored_or_have_a_reason(real_root: Path, small_run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -54,10 +53,10 @@ def test_official_size_trains_and_judges_real_faces(
     if whisper:
         words += ["--set", f"whisper_weights={weights_root / 'whisper_base_encoder.pt'}", "--limit", "4"]
     assert main(words) == 0
-    card = cards.read(next((tmp_path / "runs").iterdir()))
-    assert card["reported"] == {}, "published values do not stand beside a limited list"
-    assert card["training"]["parameters"] == 68_023_785 and card["training"]["trainable"] == 43_465_641
+    card = Card.load(next((tmp_path / "runs").iterdir()))
+    assert card.reported == {}, "published values do not stand beside a limited list"
+    assert card.training.parameters == 68_023_785 and card.training.trainable == 43_465_641
     scored = 4 if whisper else 13  # the first fold's test list holds 13 videos, fewer than the limit
-    assert card["counts"]["scored"] == scored and card["marks"] and "demo data" not in card["marks"]
-    assert (card["training"]["weights"]["whisper_weights"] == "random") != whisper
+    assert card.counts.scored == scored and card.caveats and not card.is_demo
+    assert (card.training.weights["whisper_weights"] == "random") != whisper
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 10e6  # kilobytes

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from avbench.bench.contract import check_detector, random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench_backbones.mel import log_mel_20ms
 from avbench_realforensics import views
@@ -340,7 +341,7 @@ def test_kinetics_and_stage_2_files_load_strictly(tmp_path: Path) -> None:
     del state["backbone.blocks.4.res_blocks.0.branch2.norm_c.bias"]
     torch.save(state, tmp_path / "ff.pth")
     with pytest.raises(UserError, match=r"missing: blocks.4.res_blocks.0.branch2.norm_c.bias"):
-        detector.load_pretrained({"backbone_weights": tmp_path / "ff.pth"})
+        load_pretrained(detector, {"backbone_weights": tmp_path / "ff.pth"})
 
 
 @pytest.mark.parametrize("preset", ["official", "demo"])

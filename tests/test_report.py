@@ -1,9 +1,9 @@
-"""Reports: from cards alone, with intervals, published values, marks and the spread over seeds."""
+"""Reports: from cards alone, with intervals, published values, caveats and the spread over seeds."""
 
 from __future__ import annotations
 
-import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +11,63 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from avbench.bench.card import with_measurements
 from avbench.errors import UserError
 from avbench.metrics.measuring import measure
 from avbench.plugins.builtin import avbench_metrics
 from avbench.records import scores
+from avbench.records.card import Card
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, TrainingRecord
+from avbench.records.measured import Blind, Ceiling, Confusion, Counts, Measured, Setting
 from avbench.records.table import with_interval
 from avbench.report import figures
 from avbench.report import html as report_html
 from avbench.report import tables as report
+from avbench.types import Task
 
 METRICS = {spec.name: spec for spec in avbench_metrics()}
 
 
-def entry(value: float | None, ci95: list[float] | None = None, **more: Any) -> dict[str, Any]:
+VIDEO = Setting("oracle", "video")
+
+
+def measured(value: float | None, ci95: tuple[float, float] | None = None, **more: Any) -> Measured:
     """One measured value as a card holds it."""
-    return {"value": value, "ci95": ci95, "n": 80, "clusters": 40, "few_clusters": False} | more
+    return Measured(value, ci95, 80, 40, **more)
 
 
-def a_card(seed: int = 0, acc: float = 0.931, **changes: Any) -> dict[str, Any]:
+def a_card(seed: int = 0, acc: float = 0.931, **changes: Any) -> Card:
     """A finished binary run."""
-    card = {
-        "format": 1,
-        "id": f"loudness-within_lavdf-binary-s{seed}-0a1b2c3d",
-        "status": "finished",
-        "task": "binary",
-        "seed": seed,
-        "detector": {"name": "loudness", "title": "Loudness", "version": "1", "preset": "default"},
-        "protocol": {"name": "within_lavdf", "version": 1, "placements": ["oracle"]},
-        "training": {"chosen_epoch": 3, "selected_on": "validation AUC", "config": {"width": 8}},
-        "data": {"test": {"title": "LAV-DF", "n": 81, "identities": 40, "identity_is": "original video"}},
-        "counts": {"scored": 80, "unscored": 1, "reasons": {"no_audio": 1}, "by_class": {"RARV": 40, "FAFV": 41}},
-        "metrics": {
+    card = Card(
+        id=f"loudness-within_lavdf-binary-s{seed}-0a1b2c3d",
+        status="finished",
+        seed=seed,
+        detector=DetectorPart("loudness", "Loudness", "1", preset="default"),
+        protocol=ProtocolRecord("within_lavdf", placements=("oracle",)),
+        training=TrainingRecord(chosen_epoch=3, selected_on="validation AUC", config={"width": 8}),
+        data=DataPart(test=DataList(title="LAV-DF", n=81, identities=40, identity_is="original video")),
+        counts=Counts(80, 1, {"no_audio": 1}, {"RARV": 40, "FAFV": 41}),
+        metrics={
             "oracle": {
                 "video": {
-                    "acc": entry(acc, [0.902, 0.954]),
-                    "auc": entry(0.988, [0.978, 0.995]),
-                    "majority": entry(0.5, [0.4, 0.6]),
-                    "balanced_acc": entry(0.9),
-                    "eer": entry(0.06, [0.033, 0.086]),
-                    "ap": entry(None, note="undefined"),
+                    "acc": measured(acc, (0.902, 0.954)),
+                    "auc": measured(0.988, (0.978, 0.995)),
+                    "majority": measured(0.5, (0.4, 0.6)),
+                    "balanced_acc": measured(0.9),
+                    "eer": measured(0.06, (0.033, 0.086)),
+                    "ap": measured(None, note="undefined"),
                 }
             }
         },
-        "confusion": {"oracle": {"video": {"labels": ["real", "fake"], "matrix": [[37, 3], [1, 39]]}}},
-        "reported": {"acc": 0.9978, "auc": 0.9997},
-        "marks": [],
-    }
-    return copy.deepcopy(card | changes)
+        confusion={"oracle": {"video": Confusion(("real", "fake"), ((37, 3), (1, 39)))}},
+        reported={"acc": 0.9978, "auc": 0.9997},
+    )
+    return replace(card, **changes)
+
+
+def with_metrics(card: Card, **more: Measured) -> Card:
+    """Return the card with more metrics per video."""
+    return replace(card, metrics={"oracle": {"video": {**card.metrics_at(VIDEO), **more}}})
 
 
 def test_the_terminal_shows_all_of_a_run() -> None:
@@ -75,45 +85,44 @@ def test_the_terminal_shows_all_of_a_run() -> None:
 
 
 def test_what_has_no_score_is_told_by_class_and_counted_beside_every_number() -> None:
-    counts = {"scored": 80, "unscored": 40, "reasons": {"too_short": 40}, "by_class": {"RARV": 60, "FAFV": 60}}
-    counts["unscored_by_class"] = {"RARV": 10, "RAFV": 0, "FAFV": 30}
-    card = a_card(counts=counts)
-    card["training"] = {"config": {"clip": {"min_frames": 100, "fps": 25.0}}, "without_clip": {"too_short": 7}}
+    counts = Counts(
+        80, 40, {"too_short": 40}, {"RARV": 60, "FAFV": 60}, unscored_by_class={"RARV": 10, "RAFV": 0, "FAFV": 30}
+    )
+    training = TrainingRecord(config={"clip": {"min_frames": 100, "fps": 25.0}}, without_clip={"too_short": 7})
+    card = a_card(counts=counts, training=training)
     text = report.terminal(card)
     assert "80 of 120 videos scored (66.7 %)" in text and "without a score: too_short 40 (RARV 10, FAFV 30)" in text
     assert "too_short: fewer than 100 frames at 25 fps, 4 s" in text
     assert "training and validation videos without a clip: too_short 7" in text
     assert re.search(r"\b80 of 120\b", report.summary([card]))
-    assert not re.search(r"\b80 of\b", report.summary([a_card(counts=counts | {"unscored": 0})]))
+    assert not re.search(r"\b80 of\b", report.summary([a_card(counts=replace(counts, unscored=0))]))
 
 
-def test_demo_data_and_marks_cannot_be_overlooked() -> None:
-    card = a_card(marks=["demo data", "selected on test"])
+def test_demo_data_and_caveats_cannot_be_overlooked() -> None:
+    card = a_card(caveats=("demo data", "selected on test"))
     assert report.terminal(card).startswith("DEMO DATA · Loudness")
-    assert "marks: demo data, selected on test" in report.terminal(card)
+    assert "caveats: demo data, selected on test" in report.terminal(card)
     assert "demo data, selected on test" in report.summary([card])
     assert "## DEMO DATA · Loudness" in report.markdown([card])
     assert "DEMO" not in report.terminal(a_card())
 
 
 def test_few_clusters_carry_a_star_and_its_meaning() -> None:
-    card = a_card()
-    card["metrics"]["oracle"]["video"]["acc"]["few_clusters"] = True
+    card = with_metrics(a_card(), acc=measured(0.931, (0.902, 0.954), few_clusters=True))
     assert "93.1 [90.2, 95.4]*" in report.terminal(card) and "* few clusters" in report.terminal(card)
     assert "few clusters" not in report.terminal(a_card())
 
 
 def test_published_values_stand_beside_the_oracle_clips_alone() -> None:
-    card = a_card(protocol={"name": "within_lavdf", "version": 1, "placements": ["sliding", "oracle"]})
-    card["metrics"]["sliding"] = card["metrics"]["oracle"]
+    card = a_card(protocol=ProtocolRecord("within_lavdf", placements=("sliding", "oracle")))
+    card = replace(card, metrics={**card.metrics, "sliding": card.metrics["oracle"]})
     assert report.metric_table(card).head == ("%", "sliding, per video", "oracle, per video", "reported")
     rows = report.summary_table([card]).rows
     assert [("99.78" in row, "sliding" in row) for row in rows] == [(False, True), (True, False)]
 
 
 def test_a_stranger_s_metric_is_shown_in_the_full_table() -> None:
-    card = a_card()
-    card["metrics"]["oracle"]["video"]["hit_rate"] = entry(0.25)
+    card = with_metrics(a_card(), hit_rate=measured(0.25))
     assert ("hit_rate", "25.0", "") in report.metric_table(card).rows
 
 
@@ -128,11 +137,11 @@ def test_seeds_give_mean_and_spread_and_nothing_is_pooled() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"protocol": {"name": "within_lavdf", "version": 2, "placements": ["oracle"]}},
-        {"marks": ["demo data"]},
+        {"protocol": ProtocolRecord("within_lavdf", 2, placements=("oracle",))},
+        {"caveats": ("demo data",)},
         {"task": "four_class"},
-        {"training": {"config": {"width": 16}}},
-        {"detector": {"name": "loudness", "title": "Loudness", "version": "2", "preset": "default"}},
+        {"training": TrainingRecord(config={"width": 16})},
+        {"detector": DetectorPart("loudness", "Loudness", "2", preset="default")},
     ],
 )
 def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(other: dict[str, Any]) -> None:
@@ -141,8 +150,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(other: dict[s
 
 
 def test_unfinished_runs_say_so() -> None:
-    running = a_card(status="running")
-    del running["metrics"]
+    running = a_card(status="running", metrics={})
     assert "nothing measured yet" in report.terminal(running)
     assert len(report.summary_table([running, a_card()]).rows) == 1
     with pytest.raises(UserError, match="no finished run"):
@@ -150,12 +158,12 @@ def test_unfinished_runs_say_so() -> None:
 
 
 def test_markdown_survives_a_bar_in_a_name() -> None:
-    card = a_card(detector={"name": "a|b", "title": "A", "version": "1", "preset": "default"})
+    card = a_card(detector=DetectorPart("a|b", "A", "1", preset="default"))
     (line,) = [line for line in report.markdown([card]).splitlines() if "a\\|b" in line]
     assert len(re.findall(r"(?<!\\)\|", line)) == len(report.summary_table([card]).head) + 1
 
 
-def scored(task: str = "binary") -> tuple[dict[str, Any], pd.DataFrame]:
+def scored(task: Task = "binary") -> tuple[Card, pd.DataFrame]:
     """A card measured from a table, marked as demo data."""
     random = np.random.default_rng(0)
     forgery = np.arange(80) % 4
@@ -167,8 +175,8 @@ def scored(task: str = "binary") -> tuple[dict[str, Any], pd.DataFrame]:
     if task == "four_class":
         rows |= dict(zip(scores.PROBABILITIES, p.T, strict=True))
     table = scores.coerce(pd.DataFrame(rows))
-    card = a_card(marks=["demo data"], task=task)
-    return card | measure(table, task, METRICS, resamples=50), table  # type: ignore[arg-type]
+    card = a_card(caveats=("demo data",), task=task)
+    return with_measurements(card, measure(table, task, METRICS, resamples=50)), table
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -185,27 +193,28 @@ def test_figures_are_complete_marked_and_the_same_twice(tmp_path: Path) -> None:
         assert path.read_bytes() == again.read_bytes(), path.name
     drawn = [path.read_text("utf-8") for path in first if path.suffix == ".svg"]
     assert all("(demo data)" in text and "<dc:date>" not in text for text in drawn)
-    assert "<!-- RAFV" in drawn[2] and "<!-- validation AUC -->" in drawn[3]
-    matrix = card["confusion"]["oracle"]["video"]["matrix"]
-    assert all(f"<!-- {n} -->" in drawn[0] for row in matrix for n in row)
+    assert ">RAFV<" in drawn[2] and ">validation AUC<" in drawn[3]
+    matrix = card.confusion["oracle"]["video"].matrix
+    assert all(f">{n}<" in drawn[0] for row in matrix for n in row)
 
 
 def test_each_of_four_classes_has_its_curve(tmp_path: Path) -> None:
     card, table = scored("four_class")
-    _, path = figures.roc(card, table, "oracle", tmp_path / "roc", card["metrics"]["oracle"]["video"])
+    _, path = figures.roc(card, table, "oracle", tmp_path / "roc", card.metrics_at(VIDEO))
     drawn = path.read_text("utf-8")
     for name in ("RARV", "RAFV", "FARV", "FAFV"):
-        value = with_interval(card["metrics"]["oracle"]["video"][f"rest_auc_{name.lower()}"])
-        assert f"<!-- {name} AUC {value} -->" in drawn and figures.COLOURS[name] in drawn
+        value = with_interval(card.metrics_at(VIDEO)[f"rest_auc_{name.lower()}"])
+        assert f">{name} AUC {value}<" in drawn and figures.COLOURS[name] in drawn
 
 
 def test_a_test_set_of_one_class_still_has_figures(tmp_path: Path) -> None:
     _, table = scored()
     real = table[table["forgery"] == 0]
-    card = a_card() | measure(real, "binary", METRICS)
+    card = with_measurements(a_card(), measure(real, "binary", METRICS))
     assert len(figures.draw_run(card, real, tmp_path)) == 6
     nothing = real.assign(score=np.nan, reason="no_face")
-    assert len(figures.draw_run(a_card() | measure(nothing, "binary", METRICS), nothing, tmp_path)) == 2
+    card = with_measurements(a_card(), measure(nothing, "binary", METRICS))
+    assert len(figures.draw_run(card, nothing, tmp_path)) == 2
 
 
 def put_figures(folder: Path) -> None:
@@ -217,11 +226,11 @@ def put_figures(folder: Path) -> None:
 
 
 def test_the_page_is_self_contained_and_trusts_nobody_s_title(tmp_path: Path) -> None:
-    card = a_card(marks=["demo data"], detector={"name": "x", "title": "<script>alert(1)</script>", "preset": "demo"})
-    put_figures(tmp_path / card["id"] / "figures")
+    card = a_card(caveats=("demo data",), detector=DetectorPart("x", "<script>alert(1)</script>", preset="demo"))
+    put_figures(tmp_path / card.id / "figures")
     page = report_html.html([card, a_card(1)], tmp_path).read_text("utf-8")
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
-    assert page.count('src="data:image/svg+xml;base64,') == 3
+    assert page.count('src="data:image/svg+xml,') == 3
     assert not re.search(r'(src|href)="(?!data:|#)', page) and "@import" not in page and "http" not in page
     assert "93.1 [90.2, 95.4]" in page and "DEMO DATA" in page
 
@@ -232,8 +241,8 @@ def test_the_page_of_one_run_finds_the_figures_beside_its_card(tmp_path: Path) -
 
 
 def test_a_detector_of_one_stream_stands_beside_its_ceiling_and_its_blind_control(tmp_path: Path) -> None:
-    ceiling = {"stream": "audio", "acc": 0.549, "auc": 0.769}
-    blind = {"stream": "audio", "against": "RAFV", "auc": 0.712, "ci95": [0.65, 0.77], "n": 40}
+    ceiling = Ceiling("audio", 0.549, 0.769)
+    blind = Blind("audio", "RAFV", 0.712, (0.65, 0.77), 40)
     card = a_card(ceilings={"oracle": {"video": ceiling}}, blind={"oracle": {"video": blind}})
     lines = [
         "a perfect detector of audio alone would reach Acc 54.9, AUC 76.9 here",

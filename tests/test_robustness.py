@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from sklearn.metrics import roc_auc_score
 from avbench.engine.effects import require_effects
 from avbench.errors import UserError
 from avbench.metrics.robustness import robustness
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import installed
 from avbench.records import scores
+from avbench.records.card import Card
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord
+from avbench.records.measured import CommonVideos, Confusion, Strength
 from avbench.records.table import with_interval
 from avbench.report import html as report_html
 from avbench.report import robustness_tables
@@ -76,22 +80,22 @@ def test_values_means_and_drops_are_those_of_sklearn() -> None:
     known = table()
     part = robustness(known, conditions(), placement="oracle")
     clean = auc(known, "", 0)
-    assert part["clean"]["auc"]["value"] == pytest.approx(clean) and part["videos"] == {"n": 80, "left_out": 0}
+    assert part.clean["auc"].value == pytest.approx(clean) and part.videos == CommonVideos(80, 0)
     for name in ("saturation", "mp3"):
-        one = part["types"][name]
+        one = part.types[name]
         values = {level: auc(known, name, level) for level in (1, 5)}
         for level, value in values.items():
-            entry = one["levels"][str(level)]
-            assert entry["auc"]["value"] == pytest.approx(value)
-            assert entry["drop"]["auc"]["value"] == pytest.approx(clean - value)
+            entry = one.levels[level]
+            assert entry.metrics["auc"].value == pytest.approx(value)
+            assert entry.drop["auc"].value == pytest.approx(clean - value)
             rows = rows_of(known, name, level)
-            assert entry["acc"]["value"] == pytest.approx(((rows["score"] > 0.5) == (rows["forgery"] > 0)).mean())
+            assert entry.metrics["acc"].value == pytest.approx(((rows["score"] > 0.5) == (rows["forgery"] > 0)).mean())
         mean = np.mean(list(values.values()))
-        assert one["mean"]["auc"]["value"] == pytest.approx(mean)
-        assert one["drop"]["auc"]["value"] == pytest.approx(clean - mean)
-        assert one["mean"]["auc"]["clusters"] == PEOPLE
-    assert part["types"]["saturation"]["levels"]["5"]["strength"] == {"clips": 80, "unchanged": 0, "psnr": 25.0}
-    assert part["types"]["mp3"]["levels"]["1"]["strength"] == {"clips": 80, "unchanged": 0, "snr": 19.0, "kbps": 40.0}
+        assert one.mean["auc"].value == pytest.approx(mean)
+        assert one.drop["auc"].value == pytest.approx(clean - mean)
+        assert one.mean["auc"].clusters == PEOPLE
+    assert part.types["saturation"].levels[5].strength == Strength(80, 0, psnr=25.0)
+    assert part.types["mp3"].levels[1].strength == Strength(80, 0, snr=19.0, kbps=40.0)
 
 
 def test_the_interval_of_a_drop_is_that_of_paired_resamples() -> None:
@@ -99,9 +103,10 @@ def test_the_interval_of_a_drop_is_that_of_paired_resamples() -> None:
     known = table()
     same = rows_of(known, "", 0).assign(perturbation="saturation", level=1, psnr=20.0)
     part = robustness(pd.concat([rows_of(known, "", 0), same]), conditions()[:2], placement="oracle")
-    entry = part["types"]["saturation"]["levels"]["1"]
-    assert entry["drop"]["auc"]["value"] == 0 and entry["drop"]["auc"]["ci95"] == [0, 0]
-    assert entry["auc"]["ci95"] == part["clean"]["auc"]["ci95"] and entry["auc"]["ci95"][0] < entry["auc"]["ci95"][1]
+    entry = part.types["saturation"].levels[1]
+    assert entry.drop["auc"].value == 0 and entry.drop["auc"].ci95 == (0, 0)
+    low, high = entry.metrics["auc"].ci95
+    assert (low, high) == part.clean["auc"].ci95 and low < high
     # A manual bootstrap over people, by another route.
     part = robustness(known, conditions(), placement="oracle", resamples=2000)
     random = np.random.default_rng(7)
@@ -111,7 +116,7 @@ def test_the_interval_of_a_drop_is_that_of_paired_resamples() -> None:
         drawn = np.concatenate([np.flatnonzero(left["cluster"] == f"p{p}") for p in random.integers(0, PEOPLE, PEOPLE)])
         pair = [roc_auc_score((side["forgery"] > 0).iloc[drawn], side["score"].iloc[drawn]) for side in (left, right)]
         drops.append(pair[0] - pair[1])
-    low, high = part["types"]["saturation"]["levels"]["5"]["drop"]["auc"]["ci95"]
+    low, high = part.types["saturation"].levels[5].drop["auc"].ci95
     wider = norm.cdf(np.sqrt(PEOPLE / (PEOPLE - 1)) * student_t.ppf([0.025, 0.975], PEOPLE - 1))
     assert (low, high) == pytest.approx(tuple(np.quantile(drops, wider)), abs=0.025)
 
@@ -122,9 +127,9 @@ def test_a_video_without_a_score_somewhere_is_left_out_everywhere() -> None:
     known.loc[gone, ["score", "reason"]] = [np.nan, "unreadable"]
     part = robustness(known, conditions(), placement="oracle")
     kept = known[known["id"] != "3-2"]
-    assert part["videos"] == {"n": 79, "left_out": 1}
-    assert part["clean"]["auc"]["value"] == pytest.approx(auc(kept, "", 0))
-    assert part["types"]["saturation"]["levels"]["1"]["auc"]["value"] == pytest.approx(auc(kept, "saturation", 1))
+    assert part.videos == CommonVideos(79, 1)
+    assert part.clean["auc"].value == pytest.approx(auc(kept, "", 0))
+    assert part.types["saturation"].levels[1].metrics["auc"].value == pytest.approx(auc(kept, "saturation", 1))
 
 
 def test_a_condition_that_never_changed_anything_is_an_error() -> None:
@@ -137,21 +142,18 @@ def test_a_condition_that_never_changed_anything_is_an_error() -> None:
     require_effects(known)
 
 
-def a_card(**more: Any) -> dict[str, Any]:
+def a_card(**more: Any) -> Card:
     part = robustness(table(), conditions(), placement="oracle", resamples=200)
-    return {
-        "id": "mine-perturb_fakeav-binary-s0-0",
-        "status": "finished",
-        "task": "binary",
-        "seed": 0,
-        "detector": {"name": "mine", "title": "Mine", "preset": "default", "pooling": "mean"},
-        "protocol": {"name": "perturb_fakeav", "version": 1, "placements": ["oracle"]},
-        "metrics": {"oracle": {"video": {"auc": part["clean"]["auc"], "acc": part["clean"]["acc"]}}},
-        "confusion": {"oracle": {"video": {"labels": ["real", "fake"], "matrix": [[9, 1], [2, 8]]}}},
-        "marks": [],
-        "perturbations": part,
-        **more,
-    }
+    card = Card(
+        id="mine-perturb_fakeav-binary-s0-0",
+        status="finished",
+        detector=DetectorPart("mine", "Mine", "1", preset="default"),
+        protocol=ProtocolRecord("perturb_fakeav", placements=("oracle",)),
+        metrics={"oracle": {"video": {"auc": part.clean["auc"], "acc": part.clean["acc"]}}},
+        confusion={"oracle": {"video": Confusion(("real", "fake"), ((9, 1), (2, 8)))}},
+        perturbations=part,
+    )
+    return replace(card, **more)
 
 
 def test_tables_show_each_level_with_its_interval_and_strength() -> None:
@@ -159,7 +161,7 @@ def test_tables_show_each_level_with_its_interval_and_strength() -> None:
     of_auc, of_acc, strength = robustness_tables.robustness_tables(card)
     assert of_auc.head == ("AUC % at level", "0", "1", "5", "mean", "drop") and of_acc.head[0] == "Acc % at level"
     row = of_auc.rows[0]
-    entry = card["perturbations"]["types"]["saturation"]["levels"]["5"]["auc"]
+    entry = card.perturbations.types["saturation"].levels[5].metrics["auc"]
     assert row[0] == "Color Saturation" and row[3] == with_interval(entry).replace(" [", "\n[", 1)
     assert strength.rows[0][1:] == ("0.4\n29.0 dB", "0\n25.0 dB")
     assert strength.rows[1][1] == "64\n19.0 dB\n40.0 kbit/s"
@@ -182,7 +184,7 @@ def test_figure_is_the_same_each_time_and_shows_each_run(tmp_path: Path) -> None
     again = draw_robustness([a_card()], tmp_path / "again")
     assert [p.suffix for p in first] == [".png", ".svg"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in again]
-    both, _ = draw_robustness([a_card(), a_card(seed=1, marks=["demo data"])], tmp_path / "both")
+    both, _ = draw_robustness([a_card(), a_card(seed=1, caveats=("demo data",))], tmp_path / "both")
     colours = {tuple(pixel) for pixel in np.round(matplotlib.image.imread(both)[..., :3].reshape(-1, 3), 2)}
     for wanted in ("#c8405a", "#2c7a9c"):
         assert tuple(np.round([int(wanted[i : i + 2], 16) / 255 for i in (1, 3, 5)], 2).astype(np.float32)) in colours
@@ -198,9 +200,7 @@ def test_mlflow_has_a_child_for_each_condition_and_a_curve_for_each_type(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path / "results" / "runs" / "mine"
     draw_robustness([a_card()], folder / "figures" / "robustness")
-    about = {"title": "T", "n": 80, "digest": "d"}
-    card = a_card(device="CPU", training={"config": {}, "weights": {}}, data={"fold": 1, "test": about}, group="")
-    card["detector"]["version"] = "1"
+    card = a_card(device="CPU", data=DataPart(test=DataList(title="T", n=80, digest="d"), fold=1))
     run = tracking.log_run(card, folder)
     client = tracking._client(tmp_path / "results")
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
@@ -209,10 +209,10 @@ def test_mlflow_has_a_child_for_each_condition_and_a_curve_for_each_type(
     assert {(c.data.params["perturbation"], c.data.params["level"]) for c in children} == {
         (name, level) for name in ("saturation", "mp3") for level in ("1", "5")
     }
-    found = card["perturbations"]["types"]["saturation"]["levels"]["5"]
+    found = card.perturbations.types["saturation"].levels[5]
     child = next(c for c in children if c.data.params == {**c.data.params, "perturbation": "saturation", "level": "5"})
-    assert child.data.metrics["auc"] == pytest.approx(found["auc"]["value"])
+    assert child.data.metrics["auc"] == pytest.approx(found.metrics["auc"].value)
     assert child.data.metrics["psnr"] == 25.0 and child.data.params["parameter"] == "0.0"
     curve = {m.step: m.value for m in client.get_metric_history(run, "perturbed/auc/saturation")}
-    assert set(curve) == {0, 1, 5} and curve[5] == pytest.approx(found["auc"]["value"])
+    assert set(curve) == {0, 1, 5} and curve[5] == pytest.approx(found.metrics["auc"].value)
     assert "figures/robustness.png" in {a.path for a in client.list_artifacts(run, "figures")}

@@ -13,21 +13,20 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from avbench.cli import main
 from avbench.engine.checkpoint import load_state
-from avbench.records import card as cards
+from avbench.records.card import Card
 
 Command = Callable[..., list[str]]
-Run = Callable[..., tuple[dict[str, Any], Path]]
+Run = Callable[..., tuple[Card, Path]]
 
 
 @pytest.fixture(scope="module")
-def done(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path, str]:
+def done(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, Path, str]:
     """Run once for the whole module; return the results folder, the card, the run's folder and what was printed."""
     out = tmp_path_factory.mktemp("done")
     printed = io.StringIO()
@@ -36,19 +35,19 @@ def done(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return out, card, folder, printed.getvalue()
 
 
-Done = tuple[Path, dict[str, Any], Path, str]
+Done = tuple[Path, Card, Path, str]
 
 
 def test_a_run_learns_and_leaves_everything(done: Done) -> None:
     _, card, folder, printed = done
-    assert card["status"] == "finished" and card["metrics"]["oracle"]["video"]["auc"]["value"] >= 0.9
+    assert card.is_finished and card.metrics["oracle"]["video"]["auc"].value >= 0.9
     assert "Own files: 16 train videos" in printed and "Majority" in printed and "true \\ called" in printed
     for name in ("card.json", "scores.parquet", "curves.csv"):
         assert (folder / name).is_file()
     assert list((folder / "figures").glob("*.png")) and list((folder / "figures").glob("*.svg"))
-    assert card["data"]["train"]["n"] == 16 and card["data"]["test"]["n"] == 12
-    assert len(card["data"]["test"]["digest"]) == 64 and card["environment"]["packages"]["torch"]
-    assert card["training"]["weights"] == {} and card["training"]["chosen_epoch"] >= 1
+    assert card.data.train.n == 16 and card.data.test.n == 12
+    assert len(card.data.test.digest) == 64 and card.environment.packages["torch"]
+    assert card.training.weights == {} and card.training.chosen_epoch >= 1
     assert not (folder / "parts").exists()
 
 
@@ -67,8 +66,8 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
 ) -> None:
     shutil.copytree(done[0], tmp_path / "copy")
     second, folder = small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
-    assert second["id"] != done[1]["id"] and second["training"]["id"] == done[1]["training"]["id"]
-    assert second["training"]["reused"] and "used again" in capsys.readouterr().out
+    assert second.id != done[1].id and second.training.id == done[1].training.id
+    assert second.training.reused and "used again" in capsys.readouterr().out
     assert len(list((tmp_path / "copy" / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
     before = (folder / "card.json").stat().st_mtime_ns
     small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
@@ -135,7 +134,7 @@ def test_given_weights_are_judged_and_what_does_not_fit_is_refused(
     out, trained, folder, _ = done
     weights = next((out / "trainings").glob("*/weights.safetensors"))
     judged, again = small_run(tmp_path / "judged", "--checkpoint", str(weights))
-    assert judged["training"]["trained_on"]["digest"] == trained["data"]["train"]["digest"]
+    assert judged.training.trained_on.digest == trained.data.train.digest
     assert (again / "scores.parquet").exists() and not (tmp_path / "judged" / "trainings").exists()
     left, right = (pd.read_parquet(f / "scores.parquet") for f in (folder, again))
     assert left["score"].equals(right["score"])
@@ -158,8 +157,8 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     judge = ["evaluate", "--scores", str(tmp_path / "scores.csv"), "--protocol", "within_folder", *data]
     judge += ["--name", "mine", "--out", str(tmp_path)]
     assert main(judge) == 0
-    card = cards.read(next((tmp_path / "runs").iterdir()))
-    assert card["metrics"]["oracle"]["video"]["auc"]["value"] == 1.0 and card["marks"] == ["external", "few clusters"]
+    card = Card.load(next((tmp_path / "runs").iterdir()))
+    assert card.metrics["oracle"]["video"]["auc"].value == 1.0 and card.caveats == ("external", "few clusters")
     assert main([*judge, "--limit", "4"]) == 2 and "not in the test list" in capsys.readouterr().err
     assert main([*judge, "--name", "my/net"]) == 2 and "cannot name a folder" in capsys.readouterr().err
     assert main([*judge, "--fold", "all"]) == 2 and "of one fold" in capsys.readouterr().err
@@ -178,7 +177,7 @@ def test_corrupt_files_are_rows_with_a_reason_and_too_many_stop_the_run(
     table = pd.read_parquet(folder / "scores.parquet")
     broken = table[table["reason"] != ""]
     assert set(broken["id"]) == {"person6_RAFV.mp4"} and broken["score"].isna().all()
-    assert card["counts"]["reasons"] == {"unreadable": 1} and card["counts"]["scored"] == 11
+    assert card.counts.reasons == {"unreadable": 1} and card.counts.scored == 11
     for path in data.glob("person[567]*.mp4"):
         path.write_bytes(b"broken")
     assert main(small_command(tmp_path / "all", data=data)) == 2

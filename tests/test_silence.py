@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +16,7 @@ from avbench.data.batches import load_clip
 from avbench.data.placement import sliding
 from avbench.data.requests import ClipRequest
 from avbench.data.silence import LOUD, RATE, first_loud, leading_silence, trimmed_away, without_start
+from avbench.records.card import Card
 from avbench.types import ClipSpec, Forgery, Sample
 
 SILENT = 6_400  # samples, 0.4 s
@@ -87,13 +87,13 @@ def test_clips_come_from_behind_the_silence(video: Path) -> None:
 
 
 def test_a_run_says_that_it_was_trimmed_and_is_another_run(
-    small_run: Callable[..., tuple[dict[str, Any], Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_run: Callable[..., tuple[Card, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain, _ = small_run(tmp_path, "--set", "epochs=1")
     trimmed, folder = small_run(tmp_path, "--set", "epochs=1", "--trim-silence")
     assert trimmed["id"] != plain["id"] and trimmed["training"]["id"] != plain["training"]["id"]
-    marks = set(trimmed["variant"]) - set(plain["variant"])
-    assert len(marks) == 1 and "silence" in marks.pop()
+    caveats = set(trimmed.variant) - set(plain.variant)
+    assert len(caveats) == 1 and "silence" in caveats.pop()
     assert any("leading silence trimmed" in note for note in trimmed["data"]["notes"])
     assert json.loads((folder / "card.json").read_text("utf-8"))["protocol"]["trim_silence"] is True
     assert main(["compare", trimmed["id"], plain["id"], "--out", str(tmp_path)]) == 0

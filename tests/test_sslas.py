@@ -13,6 +13,7 @@ from scipy.signal import firwin, freqz, lfilter
 from avbench.bench.contract import check_detector, random_batch
 from avbench.config import resolve
 from avbench.detector import probabilities
+from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench_backbones.checkpoints import CheckpointError
 from avbench_sslas import keys
@@ -140,7 +141,7 @@ def test_unknown_and_missing_names_are_refused(tmp_path):
     del state["encoder.layers.0.fc1.weight"]
     torch.save(state, tmp_path / "encoder.pt")
     with pytest.raises(UserError, match=r"missing: .*intermediate_dense.*encoder=random"):
-        detector.load_pretrained({"encoder": tmp_path / "encoder.pt"})
+        load_pretrained(detector, {"encoder": tmp_path / "encoder.pt"})
 
 
 def test_missing_transformers_is_told(monkeypatch):
@@ -283,7 +284,7 @@ def test_peaks_are_limited_only_above_one():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("rawboost=9", "1 to 8"),
+        ("rawboost=9", "at most 8"),
         ("encoder_heads=5", "cannot be shared"),
         ("position_groups=0", "position_groups=0: must be at least 1"),
         ("clip.sample_rate=8000", "8000 Hz"),

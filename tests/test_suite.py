@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,27 @@ from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.records import suite
+from avbench.records.card import Card
+from avbench.records.card_parts import DetectorPart, ProtocolRecord, Request
+from avbench.records.measured import Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
 from avbench.report.suite_tables import suite_tables
 
 
-def card(detector: str, protocol: str, auc: float, seed: int = 0, **changes: Any) -> dict[str, Any]:
+def card(detector: str, protocol: str, auc: float, seed: int = 0, /, **changes: Any) -> Card:
     """Return a card as far as a suite's table reads it; the interval reaches five points to either side."""
-    entry = {"value": auc, "ci95": [auc - 0.05, auc + 0.05], "n": 80, "clusters": 40, "few_clusters": False}
-    return {
-        "detector": {"name": detector, "version": "1"},
-        "protocol": {"name": protocol, "version": 1, "fold": 1, "placements": ["oracle"], "perturbations": []},
-        "task": "binary",
-        "seed": seed,
-        "started": "2026-01-01T00:00:00+00:00",
-        "asked": {"overrides": [], "preset": None},
-        "variant": [],
-        "marks": [],
-        "metrics": {"oracle": {"video": {"auc": entry, "acc": entry}}},
-    } | changes
+    measured = Measured(auc, (auc - 0.05, auc + 0.05), 80, 40)
+    made = Card(
+        id=f"{detector}-{protocol}-{seed}",
+        detector=DetectorPart(detector, version="1"),
+        protocol=ProtocolRecord(protocol, placements=("oracle",)),
+        seed=seed,
+        started="2026-01-01T00:00:00+00:00",
+        request=Request(),
+        metrics={"oracle": {"video": {"auc": measured, "acc": measured}}},
+    )
+    return replace(made, **changes)
 
 
 def by_label(table: Table) -> dict[str, dict[str, str]]:
@@ -107,18 +110,18 @@ def test_best_and_ties_are_marked_and_a_missing_cell_is_a_dash() -> None:
 
 def test_seeds_are_averaged_and_of_equal_runs_the_newest_counts() -> None:
     later = card("a", "p", 0.8, started="2026-02-01T00:00:00+00:00")
-    cards = [later, card("a", "p", 0.1), card("a", "p", 0.6, seed=1)]
+    cards = [later, card("a", "p", 0.1), card("a", "p", 0.6, 1)]
     (table,) = suite_tables(TWO, cards)
     assert table.rows[0][1] == "70.0 ± 14.1\n(60.0 to 80.0)"
 
 
 def test_variants_presets_settings_and_versions_are_never_mixed() -> None:
-    usual = {"name": "b", "version": "1", "preset": "demo"}
-    demo = card("b", "p", 0.5, variant=["demo data"], marks=["demo data"]) | {"detector": usual}
-    paper = card("b", "p", 0.6) | {"detector": {"name": "b", "version": "1", "preset": "paper"}}
-    tuned = card("b", "p", 0.7, asked={"overrides": ["epochs=1"], "preset": None})
-    old, new = card("c", "p", 0.2), card("c", "p", 0.3)
-    new["protocol"] = {**new["protocol"], "version": 2}
+    usual = DetectorPart("b", version="1", preset="demo")
+    demo = card("b", "p", 0.5, variant=("demo data",), caveats=("demo data",), detector=usual)
+    paper = card("b", "p", 0.6, detector=DetectorPart("b", version="1", preset="paper"))
+    tuned = card("b", "p", 0.7, request=Request(overrides=("epochs=1",)))
+    old = card("c", "p", 0.2)
+    new = card("c", "p", 0.3, protocol=ProtocolRecord("p", 2, placements=("oracle",)))
     tables = {table.title: by_label(table) for table in suite_tables(TWO, [demo, paper, tuned, old, new])}
     assert set(tables) == {"Two", "DEMO DATA · Two", "preset paper · Two"}
     assert tables["Two"]["B"]["p\nAUC"] == "–" and tables["Two"]["C"]["p\nAUC"].startswith("30.0")
@@ -129,7 +132,7 @@ def test_variants_presets_settings_and_versions_are_never_mixed() -> None:
 
 def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:
     full = card("fauforensics", "within_lavdf", 0.9)
-    without = card("fauforensics", "within_lavdf", 0.8, asked={"overrides": ["use_fau=false"], "preset": None})
+    without = card("fauforensics", "within_lavdf", 0.8, request=Request(overrides=("use_fau=false",)))
     (table,) = suite_tables(suite.find("table5"), [full, without])
     rows = by_label(table)
     assert rows["FauForensics"]["lavdf\nAUC"].startswith("90.0") and rows["w/o FAU encoder"]["lavdf\nAUC"].startswith(

@@ -22,13 +22,15 @@ from avbench.data.loading import load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
+from avbench.engine.building import build
 from avbench.engine.evaluation import Loading, evaluate, in_batches
 from avbench.engine.sharing import outputs
-from avbench.engine.training import build
 from avbench.errors import UserError
-from avbench.perturb.conditions import choose
+from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import installed
-from avbench.records import card as cards
+from avbench.records.card import Card
+from avbench.records.card_parts import DetectorPart, ProtocolRecord, Request, TrainingRecord
+from avbench.records.measured import CommonVideos
 from avbench.types import ClipBatch, Forgery, Sample, Stream
 
 PLUGIN = str(Path(__file__).with_name("small_detector.py"))
@@ -46,32 +48,33 @@ def sweep(tiny: Path, out: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def swept(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path]:
+def swept(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Card, Path]:
     """Sweep once for the whole module; return the results folder, the card and the run's folder."""
     out = tmp_path_factory.mktemp("swept")
     assert main(sweep(tiny, out)) == 0
     (folder,) = (out / "runs").iterdir()
-    return out, cards.read(folder), folder
+    return out, Card.load(folder), folder
 
 
-Swept = tuple[Path, dict[str, Any], Path]
+Swept = tuple[Path, Card, Path]
 
 
 def test_the_card_holds_every_condition_and_the_headline_is_clean(swept: Swept) -> None:
     _, card, folder = swept
-    found = card["perturbations"]
-    assert list(found["types"]) == list(TYPES) and found["videos"] == {"n": 12, "left_out": 0}
-    assert card["protocol"]["name"] == "perturb_folder" and card["protocol"]["levels"] == [0, 2, 5]
-    assert found["clean"]["auc"] == card["metrics"]["oracle"]["video"]["auc"]
-    for name, one in found["types"].items():
-        assert list(one["levels"]) == ["2", "5"]
-        values = [one["levels"][k]["auc"]["value"] for k in ("2", "5")]
-        assert one["mean"]["auc"]["value"] == pytest.approx(np.mean(values))
-        assert one["drop"]["auc"]["value"] == pytest.approx(found["clean"]["auc"]["value"] - np.mean(values))
-        strength = one["levels"]["5"]["strength"]
-        assert strength["clips"] == 12 and strength["unchanged"] == 0
-        assert ("psnr" in strength, "snr" in strength) == ((False, True) if name == "white_noise" else (True, False))
-    assert found["types"]["video_compression"]["levels"]["5"]["strength"]["kbps"] > 1
+    found = card.perturbations
+    assert list(found.types) == list(TYPES) and found.videos == CommonVideos(12, 0)
+    assert card.protocol.name == "perturb_folder" and card.protocol.levels == (0, 2, 5)
+    assert found.clean["auc"] == card.metrics["oracle"]["video"]["auc"]
+    for name, one in found.types.items():
+        assert list(one.levels) == [2, 5]
+        values = [one.levels[k].metrics["auc"].value for k in (2, 5)]
+        assert one.mean["auc"].value == pytest.approx(np.mean(values))
+        assert one.drop["auc"].value == pytest.approx(found.clean["auc"].value - np.mean(values))
+        strength = one.levels[5].strength
+        assert strength.clips == 12 and strength.unchanged == 0
+        assert list(strength.medians())[:1] == (["snr"] if name == "white_noise" else ["psnr"])
+        assert ("psnr" in strength.medians()) != ("snr" in strength.medians())
+    assert found.types["video_compression"].levels[5].strength.kbps > 1
     for name in ("robustness.png", "robustness.svg"):
         assert (folder / "figures" / name).stat().st_size > 10_000
     table = pd.read_parquet(folder / "scores.parquet")
@@ -86,7 +89,7 @@ def test_clean_and_perturbed_scores_are_those_of_plain_evaluation(swept: Swept, 
     assert main(["run", *words(tiny, out, "--protocol", "within_folder", "--placement", "oracle")]) == 0
     plain = next(path for path in (out / "runs").iterdir() if "within_folder" in path.name)
     assert np.abs(pd.read_parquet(plain / "scores.parquet")["score"] - clean["score"]).max() <= 1e-5
-    assert cards.read(plain)["training"]["reused"] and len(list((out / "trainings").iterdir())) == 1
+    assert Card.load(plain).training.reused and len(list((out / "trainings").iterdir())) == 1
     # One condition alone, in batches of many videos.
     spec = installed().detector("small") if "small" in installed().detectors() else None
     assert spec is not None
@@ -148,9 +151,9 @@ def test_repeating_prints_and_sweeping_a_run_uses_its_training(
     assert main([*beside, "--levels", "5", "--limit", "4", "--run", str(swept[2])]) == 0
     assert "finished before" in capsys.readouterr().out, "a folder says where its results are"
     assert main([*words_, "--run", "nothing-like-that"]) == 2
-    assert "one run in" in capsys.readouterr().err
-    card = {**swept[1], "training": {**swept[1]["training"], "id": "small-folder-binary-s0-00000000"}}
-    cards.write(card, tmp_path / "runs" / "older")
+    assert "no run called 'nothing-like-that'" in capsys.readouterr().err
+    training = replace(swept[1].training, id="small-folder-binary-s0-00000000")
+    replace(swept[1], training=training).save(tmp_path / "runs" / "older")
     assert main([*words_, "--run", str(tmp_path / "runs" / "older")]) == 2
     assert "small-folder-binary-s0-00000000 belongs to other data or to another version" in capsys.readouterr().err
 
@@ -168,7 +171,7 @@ def test_a_kill_continues_to_the_same_bytes(swept: Swept, tiny: Path, tmp_path: 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     (folder,) = (tmp_path / "runs").iterdir()
-    assert cards.read(folder)["status"] == "running"
+    assert Card.load(folder).status == "running"
     assert main(sweep(tiny, tmp_path, "--workers", "1")) == 0
     assert (folder / "scores.parquet").read_bytes() == (swept[2] / "scores.parquet").read_bytes()
 
@@ -180,7 +183,7 @@ def test_a_condition_that_changes_nothing_is_an_error(
     assert main(["perturb", *words(tiny, tmp_path, *chosen)]) == 2
     message = capsys.readouterr().err
     assert "blockwise at level 3 changed nothing in 10 clips" in message and "blockwise_adapted" in message
-    assert cards.read(next((tmp_path / "runs").iterdir()))["status"] == "failed"
+    assert Card.load(next((tmp_path / "runs").iterdir())).status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -290,10 +293,8 @@ def test_too_many_unreadable_videos_stop_a_sweep_and_one_is_left_out(
     shutil.copytree(tiny, tmp_path / "data")
     (tmp_path / "data" / "person6_RAFV.mp4").write_bytes(b"broken")
     assert main(sweep(tmp_path / "data", tmp_path / "one")) == 0
-    card = cards.read(next((tmp_path / "one" / "runs").iterdir()))
-    assert card["perturbations"]["videos"] == {"n": 11, "left_out": 1} and card["counts"]["reasons"] == {
-        "unreadable": 1
-    }
+    card = Card.load(next((tmp_path / "one" / "runs").iterdir()))
+    assert card.perturbations.videos == CommonVideos(11, 1) and card.counts.reasons == {"unreadable": 1}
     assert "1 left out" in capsys.readouterr().out
     for path in (tmp_path / "data").glob("person[567]*.mp4"):
         path.write_bytes(b"broken")
@@ -349,9 +350,9 @@ def test_a_plugin_file_brings_perturbations_of_one_stream_and_of_both(tiny: Path
     plugin.write_text(MINE, "utf-8")
     chosen = ["--types", "darken", "both_at_once", "--levels", "1", "5", "--plugin", str(plugin)]
     assert main(["perturb", *words(tiny, tmp_path, *chosen, "--protocol", "within_folder")]) == 0
-    found = cards.read(next((tmp_path / "runs").iterdir()))["perturbations"]["types"]
-    assert set(found["darken"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr"}
-    assert set(found["both_at_once"]["levels"]["5"]["strength"]) == {"clips", "unchanged", "psnr", "snr"}
+    found = Card.load(next((tmp_path / "runs").iterdir())).perturbations.types
+    assert set(found["darken"].levels[5].strength.medians()) == {"psnr"}
+    assert set(found["both_at_once"].levels[5].strength.medians()) == {"psnr", "snr"}
 
 
 def test_without_a_word_the_newest_binary_run_is_swept_and_without_any_run_the_demo_is_trained(
@@ -369,11 +370,16 @@ def test_without_a_word_the_newest_binary_run_is_swept_and_without_any_run_the_d
     arguments = _parser(["perturb", "--out", str(tmp_path)]).parse_args(["perturb", "--out", str(tmp_path)])
     for number, (task, status) in enumerate([("binary", "finished"), ("four_class", "finished"), ("binary", "failed")]):
         name = f"fauforensics-cross_lavdf_to_fakeav-{task}-s3-{number}"
-        protocol = {"name": "cross_lavdf_to_fakeav", "version": 1, "train": "lavdf", "test": "fakeav", "fold": 2}
-        asked = {"preset": "demo", "overrides": ["epochs=2"], "limit": 9, "data": {}, "checkpoint": None}
-        card = {"id": name, "status": status, "task": task, "seed": 3, "protocol": protocol, "asked": asked}
-        card |= {"detector": {"name": "fauforensics"}, "training": {"id": f"training-{number}"}}
-        cards.write(card, tmp_path / "runs" / name)
+        Card(
+            id=name,
+            status=status,  # type: ignore[arg-type]
+            task=task,
+            seed=3,
+            detector=DetectorPart("fauforensics"),
+            protocol=ProtocolRecord("cross_lavdf_to_fakeav", train="lavdf", test="fakeav", fold=2),
+            request=Request(preset="demo", overrides=("epochs=2",), limit=9),
+            training=TrainingRecord(id=f"training-{number}"),
+        ).save(tmp_path / "runs" / name)
     (cell,) = _cells(arguments, plugins)
     assert "sweeping fauforensics-cross_lavdf_to_fakeav-binary-s3-0" in capsys.readouterr().out
     assert (cell.protocol.name, cell.protocol.train, cell.protocol.fold) == (

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from avbench.cli import main
-from avbench.records import card as cards
+from avbench.records.card import Card
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord
 from avbench.report import tracking
 
 Command = Callable[..., list[str]]
@@ -31,11 +31,11 @@ def test_runs_are_logged_live_and_afterwards(
     parent = runs.pop("small-within_folder")
     assert len(runs) == 2 and {run.data.params["task"] for run in runs.values()} == {"binary", "four_class"}
     for name, run in runs.items():
-        card = cards.read(out / "runs" / name)
+        card = Card.load(out / "runs" / name)
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id and run.info.status == "FINISHED"
-        auc = card["metrics"]["oracle"]["video"]["auc"]
-        assert run.data.metrics["oracle/video/auc"] == pytest.approx(auc["value"])
-        assert run.data.metrics["oracle/video_interval/auc.low"] == pytest.approx(auc["ci95"][0])
+        auc = card.headline("auc")
+        assert run.data.metrics["oracle/video/auc"] == pytest.approx(auc.value)
+        assert run.data.metrics["oracle/video_interval/auc.low"] == pytest.approx(auc.ci95[0])
         assert run.data.params["train.epochs"] == "2" and run.data.params["protocol"] == "within_folder"
         curve = client.get_metric_history(run.info.run_id, "curves/loss")
         assert [point.step for point in curve] == [1, 2]
@@ -48,20 +48,22 @@ def test_runs_are_logged_live_and_afterwards(
 
 
 @pytest.fixture
-def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Path]:
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Card, Path]:
     """Return the card and the folder of a run that starts, with MLflow on."""
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    card: dict[str, Any] = {"id": "small-1", "marks": [], "task": "binary", "seed": 0, "device": "", "training": {}}
-    card |= {"protocol": {"name": "within_folder", "version": 1}}
-    card |= {"detector": {"name": "small", "version": "1", "preset": "default"}}
-    card |= {"data": {"fold": None, "test": {"title": "Own files", "n": 4, "digest": "0"}}}
+    card = Card(
+        id="small-1",
+        detector=DetectorPart("small", version="1", preset="default"),
+        protocol=ProtocolRecord("within_folder"),
+        data=DataPart(test=DataList(title="Own files", n=4, digest="0")),
+    )
     folder = tmp_path / "runs" / "small-1"
     folder.mkdir(parents=True)
     return card, folder
 
 
-def test_what_a_killed_process_left_open_is_closed(started: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+def test_what_a_killed_process_left_open_is_closed(started: tuple[Card, Path], tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
     for _ in range(2):
@@ -73,7 +75,7 @@ def test_what_a_killed_process_left_open_is_closed(started: tuple[dict[str, Any]
 
 
 def test_a_server_that_is_gone_is_tried_once_and_briefly(
-    started: tuple[dict[str, Any], Path], monkeypatch: pytest.MonkeyPatch
+    started: tuple[Card, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card, folder = started
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -81,7 +83,7 @@ def test_a_server_that_is_gone_is_tried_once_and_briefly(
     with pytest.raises(RuntimeError, match="avbench report small-1 --to-mlflow does it later"):
         tracking.avbench_run_started(card, folder)
     assert time.monotonic() - began < 30
-    tracking._running[card["id"]] = tracking._client(folder.parents[1]), "gone"  # as if it went while training
+    tracking._running[card.id] = tracking._client(folder.parents[1]), "gone"  # as if it went while training
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(RuntimeError, match="does it later"):
         tracking.avbench_epoch_ended(card, 1, {"loss": 1.0})
@@ -95,5 +97,5 @@ def test_mlflow_being_down_costs_nothing(
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'mlflow.db'}")
     assert main(small_command(tmp_path / "results", "--set", "epochs=1")) == 0
-    card = cards.read(next((tmp_path / "results" / "runs").iterdir()))
-    assert card["status"] == "finished"
+    card = Card.load(next((tmp_path / "results" / "runs").iterdir()))
+    assert card.status == "finished"

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from avbench.perturb.open_clip import OpenClip
 
 from avbench.data.batches import load_clips
 from avbench.data.loading import load_batches
 from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
-from avbench.media import reading as media
-from avbench.media.reading import read_clip
-from avbench.perturb import variants
-from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
-from avbench.perturb.variants import read_variants
+from avbench.media.placing import Place
+from avbench.perturbations import scene
+from avbench.perturbations.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample, Stream
 
@@ -60,8 +60,22 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def variants_of(
+    path: Path, asked: list[Condition | None], spec: ClipSpec, place: Place, *, video: str = "v", track: Any = None
+) -> list[Clip | MediaError]:
+    opened = OpenClip(path, spec, place, conditions=[c for c in asked if c], video=video, track=track)
+    found: list[Clip | MediaError] = [opened.clean()] * len(asked)
+    for k, condition in enumerate(asked):
+        if condition is not None:
+            try:
+                found[k] = opened.under(condition)
+            except MediaError as error:
+                found[k] = error
+    return found
+
+
 def clips_of(path: Path, asked: list[Condition | None], spec: ClipSpec = SPEC, start: float = 1.12) -> list[Clip]:
-    found = read_variants(path, spec, asked, video="id/v.mp4", start=start)
+    found = variants_of(path, asked, spec, Place.start(start), video="id/v.mp4")
     assert all(isinstance(clip, Clip) for clip in found), found
     return [clip for clip in found if isinstance(clip, Clip)]
 
@@ -71,7 +85,7 @@ def alike(left: Clip, right: Clip) -> bool:
 
 
 def test_level_0_is_the_plain_clip_and_untouched_streams_are_the_same_array(video: Path) -> None:
-    plain = read_clip(video, SPEC, start=1.12)
+    plain = OpenClip(video, SPEC, Place.start(1.12)).clean()
     asked = conditions("paper", "white_noise", "opus", "desync")
     clips = clips_of(video, asked)
     assert alike(clips[0], plain) and clips[0].change is None
@@ -133,7 +147,7 @@ def test_babble_uses_the_voices_and_does_without_those_that_cannot_be_read(video
     babble = one("babble", 4)
     (clip,) = clips_of(video, [replace(babble, voices=(video, tmp_path / "none.mp4"))])
     assert clip.change and clip.change.snr == pytest.approx(5, abs=3)
-    (failed,) = read_variants(video, SPEC, [babble], video="v", start=0.0)
+    (failed,) = variants_of(video, [babble], SPEC, Place.start(0.0))
     assert isinstance(failed, MediaError) and "babble level 4" in str(failed) and "other voices" in str(failed)
 
 
@@ -141,13 +155,11 @@ def test_a_condition_that_fails_costs_itself_alone(video: Path, monkeypatch: pyt
     def fails(picture: np.ndarray, parameter: float, context: object) -> np.ndarray:
         raise ZeroDivisionError("of the plugin")
 
-    from avbench.perturb import conditions as perturb
+    from avbench.perturbations import conditions as perturb
 
     known = perturb._function
     monkeypatch.setattr(perturb, "_function", lambda load, name: fails if name == "contrast" else known(load, name))
-    clean, failed, fine = read_variants(
-        video, SPEC, [None, one("contrast", 1), one("saturation", 1)], video="v", start=0.0
-    )
+    clean, failed, fine = variants_of(video, [None, one("contrast", 1), one("saturation", 1)], SPEC, Place.start(0.0))
     assert isinstance(clean, Clip) and isinstance(fine, Clip) and isinstance(failed, MediaError)
     assert failed.reason is Reason.UNREADABLE and "contrast level 1: ZeroDivisionError: of the plugin" in str(failed)
 
@@ -155,7 +167,7 @@ def test_a_condition_that_fails_costs_itself_alone(video: Path, monkeypatch: pyt
 def test_large_videos_are_decoded_again_instead_of_held(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = conditions("video_compression", "saturation")
     held = clips_of(video, asked)
-    monkeypatch.setattr(variants, "HELD", 0)
+    monkeypatch.setattr(scene, "HELD", 0)
     assert all(alike(a, b) for a, b in zip(held, clips_of(video, asked), strict=True))
 
 
@@ -163,14 +175,14 @@ def test_large_videos_are_decoded_again_instead_of_held(video: Path, monkeypatch
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how many pictures are decoded."""
     count = [0]
-    original = variants.frames_from
+    original = scene.frames_from
 
     def counted(*arguments: object) -> Iterator[av.VideoFrame]:
         for frame in original(*arguments):  # type: ignore[arg-type]
             count[0] += 1
             yield frame
 
-    monkeypatch.setattr(variants, "frames_from", counted)
+    monkeypatch.setattr(scene, "frames_from", counted)
     return count
 
 
@@ -211,7 +223,7 @@ def test_what_a_plugin_decodes_is_perturbed_too(video: Path) -> None:
     class Decoder:
         @hookimpl
         def avbench_decode(self, path: Path, start: float, spec: ClipSpec) -> Clip:
-            return read_clip(path, spec, start=start)
+            return OpenClip(path, spec, Place.start(start)).clean()
 
     manager = installed().manager
     plugin = Decoder()
@@ -221,7 +233,7 @@ def test_what_a_plugin_decodes_is_perturbed_too(video: Path) -> None:
         clips = load_clips([request(video, c) for c in asked], SPEC, BOTH)
     finally:
         manager.unregister(plugin)
-    plain = read_clip(video, SPEC, start=0.0)
+    plain = OpenClip(video, SPEC, Place.start(0.0)).clean()
     assert isinstance(clips[0], Clip) and alike(clips[0], plain)
     for clip in clips[1:]:
         assert isinstance(clip, Clip) and not alike(clip, plain) and clip.frames.shape == plain.frames.shape
@@ -233,13 +245,13 @@ def test_real_faces_and_odd_files_read_as_ever(real_root: Path) -> None:
         coded = path.stat().st_size < 100_000  # the full HD portrait would take ten seconds
         asked = conditions(*["video_compression"] * coded, "gaussian_noise", "opus", levels=(5,))
         try:
-            plain = read_clip(path, SPEC, fraction=0.4)
+            plain = OpenClip(path, SPEC, Place.fraction(0.4)).clean()
         except MediaError as error:
             with pytest.raises(MediaError) as caught:
-                read_variants(path, SPEC, asked, video=path.name, fraction=0.4)
+                variants_of(path, asked, SPEC, Place.fraction(0.4), video=path.name)
             assert caught.value.reason == error.reason
             continue
-        clean, *changed = read_variants(path, SPEC, asked, video=path.name, fraction=0.4)
+        clean, *changed = variants_of(path, asked, SPEC, Place.fraction(0.4), video=path.name)
         assert isinstance(clean, Clip) and alike(clean, plain), path.name
         for condition, clip in zip(asked[1:], changed, strict=True):
             assert isinstance(clip, Clip), (path.name, clip)
@@ -256,8 +268,12 @@ def test_tracked_faces_are_those_of_the_clean_pictures(video: Path) -> None:
         return np.tile([40.0, 20.0, 100.0, 90.0], (len(frames), 1))
 
     spec = ClipSpec(size=64, region="face")
-    clean, dark = read_variants(video, spec, [None, one("contrast", 5)], video="v", start=0.0, track=track)
+    clean, dark = variants_of(video, [None, one("contrast", 5)], spec, Place.start(0.0), track=track)
     assert len(seen) == 1 and isinstance(clean, Clip) and isinstance(dark, Clip)
-    assert alike(clean, read_clip(video, spec, start=0.0, track=track))
+    assert alike(clean, OpenClip(video, spec, Place.start(0.0), track=track).clean())
     assert np.abs(dark.frames.mean() - 0.35 * clean.frames.mean()) < 2
-    assert media.moments(spec, 0.0)[0] == pytest.approx(0.02)
+
+
+def test_only_conditions_that_were_named_at_the_start_can_be_asked_for(video: Path) -> None:
+    with pytest.raises(ValueError, match="contrast level 1 is none of those"):
+        OpenClip(video, SPEC, Place.start(0.0), conditions=[one("contrast", 2)]).under(one("contrast", 1))

@@ -18,7 +18,7 @@ from avbench.engine import training as train
 from avbench.engine.evaluation import Loading
 from avbench.engine.training import TrainingPlan, fit
 from avbench.plugins.registry import installed
-from avbench.records import card
+from avbench.records.card import Card
 from avbench.types import ClipBatch, Forgery
 from avbench_realforensics.detector import RealForensics
 
@@ -35,10 +35,10 @@ def test_trains_and_judges_by_command(detector: str, tiny: Path, tmp_path: Path)
     words += [word for setting in SMALL[detector] for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
-    told = card.read(run)
-    assert told["detector"]["requires"] == ["video"] and told["detector"]["pooling"] == "mean_logit"
-    assert told["detector"]["region"] == {"lipforensics": "mouth, a fixed window", "realforensics": "frame"}[detector]
-    assert list(told["training"]["weights"].values()) == ["random"]
+    told = Card.load(run)
+    assert told.detector.requires == ("video",) and told.detector.pooling == "mean_logit"
+    assert told.detector.region == {"lipforensics": "mouth, a fixed window", "realforensics": "frame"}[detector]
+    assert list(told.training.weights.values()) == ["random"]
     scores = pd.read_parquet(run / "scores.parquet")
     assert len(scores) == 12 and scores["score"].between(0, 1).all()
 
@@ -117,6 +117,6 @@ def test_official_size_trains_and_judges_real_faces(
     for setting in ("epochs=1", "batch=4", "micro_batch=2"):
         words += ["--set", setting]
     assert main([*words, "--data", str(real_root), "--out", str(tmp_path), "--limit", "8"]) == 0
-    told = card.read(next((tmp_path / "runs").iterdir()))
-    assert told["counts"]["scored"] == 8
-    assert detector != "lipforensics" or told["training"]["parameters"] == 35_990_785
+    told = Card.load(next((tmp_path / "runs").iterdir()))
+    assert told.counts.scored == 8
+    assert detector != "lipforensics" or told.training.parameters == 35_990_785

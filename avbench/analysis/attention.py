@@ -52,9 +52,10 @@ def draw_attention(
     pictures_TCHW: NDArray[np.uint8],
     sound_S: NDArray[Any],
     seconds: float,
+    path: Path,
+    *,
     heading: str,
     below: str,
-    path: Path,
 ) -> list[Path]:
     """Draw matrices side by side, the frames or the sound of the clip, `seconds` long, along their axes."""
     cell = BESIDE + STRIP + GAP + MAP + 0.66

@@ -71,7 +71,7 @@ def collect(
         _require_annotations(chosen, annotations)
     asked = {sample.id: sample for sample in chosen}
     others = [sample for sample in everything if sample.id not in asked]  # where a clip lies depends on the whole list
-    placed = oracle([*chosen, *others], detector.config.clip, subject.card["seed"])
+    placed = oracle([*chosen, *others], detector.config.clip, subject.card.seed)
     requests = [request for request in placed if request.sample.id in asked]
     faults = FailureBudget(len(chosen), loading)
     found: list[tuple[ClipRequest, float, int]] = []
@@ -91,7 +91,7 @@ def collect(
             if keep_media:
                 media.append((loaded.batch.video.numpy(), loaded.batch.audio.numpy()))
     if not found:
-        raise UserError(f"{subject.card['id']}: none of {len(chosen)} videos gave a clip")
+        raise UserError(f"{subject.card.id}: none of {len(chosen)} videos gave a clip")
     return Clips(
         ids=tuple(request.sample.id for request, *_ in found),
         clusters=tuple(request.sample.cluster for request, *_ in found),

@@ -23,9 +23,10 @@ def draw_phonemes(
     pictures: Sequence[NDArray[np.uint8]],
     span: tuple[float, float],
     closing: Sequence[str],
+    path: Path,
+    *,
     heading: str,
     below: str,
-    path: Path,
 ) -> list[Path]:
     """Draw each video's AU25 over its phonemes from `span`[0] to `span`[1] s; `pictures` (P,H,W,3) lie along it."""
     height = 0.8 + len(tracks) * (LINE + STRIP + 0.62) + 0.3

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.errors import UserError
-from avbench.media.reading import read_clip
+from avbench.media.placing import Place
+from avbench.perturb.open_clip import OpenClip
 from avbench.types import ClipSpec, MediaError, Sample
 
 COUNT = 11
@@ -21,7 +22,7 @@ def along(sample: Sample, span: tuple[float, float], clip: ClipSpec) -> NDArray[
     count = max(1, round(seconds * clip.fps))
     spec = replace(clip, frames=count, audio_samples=0, whole=False, annotations=(), min_frames=1, size=256)
     try:
-        found = read_clip(sample.path, spec, start=span[0], skip=sample.skip)
+        found = OpenClip(sample.path, spec, Place.start(span[0], sample.skip)).clean()
     except MediaError as error:
         raise UserError(f"{sample.id}: no frames can be read ({error})") from error
     middle = ((np.arange(COUNT) + 0.5) / COUNT * count).astype(int)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from avbench.bench.resolving import ResolvedRun, lists_of, resolve
 from avbench.bench.spec import of_run
@@ -13,11 +12,11 @@ from avbench.data.databases import locate
 from avbench.data.lists import Say
 from avbench.detector import Detector
 from avbench.engine import checkpoint
-from avbench.engine.training import WEIGHTS, build
+from avbench.engine.building import build
+from avbench.engine.training import WEIGHTS
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
-from avbench.records import card as cards
-from avbench.records.card import is_demo, title
+from avbench.records.card import Card
 from avbench.records.run import Run
 from avbench.types import Sample
 
@@ -27,13 +26,13 @@ class Subject:
     """A run: its folder, card, and what it comes to with its data at hand."""
 
     folder: Path
-    card: dict[str, Any]
+    card: Card
     resolved: ResolvedRun
 
     @property
     def demo(self) -> bool:
         """Whether demo data made what is drawn."""
-        return is_demo(self.card) or self.resolved.lists.demo
+        return self.card.is_demo or self.resolved.lists.demo
 
     @property
     def figures(self) -> Path:
@@ -43,8 +42,8 @@ class Subject:
     @property
     def title(self) -> str:
         """Return the run in one line, with the settings that were changed."""
-        changed = ", ".join(self.card["asked"]["overrides"])
-        return title(self.card).removeprefix("DEMO DATA · ") + (f" · {changed}" if changed else "")
+        changed = ", ".join(self.card.overrides)
+        return self.card.title_without_demo + (f" · {changed}" if changed else "")
 
     @property
     def fps(self) -> float:
@@ -82,14 +81,14 @@ class Subject:
     def detector(self, annotations: tuple[str, ...] = ()) -> Detector:
         """Return the trained detector, in evaluation; its clips bring `annotations` along."""
         config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, annotations=annotations))
-        detector = build(self.resolved.detector, config, self.card["seed"])
+        detector = build(self.resolved.detector, config, self.card.seed)
         for stage in config.stages:
             detector.begin_stage(stage)
-        given = self.card["asked"]["checkpoint"]
+        given = self.card.request.checkpoint if self.card.request is not None else None
         plan = self.resolved.plan
-        path = plan.folder / WEIGHTS if plan is not None else Path(given)
+        path = plan.folder / WEIGHTS if plan is not None else Path(given or "")
         if not path.is_file():
-            raise UserError(f"{self.card['id']}: its weights are gone ({path}); repeat its avbench run")
+            raise UserError(f"{self.card.id}: its weights are gone ({path}); repeat its avbench run")
         checkpoint.load_weights(detector, path)
         return detector.eval()
 
@@ -101,12 +100,10 @@ def open_run(
 
     Raises UserError for an unfinished run, an ensemble, imported scores, and data or versions that moved on.
     """
-    card = cards.read(folder)
-    if card["status"] != "finished":
-        raise UserError(f"{card['id']}: this run is {card['status']}; repeat its command to finish it first")
-    if card.get("members"):
-        raise UserError(f"{card['id']} is an ensemble, which has no features of its own; name the run of a member")
-    spec = of_run(Run(card, folder), roots, limit)
+    run = Run.read(folder)
+    spec = of_run(run, roots, limit)
+    if run.card.members:
+        raise UserError(f"{run.id} is an ensemble, which has no features of its own; name the run of a member")
     spec = replace(spec, protocol=replace(spec.protocol, perturbations=(), levels=()))
     lists = lists_of(spec, plugins, say=say)
-    return Subject(folder, card, resolve(spec, plugins, lists, folder.resolve().parents[1]))
+    return Subject(folder, run.card, resolve(spec, plugins, lists, run.results_folder))

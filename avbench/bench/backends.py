@@ -1,28 +1,87 @@
-"""Where a matrix' cells are computed: processes of this machine, or a Ray or Dask cluster, through joblib."""
+"""Where a matrix' cells are computed: processes of this machine, a Ray or Dask cluster, or jobs of a Slurm cluster."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
+from avbench.bench import slurm
 from avbench.errors import UserError
 
-BACKENDS = ("loky", "ray", "dask")
+BACKENDS = ("loky", "ray", "dask", "slurm")
+_INSTALL = "pip install 'avbench[cluster]'"
+
+Call = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Where calls of a function are computed, how many at a time, and what a job of Slurm asks for.
+
+    `slurm` are options of slurm.OPTIONS, `folder` is where its jobs leave scripts, logs and results. Raises UserError
+    for a backend or option that is not known, and where submitit is not installed.
+    """
+
+    name: str = "loky"
+    jobs: int = 1
+    slurm: Mapping[str, str | int] = field(default_factory=dict)
+    folder: Path = Path("slurm")
+
+    def __post_init__(self) -> None:
+        if self.name not in BACKENDS:
+            raise UserError(f"--backend {self.name}: use one of {', '.join(BACKENDS)}")
+        if self.slurm and self.name != "slurm":
+            raise UserError(f"--slurm: says what jobs of --backend slurm ask for, and this is --backend {self.name}")
+        if self.name == "slurm" and find_spec("submitit") is None:
+            raise UserError(f"--backend slurm: submitit is not installed; {_INSTALL}")
+        slurm.checked(self.slurm)
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether calls are made one after the other, in the process that asks."""
+        return self.jobs == 1 and self.name != "slurm"
+
+    @property
+    def threads(self) -> int:
+        """How many threads one call may use: its share of this machine, or what its job asks for."""
+        if self.name == "slurm":
+            return int(self.slurm.get("cpus_per_task", 1))
+        return max(1, (os.cpu_count() or 1) // self.jobs)
+
+    def computed(
+        self, work: Callable[..., Any], calls: Sequence[Call], lost: Callable[[Call, str], Any]
+    ) -> Iterator[Any]:
+        """Yield what `work` returns for each call, as they end; of Ray, all at the end.
+
+        Of a job that Slurm ended, what `lost` makes of its call and the reason is yielded. Raises UserError for a
+        backend that is not installed or does not answer.
+        """
+        if self.name == "slurm":
+            options = slurm.checked(self.slurm)
+            yield from slurm.computed(work, calls, lost=lost, jobs=self.jobs, options=options, folder=self.folder)
+            return
+        import joblib
+
+        with _joblib(self.name, self.jobs) as return_as:
+            tasks = (joblib.delayed(work)(*call) for call in calls)
+            yield from joblib.Parallel(n_jobs=self.jobs, return_as=return_as, batch_size=1)(tasks)
 
 
 @contextmanager
-def backend(name: str, jobs: int) -> Iterator[str]:
+def _joblib(name: str, jobs: int) -> Iterator[str]:
     """Make joblib compute on a backend; yield its `return_as`: of Ray, results come all at once, at the end.
 
     Ray's cluster is the one of RAY_ADDRESS, Dask's scheduler that of DASK_SCHEDULER_ADDRESS; without them either starts
-    `jobs` workers on this machine. Raises a UserError for a backend that is not known, not installed or not reachable.
+    `jobs` workers on this machine.
     """
     import joblib
 
-    if name not in BACKENDS:
-        raise UserError(f"--backend {name}: use one of {', '.join(BACKENDS)}")
     with ExitStack() as stack:
         try:
             if name == "ray":
@@ -32,7 +91,7 @@ def backend(name: str, jobs: int) -> Iterator[str]:
             if name != "loky":
                 stack.enter_context(joblib.parallel_config(backend=name))
         except ImportError as error:
-            raise UserError(f"--backend {name}: {error}; pip install 'avbench[cluster]'") from error
+            raise UserError(f"--backend {name}: {error}; {_INSTALL}") from error
         except OSError as error:  # of which timeouts and connection errors are
             raise UserError(f"--backend {name}: its cluster does not answer: {error}") from error
         yield "list" if name == "ray" else "generator_unordered"

@@ -1,4 +1,4 @@
-"""The card of a run that begins: all that is known before anything is measured."""
+"""The card of a run, step by step: as it begins, with its training, with what was measured."""
 
 from __future__ import annotations
 
@@ -6,118 +6,153 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from avbench import __version__
 from avbench.bench.resolving import region_of
-from avbench.records.card import FORMAT, now
+from avbench.records.card import Card, now
+from avbench.records.card_file import plain
+from avbench.records.card_parts import (
+    DetectorPart,
+    Environment,
+    Git,
+    Member,
+    ProtocolRecord,
+    Request,
+    TrainingRecord,
+)
+from avbench.records.card_upgrade import training
+from avbench.records.caveats import Caveat, limited_to, test_list_limited_to
 from avbench.records.suite import published
+from avbench.settings import plain as plain_settings
 from avbench.types import Task
 
 if TYPE_CHECKING:
     from avbench.bench.resolving import ResolvedRun
     from avbench.data.lists import Lists
     from avbench.protocol import Protocol
+    from avbench.records.measured import Measurements
 
-_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "av", "mlflow")
+_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "mlflow")
+_DECODERS = ("av", "decord2", "torchcodec")
 
 
-def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> dict[str, Any]:
+def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> Card:
     """Return the card of a run that starts: all that is known before anything is measured."""
     asked, spec, settings, protocol = resolved.spec, resolved.detector, resolved.config, resolved.spec.protocol
-    marks = marks_of(protocol, resolved.lists, asked.limit, asked.limit_test)
-    marks += ["published bugs reproduced"] * bool(settings.settings.get("reproduce_bugs"))
+    caveats = caveats_of(protocol, resolved.lists, asked.limit, asked.limit_test)
+    caveats += [Caveat.BUGS_REPRODUCED] * bool(plain_settings(settings.settings).get("reproduce_bugs"))
     # Published values stand beside whole databases only.
     comparable = not resolved.lists.demo and asked.limit is None and asked.limit_test is None
     reported = published_of(protocol, spec.name, asked.task) if comparable else {}
-    return {
-        "format": FORMAT,
-        "id": resolved.id,
-        "status": "running",
-        "started": now(),
-        "group": group,
-        "task": asked.task,
-        "seed": asked.seed,
-        "detector": {
-            "name": spec.name,
-            "title": spec.title or spec.name,
-            "version": spec.version,
-            "source": source,
-            "preset": settings.preset,
-            "pooling": spec.pooling,
-            "requires": sorted(settings.requires),
-            "region": region_of(settings.clip),
-        },
-        **members_of(resolved),
-        "asked": {
-            "preset": asked.preset,
-            "overrides": list(asked.overrides),
-            "limit": asked.limit,
-            "limit_test": asked.limit_test,
-            "data": {name: str(root.resolve()) for name, root in asked.roots.items()},
-            "checkpoint": str(asked.checkpoint.resolve()) if asked.checkpoint else None,
-        },
-        "protocol": {**protocol.as_dict(), "placements": list(resolved.placements), "digest": protocol.digest()},
-        "data": resolved.lists.describe(),
-        "training": {
-            "config": settings.as_dict() | {f"member {m.detector.name}": m.config.as_dict() for m in resolved.members},
-            "weights": {name: chosen.sha256 for name, chosen in settings.weights.items()},
-        },
-        "reported": dict(reported),
-        "variant": list(marks),
-        "marks": marks,
-        "seconds": {},
-        "device": device,
-        "environment": environment(),
-    }
+    config = settings.as_dict() | {f"member {m.detector.name}": m.config.as_dict() for m in resolved.members}
+    return Card(
+        id=resolved.id,
+        started=now(),
+        group=group,
+        task=asked.task,
+        seed=asked.seed,
+        detector=DetectorPart(
+            name=spec.name,
+            title=spec.title or spec.name,
+            version=spec.version,
+            source=source,
+            preset=settings.preset,
+            pooling=spec.pooling,
+            requires=tuple(sorted(settings.requires)),
+            region=region_of(settings.clip),
+        ),
+        members=members_of(resolved),
+        request=Request(
+            preset=asked.preset,
+            overrides=tuple(asked.overrides),
+            limit=asked.limit,
+            limit_test=asked.limit_test,
+            data={name: str(root.resolve()) for name, root in asked.roots.items()},
+            checkpoint=str(asked.checkpoint.resolve()) if asked.checkpoint else None,
+            decoder=asked.decoder,
+        ),
+        protocol=ProtocolRecord.of(protocol, resolved.placements),
+        data=resolved.lists.describe(),
+        training=TrainingRecord(
+            config=plain(config), weights={name: chosen.sha256 for name, chosen in settings.weights.items()}
+        ),
+        reported=dict(reported),
+        variant=tuple(caveats),
+        caveats=tuple(caveats),
+        device=device,
+        environment=environment(),
+    )
 
 
-def members_of(resolved: ResolvedRun) -> dict[str, Any]:
+def members_of(resolved: ResolvedRun) -> tuple[Member, ...]:
     """Return what the card of an ensemble says of its members and their runs; nothing for a single detector."""
-    about = [
-        {
-            "detector": member.detector.name,
-            "title": member.detector.title or member.detector.name,
-            "version": member.detector.version,
-            "preset": member.config.preset,
-            "pooling": member.detector.pooling,
-            "requires": sorted(member.config.requires),
-            "run": member.id,
-        }
+    return tuple(
+        Member(
+            detector=member.detector.name,
+            title=member.detector.title or member.detector.name,
+            version=member.detector.version,
+            preset=member.config.preset,
+            pooling=member.detector.pooling,
+            requires=tuple(sorted(member.config.requires)),
+            run=member.id,
+        )
         for member in resolved.members
-    ]
-    return {"members": about} if about else {}
+    )
 
 
-def marks_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: int | None = None) -> list[str]:
+def caveats_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: int | None = None) -> list[str]:
     """Return what sets a number apart from one on whole, real databases under the plain protocol."""
-    marks = {
-        "demo data": lists.demo,
-        "selected on test": protocol.select_on == "test",
-        "every sample of the test database": protocol.test_on == "all",
-        "strict identity": protocol.strict_identity,
-        "leading silence trimmed": protocol.trim_silence,
-        "balanced test list": protocol.test_distribution == "balanced",
-        f"limited to {limit}": limit is not None,
-        f"test list limited to {limit_test}": limit_test is not None,
+    fixed = {
+        Caveat.DEMO_DATA: lists.demo,
+        Caveat.SELECTED_ON_TEST: protocol.select_on == "test",
+        Caveat.EVERY_SAMPLE: protocol.test_on == "all",
+        Caveat.STRICT_IDENTITY: protocol.strict_identity,
+        Caveat.SILENCE_TRIMMED: protocol.trim_silence,
+        Caveat.BALANCED: protocol.test_distribution == "balanced",
     }
-    return [mark for mark, holds in marks.items() if holds]
+    caveats: list[str] = [caveat for caveat, holds in fixed.items() if holds]
+    caveats += [limited_to(limit)] if limit is not None else []
+    return caveats + ([test_list_limited_to(limit_test)] if limit_test is not None else [])
 
 
-def environment() -> dict[str, Any]:
+def with_training(card: Card, record: Mapping[str, Any]) -> Card:
+    """Return the card with what a training, or the note that given weights carry, says of it."""
+    known = {f.name for f in fields(TrainingRecord)}
+    told = {name: value for name, value in training(record).items() if name in known}
+    return replace(card, training=msgspec.convert({**plain(card.training), **plain(told)}, TrainingRecord))
+
+
+def with_measurements(card: Card, found: Measurements) -> Card:
+    """Return the card with what was measured; its caveats are those of before and those that the measures give."""
+    return replace(
+        card,
+        metrics=found.metrics,
+        confusion=found.confusion,
+        counts=found.counts,
+        ceilings=found.ceilings,
+        blind=found.blind,
+        caveats=tuple(sorted({*card.caveats, *found.caveats})),
+    )
+
+
+def environment() -> Environment:
     """Return versions, machine and the git state of the working folder."""
     versions = {"avbench": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_DECODERS):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "none"
-    return {"packages": versions, "machine": platform.platform(), "command": sys.argv[1:], "git": _git()}
+    return Environment(versions, platform.platform(), tuple(sys.argv[1:]), _git())
 
 
-def _git() -> dict[str, Any]:
+def _git() -> Git:
     """Return commit and dirty flag of the checkout that holds avbench; empty outside one."""
     folder = Path(__file__).parent
     try:
@@ -126,10 +161,8 @@ def _git() -> dict[str, Any]:
             ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
-        return {}
-    if commit.returncode:
-        return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+        return Git()
+    return Git() if commit.returncode else Git(commit.stdout.strip(), bool(status.stdout.strip()))
 
 
 def published_of(protocol: Protocol, detector: str, task: Task) -> Mapping[str, float]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +19,16 @@ from avbench.engine.selection import quality
 from avbench.engine.training import VALIDATION
 from avbench.errors import UserError, unknown
 from avbench.metrics.combining import RULES, Scored, combined
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
-from avbench.protocol import Protocol
-from avbench.types import ClipSpec, DetectorSpec
+from avbench.records.card import Card
+from avbench.records.card_parts import Member, MemberTraining
+from avbench.records.caveats import Caveat
+from avbench.settings import plain
+from avbench.types import ClipSpec, DetectorSpec, Protocol
 
 COMBINE = "combine"
+_KEPT = tuple(f.name for f in fields(MemberTraining))
 
 
 class EnsembleScorer:
@@ -41,19 +44,23 @@ class EnsembleScorer:
         """Resolve the members' runs; the id is a hash of theirs and of the rule."""
         return resolve(self.spec, self.plugins, lists, self.computing.results_folder)
 
-    def score(self, resolved: ResolvedRun, work: Work) -> tuple[dict[str, Any], pd.DataFrame]:
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
         """Return the card with the runs that the scores came from, and the combined scores."""
-        card, scored = work.card, list[Scored]()
-        for number, (member, note) in enumerate(zip(resolved.members, card["members"], strict=True), 1):
+        card, scored, members, bugs = work.card, list[Scored](), list[Member](), False
+        for number, (member, note) in enumerate(zip(resolved.members, card.members, strict=True), 1):
             work.say(f"member {number} of {len(resolved.members)} of {self.spec.detector}: {member.spec.detector}")
             run = work.run(member.spec)
             scored.append(Scored(run.scores, member.config.requires, member.detector.pooling))
-            training = run.card["training"]
-            kept = ("id", "chosen_epoch", "selected_on", "parameters", "seconds", "weights")
-            note["training"] = {name: training.get(name) for name in kept}
-            card["marks"] += [mark for mark in ("published bugs reproduced",) if mark in run.card["marks"]]
-        card["training"]["threshold"] = _threshold(resolved)
-        card["training"]["parameters"] = sum(note["training"]["parameters"] or 0 for note in card["members"])
+            about = MemberTraining(**{name: getattr(run.card.training, name) for name in _KEPT})
+            members.append(replace(note, training=about))
+            bugs = bugs or Caveat.BUGS_REPRODUCED in run.card.caveats
+        parameters = sum(one.training.parameters or 0 for one in members if one.training is not None)
+        card = replace(
+            card,
+            members=tuple(members),
+            caveats=(*card.caveats, *([Caveat.BUGS_REPRODUCED] if bugs else [])),
+            training=replace(card.training, threshold=_threshold(resolved), parameters=parameters),
+        )
         return card, combined(scored, str(resolved.config.settings[COMBINE]))
 
 
@@ -79,7 +86,7 @@ def settings_of(spec: DetectorSpec, overrides: Sequence[str]) -> tuple[str, dict
     `combine=max` is the ensemble's, `rawgat_st.epochs=3` that member's, any other key every member's. A member's key
     `preset` chooses its preset.
     """
-    rule = str(spec.presets[0].settings.get(COMBINE, "mean"))
+    rule = str(plain(spec.presets[0].settings).get(COMBINE, "mean"))
     given: dict[str, list[str]] = {name: [] for name in spec.members}
     for text in overrides:
         key, _, value = text.partition("=")
@@ -114,10 +121,10 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
     detector = plugins.detector(spec.detector)
     rule, _ = settings_of(detector, spec.overrides)
     asked = choose(spec.protocol.perturbations, spec.protocol.levels, plugins.perturbations())
-    plain = replace(spec.protocol, perturbations=(), levels=())
+    unperturbed = replace(spec.protocol, perturbations=(), levels=())
     members: list[ResolvedRun] = []
     for member in members_of(spec, plugins):
-        clip = resolving.resolve(replace(member, protocol=plain), plugins, lists, results).config.clip
+        clip = resolving.resolve(replace(member, protocol=unperturbed), plugins, lists, results).config.clip
         member = replace(member, protocol=_felt_by(clip, spec.protocol, asked))
         members.append(resolving.resolve(member, plugins, lists, results))
     conditions = tuple(c for c in asked if c is None or any(c in member.conditions for member in members))

@@ -1,13 +1,12 @@
-"""Scores that another framework made, judged by the same lists, metrics, intervals and card; marked "external"."""
+"""Scores that another framework made, judged by the same lists, metrics and intervals; their caveat is `external`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from avbench.bench.card import environment, marks_of
+from avbench.bench.card import caveats_of, environment
 from avbench.bench.run import finish
 from avbench.data.lists import Say, prepare
 from avbench.errors import UserError
@@ -15,8 +14,10 @@ from avbench.hashing import sha256
 from avbench.paths import results_folder
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
-from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.card import Card
+from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
+from avbench.records.caveats import Caveat
 from avbench.records.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -45,32 +46,19 @@ def judge(
     task = "four_class" if table["p_rarv"].notna().any() else "binary"
     digest = sha256(path)
     folder = (results or results_folder()) / "runs" / f"{name}-{protocol.name}-{task}-s{seed}-{digest[:8]}"
-    card: dict[str, Any] = {
-        "format": cards.FORMAT,
-        "id": folder.name,
-        "status": "running",
-        "group": "",
-        "task": task,
-        "seed": seed,
-        "detector": {
-            "name": name,
-            "title": name,
-            "version": "",
-            "source": f"scores {path.name}, sha256 {digest}",
-            "preset": "",
-            "pooling": "mean",
-            "requires": [],
-        },
-        "protocol": {**protocol.as_dict(), "placements": ["oracle"], "digest": protocol.digest()},
-        "data": lists.describe(),
-        "training": {"trained_on": "unknown"},
-        "reported": {},
-        "marks": ["external", *marks_of(protocol, lists, limit)],
-        "seconds": {},
-        "device": "",
-        "environment": environment(),
-    }
+    caveats = (Caveat.EXTERNAL, *caveats_of(protocol, lists, limit))
+    card = Card(
+        id=folder.name,
+        task=task,
+        seed=seed,
+        detector=DetectorPart(name=name, title=name, source=f"scores {path.name}, sha256 {digest}"),
+        protocol=ProtocolRecord.of(protocol, ("oracle",)),
+        data=lists.describe(),
+        training=TrainingRecord(trained_on="unknown"),
+        variant=caveats,
+        caveats=caveats,
+        environment=environment(),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     plugins.notify("avbench_run_started", card=card, folder=folder)
-    finish(card, table, folder, plugins)
-    return Run(card, folder)
+    return Run(finish(card, table, folder, plugins), folder)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
-from avbench.bench import backends, ensemble
+from avbench.bench import ensemble
+from avbench.bench.backends import Backend
 from avbench.bench.run import run
 from avbench.bench.spec import MLFLOW, Computing, RunSpec
 from avbench.data import databases
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed, register_named
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
+from avbench.records.card import now
 from avbench.records.run import Run
 from avbench.types import DetectorSpec
 
@@ -75,19 +76,22 @@ def run_matrix(
     computing: Computing | None = None,
     jobs: int = 1,
     backend: str = "loky",
+    slurm: Mapping[str, str | int] | None = None,
     progress: Progress = silent,
     begun: Begun = lambda specs: None,
     done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Compute every run and return what became of each, in the order in which they ended.
 
-    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster. `begun` is told the
-    runs that are computed now, `done` each outcome; both are called in this process, as is the observer that logs to
-    MLflow. Raises UserError for a backend that is not there; what ails a single run is its outcome's reason.
+    Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster; or, with the options
+    `slurm`, a job of Slurm. `begun` is told the runs that are computed now, `done` each outcome; both are called in
+    this process, as is the observer that logs to MLflow. Raises UserError for a backend that is not there; what ails a
+    single run is its outcome's reason.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: use 1 or more")
     computing = computing or Computing()
+    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=computing.results_folder / "slurm")
     for spec in specs:
         for name in dict.fromkeys((spec.protocol.train, spec.protocol.test)):
             with suppress(UserError):  # what is missing is told by the runs that need it
@@ -95,10 +99,9 @@ def run_matrix(
                 databases.locate(plugins.dataset(name), spec.roots, plugins.datasets(), made)
     outcomes: list[Outcome] = []
     for phase in groups(specs, plugins):
-        if jobs > 1:
-            computed = _shared(phase, plugins, computing, jobs, backend, begun)
-        else:
-            computed = _alone(phase, plugins, computing, progress, begun)
+        computed = _alone(phase, plugins, computing, progress, begun)
+        if not place.is_this_process:
+            computed = _shared(phase, plugins, computing, place, begun)
         for outcome in computed:
             outcomes.append(outcome)
             done(outcome)
@@ -115,28 +118,29 @@ def _alone(
 
 
 def _shared(
-    phase: Sequence[Group], plugins: Plugins, computing: Computing, jobs: int, backend: str, begun: Begun
+    phase: Sequence[Group], plugins: Plugins, computing: Computing, place: Backend, begun: Begun
 ) -> Iterator[Outcome]:
     """Compute groups in processes of their own and log their runs to MLflow from this one: its store is one file."""
-    import joblib
-
     told = _Told(
         computing=replace(computing, mlflow=False),
         named=tuple(plugins.named),
         declared=_importable(plugins.declared.values()),
-        threads=max(1, (os.cpu_count() or 1) // jobs),
+        threads=place.threads,
     )
-    waiting = list(phase[jobs:])
-    begun([spec for group in phase[:jobs] for spec in group])
-    with backends.backend(backend, jobs) as return_as:
-        tasks = (joblib.delayed(_work)(group, told, number) for number, group in enumerate(phase))
-        for outcomes in joblib.Parallel(n_jobs=jobs, return_as=return_as, batch_size=1)(tasks):
-            for outcome in outcomes:
-                if computing.mlflow and outcome.new and outcome.run is not None:
-                    card, folder = outcome.run.card, outcome.run.folder
-                    plugins.notify("avbench_run_finished", only={MLFLOW}, card=card, folder=folder)
-                yield outcome
-            begun(waiting.pop(0) if waiting else [])
+    waiting = list(phase[place.jobs :])
+    begun([spec for group in phase[: place.jobs] for spec in group])
+    for outcomes in place.computed(_work, [(group, told, number) for number, group in enumerate(phase)], _lost):
+        for outcome in outcomes:
+            if computing.mlflow and outcome.new and outcome.run is not None:
+                card, folder = outcome.run.card, outcome.run.folder
+                plugins.notify("avbench_run_finished", only={MLFLOW}, card=card, folder=folder)
+            yield outcome
+        begun(waiting.pop(0) if waiting else [])
+
+
+def _lost(call: tuple[Any, ...], reason: str) -> list[Outcome]:
+    """Return what became of a group whose process was ended from outside."""
+    return [Outcome(spec=spec, reason=reason, new=True) for spec in call[0]]
 
 
 def _importable(declared: Iterable[DetectorSpec]) -> tuple[DetectorSpec, ...]:
@@ -165,11 +169,11 @@ def _work(group: Group, told: _Told, number: int) -> list[Outcome]:
 
 
 def _attempt(spec: RunSpec, plugins: Plugins, computing: Computing, progress: Progress) -> Outcome:
-    started, now = time.monotonic(), cards.now()
+    started, began = time.monotonic(), now()
     try:
         found = run(spec, plugins, computing=computing, progress=progress)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         return Outcome(spec=spec, reason=reason, new=True, seconds=time.monotonic() - started)
-    new = found.card["started"] >= now
+    new = found.card.started >= began
     return Outcome(spec=spec, run=found, new=new, seconds=time.monotonic() - started)

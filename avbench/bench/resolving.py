@@ -12,11 +12,12 @@ from avbench.bench.spec import RunSpec
 from avbench.config import Config
 from avbench.data.lists import Lists, prepare
 from avbench.data.splits import list_digest
+from avbench.engine.evaluation import Loading
 from avbench.engine.training import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins import weights
 from avbench.plugins.registry import Plugins, installed
 from avbench.types import ClipSpec, DetectorSpec, Placement
@@ -108,6 +109,7 @@ def id_of(spec: RunSpec, lists: Lists, placements: Sequence[Placement], shaping:
     Protocol, test list and placements shape every run, `shaping` is what else does.
     """
     every = {
+        **Loading(decoder=spec.decoder).shaping,
         "protocol": spec.protocol.digest(),
         "test": list_digest(lists.split.test),
         "placements": list(placements),
@@ -154,6 +156,7 @@ def _plan(spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists,
             "validation_digest": list_digest(split.validation),
         },
     }
+    about |= Loading(decoder=spec.decoder).shaping
     if spec.protocol.trim_silence:
         about["trim_silence"] = True
     key = f"{detector.name}-{lists.train.spec.name}-{spec.task}-s{spec.seed}-{digest_of(about)[:8]}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from avbench.bench.card import begin
+from avbench.bench.card import begin, with_measurements
 from avbench.bench.ensemble import EnsembleScorer
 from avbench.bench.resolving import ResolvedRun, lists_of
 from avbench.bench.scoring import DetectorScorer, Scorer, Work
@@ -23,11 +23,11 @@ from avbench.engine.ranks import leads
 from avbench.engine.training import CURVES
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.card import Card, Status
 from avbench.records.run import Run
 from avbench.types import DetectorSpec
 
@@ -71,10 +71,10 @@ def run(
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, spec.detector)
     card = begin(resolved, str(source), describe(fabric), computing.group)
-    card["seconds"]["prepare"] = round(time.monotonic() - started, 2)
+    card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
     folder.mkdir(parents=True, exist_ok=True)
     if leader:
-        cards.write(card, folder)
+        card.save(folder)
         plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
     work = Work(
         card=card,
@@ -91,13 +91,12 @@ def run(
         card, table = scorer.score(resolved, work)
     except BaseException as error:
         if leader:
-            card["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            card["error"] = f"{type(error).__name__}: {error}"
-            cards.write(card, folder)
+            status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            replace(card, status=status, error=f"{type(error).__name__}: {error}").save(folder)
         raise
     if leader:
         curves = resolved.plan.folder / CURVES if resolved.plan else None
-        finish(
+        card = finish(
             card,
             table,
             folder,
@@ -113,7 +112,7 @@ def run(
 
 
 def finish(
-    card: dict[str, Any],
+    card: Card,
     table: pd.DataFrame,
     folder: Path,
     plugins: Plugins,
@@ -121,42 +120,38 @@ def finish(
     curves: Path | None = None,
     conditions: Sequence[Condition | None] = (None,),
     leaving_out: Collection[str] = (),
-) -> None:
-    """Measure a scores table, write scores.parquet and the finished card, tell observers; the first of them draws.
+) -> Card:
+    """Measure a scores table, write scores.parquet and the finished card, tell observers; return the card.
 
-    What every card holds is measured on the videos as they are; `conditions` add what becomes of it. The plugins
-    called as `leaving_out` says are told nothing.
+    What every card holds is measured on the videos as they are; `conditions` add what becomes of it. The plugins that
+    are called as `leaving_out` says are told nothing.
     """
     started = time.monotonic()
-    threshold = card["training"].get("threshold")
-    scores.write(table, folder / "scores.parquet", {"run": card["id"], "task": card["task"], "threshold": threshold})
+    threshold, pooling, placements = card.training.threshold, card.detector.pooling, card.protocol.placements
+    scores.write(table, folder / "scores.parquet", {"run": card.id, "task": card.task, "threshold": threshold})
     clean = table[table["level"] == 0] if "level" in table else table
-    card |= measure(
+    found = measure(
         clean,
-        card["task"],
+        card.benchmark_task(),
         plugins.metrics(),
-        pooling=card["detector"]["pooling"],
+        pooling=pooling,
         threshold=threshold,
-        placements=card["protocol"]["placements"],
-        requires=card["detector"]["requires"],
-        seed=card["seed"],
+        placements=placements,
+        requires=card.detector.requires,
+        seed=card.seed,
     )
-    card["marks"] = sorted({*card["marks"], *card.pop("measured_marks")})
+    card = with_measurements(card, found)
     if curves is not None and curves.is_file():
         shutil.copyfile(curves, folder / CURVES)
     if any(conditions):
         require_effects(table)
-        card["perturbations"] = robustness(
-            table,
-            conditions,
-            placement=card["protocol"]["placements"][0],
-            pooling=card["detector"]["pooling"],
-            seed=card["seed"],
-        )
-    card["status"] = "finished"
-    card["seconds"]["measure"] = round(time.monotonic() - started, 2)
-    cards.write(card, folder)
+        swept = robustness(table, conditions, placement=placements[0], pooling=pooling, seed=card.seed)
+        card = replace(card, perturbations=swept)
+    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
+    card = replace(card, status="finished", seconds=spent)
+    card.save(folder)
     plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
+    return card
 
 
 def _forget(folder: Path, resolved: ResolvedRun) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pandas as pd
 from lightning_fabric import Fabric
 
+from avbench.bench.card import with_training
 from avbench.bench.resolving import ResolvedRun, resolve
 from avbench.bench.spec import Computing, RunSpec
 from avbench.data.lists import Lists, Say
@@ -18,11 +19,13 @@ from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest, under
 from avbench.detector import Detector
 from avbench.engine import checkpoint
+from avbench.engine.building import build
 from avbench.engine.evaluation import evaluate
-from avbench.engine.training import WEIGHTS, build, fit
+from avbench.engine.training import WEIGHTS, fit
 from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress
+from avbench.records.card import Card
 from avbench.records.run import Run
 from avbench.types import MediaError, Sample
 
@@ -32,12 +35,12 @@ CONDITIONS_A_TIME_LIMIT = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A run under way: its card so far, its folder, the device, and whom to tell of it.
+    """A run under way: its card as it began, its folder, the device, and whom to tell of it.
 
     `run` computes a further run in the same way, `epoch_ended` tells observers of (epoch, values).
     """
 
-    card: dict[str, Any]
+    card: Card
     folder: Path
     fabric: Fabric
     run: Callable[[RunSpec], Run]
@@ -58,7 +61,7 @@ class Scorer(Protocol):
     def resolve(self, lists: Lists) -> ResolvedRun:
         """Return what the run comes to with its data."""
 
-    def score(self, resolved: ResolvedRun, work: Work) -> tuple[dict[str, Any], pd.DataFrame]:
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
         """Return the card with what the scores came from, and the scores table of the test list."""
 
 
@@ -72,18 +75,18 @@ class DetectorScorer:
         """Return what the run comes to with its data."""
         return resolve(self.spec, self.plugins, lists, self.computing.results_folder)
 
-    def score(self, resolved: ResolvedRun, work: Work) -> tuple[dict[str, Any], pd.DataFrame]:
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
         """Train, and score every clip of the test list under every condition."""
-        card, loading = work.card, self.computing.loading
+        card, loading = work.card, replace(self.computing.loading, decoder=self.spec.decoder)
         if resolved.plan is not None:
             record = fit(resolved.plan, work.fabric, loading, progress=work.progress, on_epoch=work.epoch_ended)
             if record["reused"]:
                 work.say(f"training {resolved.plan.id} is finished already and is used again")
-            card["training"] |= record
+            card = with_training(card, record)
         detector, about = _trained(resolved)
         if resolved.plan is None:
-            weights = str(self.spec.checkpoint)
-            card["training"] |= {"trained_on": about.get("trained_on", "unknown"), "checkpoint": weights}
+            told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(self.spec.checkpoint)}
+            card = with_training(card, told)
         started = time.monotonic()
         work.fabric.to_device(detector)
         requests = under(_clips(resolved), resolved.conditions, resolved.lists.split.test)
@@ -91,12 +94,9 @@ class DetectorScorer:
         loading = replace(loading, time_limit=time_limit)
         table = evaluate(detector, requests, work.folder, work.fabric, loading, progress=work.progress)
         seconds = time.monotonic() - started
-        card["seconds"] |= {"train": card["training"].get("seconds"), "evaluate": round(seconds, 2)}
-        card["clips_per_second"] = {
-            "train": card["training"].get("clips_per_second"),
-            "evaluate": round(len(table) / max(seconds, 1e-9), 2),
-        }
-        return card, table
+        speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
+        spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
+        return replace(card, seconds=spent, clips_per_second=speed), table
 
 
 def _trained(resolved: ResolvedRun) -> tuple[Detector, dict[str, Any]]:

@@ -6,17 +6,17 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
 from avbench.engine.evaluation import Loading
 from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
+from avbench.media.decoders import PYAV, require_decoder
 from avbench.paths import results_folder
-from avbench.perturb.conditions import choose
+from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import Plugins
-from avbench.protocol import Protocol, perturbed
+from avbench.protocol import perturbed
 from avbench.records.run import Run
-from avbench.types import FORMER_PLACEMENTS, LEVELS, TASKS, Placement, Task
+from avbench.types import LEVELS, TASKS, Placement, Protocol, Task
 
 MLFLOW = "mlflow"  # the name of the plugin that logs runs there
 MAX_WORKERS = 8
@@ -30,7 +30,8 @@ class RunSpec:
     `detector` is a registered name, `roots` are folders of databases by name (key "": the folder that holds them all),
     `overrides` are `key=value` settings. `limit` bounds the training, validation and test lists, `limit_test` the test
     list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
-    of the only training that will do. Raises UserError for an unknown task, a negative seed and a missing checkpoint.
+    of the only training that will do. `decoder` decodes the pictures. Raises UserError for an unknown task, a negative
+    seed, a checkpoint that is not there and a decoder that is not installed.
     """
 
     detector: str
@@ -44,6 +45,7 @@ class RunSpec:
     limit_test: int | None = None
     checkpoint: Path | None = None
     training: str = ""
+    decoder: str = PYAV
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -52,6 +54,7 @@ class RunSpec:
             raise UserError(f"--seed {self.seed}: seeds are 0 or more")
         if self.checkpoint is not None and not self.checkpoint.is_file():
             raise UserError(f"--checkpoint {self.checkpoint}: no such file; trainings leave weights.safetensors")
+        require_decoder(self.decoder)
 
     @property
     def fingerprint(self) -> str:
@@ -120,31 +123,23 @@ def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -
     for a run that is not finished, and for a card that does not say how it was made, such as that of imported scores.
     """
     run.require_finished()
-    card = run.card
-    asked = card.get("asked")
+    card, asked = run.card, run.card.request
     if asked is None:
-        raise UserError(f"{card['id']} does not say how it was made; run it again by avbench run")
+        raise UserError(f"{card.id} does not say how it was made; run it again by avbench run")
     return RunSpec(
-        detector=card["detector"]["name"],
-        protocol=_protocol_of(card["protocol"]),
-        task=card["task"],
-        seed=card["seed"],
-        roots={name: Path(root) for name, root in asked["data"].items()} | dict(roots),
-        preset=asked["preset"],
-        overrides=tuple(asked["overrides"]),
-        limit=asked["limit"],
+        detector=card.detector.name,
+        protocol=card.protocol.protocol(),
+        task=card.benchmark_task(),
+        seed=card.seed,
+        roots={name: Path(root) for name, root in asked.data.items()} | dict(roots),
+        preset=asked.preset,
+        overrides=asked.overrides,
+        limit=asked.limit,
         limit_test=limit_test,  # the training stays as it was
-        checkpoint=Path(asked["checkpoint"]) if asked["checkpoint"] else None,
-        training=card["training"].get("id", ""),
+        checkpoint=Path(asked.checkpoint) if asked.checkpoint else None,
+        training=card.training.id,
+        decoder=asked.decoder,
     )
-
-
-def _protocol_of(noted: Mapping[str, Any]) -> Protocol:
-    known = {f.name for f in fields(Protocol)}
-    values = {name: value for name, value in noted.items() if name in known}
-    values |= {name: tuple(values.get(name, ())) for name in ("placements", "perturbations", "levels")}
-    values["placements"] = tuple(FORMER_PLACEMENTS.get(name, name) for name in values["placements"])
-    return Protocol(**values)
 
 
 def swept(

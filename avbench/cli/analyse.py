@@ -13,6 +13,7 @@ from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.paths import results_folder
+from avbench.records.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +128,7 @@ def _log(subject: Subject, paths: list[Path]) -> None:
     from avbench.report.tracking import log_figures
 
     try:
-        log_figures(subject.card["id"], subject.folder, paths)
+        log_figures(subject.card.id, subject.folder, paths)
     except Exception as error:
         log.warning("not logged to MLflow (%s)", str(error).splitlines()[0] if str(error) else type(error).__name__)
 
@@ -137,14 +138,10 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
     from avbench.data.databases import read_roots
     from avbench.plugins.registry import installed
 
-    subjects = []
+    runs, subjects = Runs(arguments.out or results_folder()), []
     for name in arguments.run:
-        found = selecting.run_folders([name], (arguments.out or results_folder()) / "runs")
-        if len(found) > 1:
-            raise UserError(
-                f"--run {name}: the beginning of {', '.join(path.name for path in found)}; name one of them"
-            )
-        subjects.append(open_run(found[0], installed(), read_roots(arguments.data), limit=arguments.limit, say=say))
+        folder = runs.one(name).folder
+        subjects.append(open_run(folder, installed(), read_roots(arguments.data), limit=arguments.limit, say=say))
         subjects[-1].figures.mkdir(exist_ok=True)
     return subjects
 
@@ -190,9 +187,9 @@ def _tsne(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[pd.Da
         features = clips.features[JOINT].reshape(len(clips.ids), -1)
         options = {"seed": arguments.seed, "perplexity": arguments.perplexity}
         panels.append(panel(subject.title, clips.ids, clips.forgery, features, **options))
-    table = pd.concat([one.table.assign(run=s.card["id"]) for one, s in zip(panels, subjects, strict=True)])
+    table = pd.concat([one.table.assign(run=s.card.id) for one, s in zip(panels, subjects, strict=True)])
     below = f"t-SNE of what the clip's classifier reads, seed {arguments.seed}"
-    name = "analysis_tsne" + "".join(f"_{s.card['id'][-8:]}" for s in subjects[1:])
+    name = "analysis_tsne" + "".join(f"_{s.card.id[-8:]}" for s in subjects[1:])
     heading = f"Clip features{' (demo data)' if any(s.demo for s in subjects) else ''}"
     return table, draw_tsne(panels, heading, below, subjects[0].figures / name)
 
@@ -205,16 +202,14 @@ def _attention(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[
     clips = _collector(arguments)(subject, samples=[sample], keep_media=True)
     matrices = matrices_of(clips.features, 0)
     if not matrices:
-        raise UserError(
-            f"{subject.card['id']}: with its settings {subject.card['detector']['name']} has no {PREFIX} matrix"
-        )
+        raise UserError(f"{subject.card.id}: with its settings {subject.card.detector.name} has no {PREFIX} matrix")
     assert clips.pictures is not None and clips.sound is not None
     clip = subject.resolved.config.clip
     below = f"{subject.title}\n{sample.id}, {sample.forgery.name}, from {clips.starts[0]:.2f} s on"
     path = subject.figures / f"analysis_attention_{slug(sample.id)}"
     heading = subject.heading("Temporal attention")
     return table_of(matrices), draw_attention(
-        matrices, clips.pictures[0], clips.sound[0], clip.seconds, heading, below, path
+        matrices, clips.pictures[0], clips.sound[0], clip.seconds, path, heading=heading, below=below
     )
 
 
@@ -234,5 +229,5 @@ def _phonemes(arguments: argparse.Namespace, subjects: list[Subject]) -> tuple[p
     below = f"{phonemes.UNIT} (lips part, 0 to 5) from {source}; phonemes as heard, those that close the lips in colour"
     path = subject.figures / f"analysis_phonemes_{slug(named[0].id)}"
     heading = subject.heading("Lips against phonemes")
-    drawn = draw_phonemes(tracks, pictures, span, arguments.closing, heading, below, path)
+    drawn = draw_phonemes(tracks, pictures, span, arguments.closing, path, heading=heading, below=below)
     return phonemes.table_of(tracks), drawn

@@ -13,7 +13,7 @@ from avbench.errors import UserError
 from avbench.paths import atomic_write, results_folder
 
 if TYPE_CHECKING:
-    from avbench.audit.report import Audit
+    from avbench.auditing.report import Audit
 
 EXAMPLES = """examples:
   avbench audit lavdf
@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write_json(found, arguments.json)
         say(f"JSON: {arguments.json}")
-    from avbench.audit.tables import terminal
+    from avbench.auditing.tables import terminal
 
     say("\n" + terminal(found))
     say(f"everything of this audit: {folder}")
@@ -72,8 +72,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _write(found: Audit, folder: Path) -> Path:
     """Write JSON, Markdown, HTML and the figure into a folder, and return it."""
-    from avbench.audit.figure import draw_shortcuts
-    from avbench.audit.tables import as_html, as_markdown
+    from avbench.auditing.figure import draw_shortcuts
+    from avbench.auditing.tables import as_html, as_markdown
 
     folder.mkdir(parents=True, exist_ok=True)
     _, drawn = draw_shortcuts(found, folder / "figures" / "shortcuts")

@@ -26,8 +26,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print the paired differences and the settings that differ."""
     from avbench.door.judging import compare
-    from avbench.records.table import text
 
-    for table in compare(arguments.first, arguments.second, results=arguments.out).tables():
-        say(text(table) + "\n")
+    say(f"{compare(arguments.first, arguments.second, results=arguments.out)}\n")
     return 0

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
+
+if TYPE_CHECKING:
+    from avbench.data.databases import Database
+    from avbench.types import Finding
 
 EXAMPLES = """examples:
   avbench data demo
@@ -33,19 +39,27 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         raise UserError("avbench data check NAME: which dataset? see avbench ls datasets")
     from avbench.data.databases import locate, read_roots
-    from avbench.references import load_object
 
     spec = plugins.dataset(arguments.name)
-    if not spec.check:
-        raise UserError(f"dataset {spec.name} has no check of its own; use avbench check {spec.name}")
     base = locate(spec, read_roots(arguments.data), plugins.datasets())
     say(f"{base.title} at {base.root}")
-    findings = list(load_object(spec.check, f"dataset {spec.name}")(base.root))
+    findings = list(_findings(base))
     for finding in findings:
         say(f"  {finding.level:<8} {finding.where}: {finding.what}")
     errors = sum(finding.level == "error" for finding in findings)
     say(f"{errors} errors, {sum(f.level == 'warning' for f in findings)} warnings")
     return 1 if errors else 0
+
+
+def _findings(base: Database) -> Iterable[Finding]:
+    """Return what the dataset's own check says, or the one that looks at any dataset."""
+    from avbench.data.checking import check_database
+    from avbench.references import load_object
+
+    if not base.spec.check:
+        return check_database(base)
+    found: Iterable[Finding] = load_object(base.spec.check, f"dataset {base.spec.name}")(base.root)
+    return found
 
 
 def _make(out: Path | None) -> int:

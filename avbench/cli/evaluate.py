@@ -21,7 +21,7 @@ without a score keeps its row, with an empty score and a reason (such as too_sho
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="CSV or parquet")
-    parser.add_argument("--protocol", required=True, metavar="NAME")
+    parser.add_argument("--protocol", required=True, metavar="NAME|FILE.yaml")
     parser.add_argument("--name", default="external", help="what to call the detector (default: external)")
     parser.add_argument("--seed", type=int, default=0, help="draws --limit, --balanced and the bootstrap (default: 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")

@@ -21,7 +21,7 @@ COLUMNS = ("id", "path", "label", "forgery", "identity", "method", "split")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("protocol", metavar="PROTOCOL")
+    parser.add_argument("protocol", metavar="PROTOCOL", help="see avbench ls protocols; or FILE.yaml")
     parser.add_argument("--part", choices=("train", "validation", "test"), default="test", help="default: test")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="default: the terminal")
     parser.add_argument("--seed", type=int, default=0, help="draws --limit and --balanced (default: 0)")

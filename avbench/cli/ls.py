@@ -59,12 +59,8 @@ def _datasets(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
 
 
 def _protocols(plugins: Plugins) -> tuple[list[str], list[list[str]]]:
-    from avbench.protocol import Protocol, known
-
-    declared = plugins.collect("avbench_protocols", Protocol)
     return ["name", "version", "trained on", "judged on", ""], [
-        [p.name, str(p.version), p.train, p.test, p.title]
-        for p in known(plugins.datasets(), declared.values()).values()
+        [p.name, str(p.version), p.train, p.test, p.title] for p in plugins.protocols().values()
     ]
 
 

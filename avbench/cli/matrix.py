@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from avbench.bench import slurm
 from avbench.cli import selecting
 from avbench.cli.terminal import say
 from avbench.errors import UserError
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from avbench.bench.matrix import Outcome
     from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
+    from avbench.types import Protocol
 
 EXAMPLES = """examples:
   avbench matrix --paper table1 --preset demo
   avbench matrix --paper all --data /databases --seed 0 1 2
   avbench matrix --detector fauforensics aasist chance --protocol within_lavdf cross_lavdf_to_fakeav
   avbench matrix --paper table3 --data /databases --jobs 8 --backend dask
+  avbench matrix --paper all --data /databases --backend slurm --slurm partition=gpu --slurm gpus_per_task=1
 
 Repeating a command continues it: finished cells are found again, failed ones tried again.
 """
@@ -31,13 +34,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--paper", nargs="+", default=[], metavar="TABLE", help="table1 to table5, or all")
     parser.add_argument("--detector", nargs="+", default=[], metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="see avbench ls protocols")
+    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME|FILE.yaml", help="see avbench ls protocols")
     parser.add_argument(
         "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
     )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU)")
-    parser.add_argument("--backend", default="loky", metavar="NAME", help="joblib's: loky (default), ray, dask")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU; of slurm, 256)"
+    )
+    parser.add_argument("--backend", default="loky", metavar="NAME", help="loky (default), ray, dask or slurm")
+    parser.add_argument(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what each job of --backend slurm asks for: partition, account, qos, constraint, time (minutes), mem_gb, "
+        "cpus_per_task, gpus_per_task; repeatable",
+    )
     selecting.add_protocol(parser)
     selecting.add_computing(parser)
 
@@ -52,15 +65,16 @@ def execute(arguments: argparse.Namespace) -> int:
     _check(arguments)
     suites = list(_suites(arguments, plugins))
     specs = _specs(suites, arguments, plugins)
-    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *arguments.protocol])
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *_asked(arguments, plugins)])
     computing = selecting.computing_of(arguments, plugins, group=group)
     overview = Overview(specs)
     outcomes = run_matrix(
         specs,
         plugins,
         computing=computing,
-        jobs=arguments.jobs or _jobs(),
+        jobs=arguments.jobs or _jobs(arguments.backend),
         backend=arguments.backend,
+        slurm=slurm.pairs(arguments.slurm),
         progress=overview.progress,
         begun=overview.begun,
         done=overview.ended,
@@ -89,15 +103,29 @@ def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
         specs = [plugins.detector(name) for name in dict.fromkeys(arguments.detector)]
         rows = [Row(spec.title or spec.name, spec.name) for spec in specs]
         tasks = {spec.name: [t for t in spec.tasks if t in (arguments.task or spec.tasks)] for spec in specs}
-        yield suite.crossing("Matrix", rows, list(dict.fromkeys(arguments.protocol)), tasks)
+        yield suite.crossing("Matrix", rows, list(_asked(arguments, plugins)), tasks)
+
+
+def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protocol]:
+    """Return the protocols of --protocol by their own names, which those of files need not be."""
+    asked: dict[str, Protocol] = {}
+    for name in arguments.protocol:
+        found = plugins.protocol(name)
+        if asked.setdefault(found.name, found).digest() != found.digest():
+            raise UserError(
+                f"--protocol names two protocols that are called {found.name}; give them names of their own"
+            )
+    return asked
 
 
 def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
     """Return every run that the suites need, each once."""
     from avbench.bench.matrix import fitting
 
+    asked = _asked(arguments, plugins)
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
-    found = {name: plugins.protocol(name) for name in dict.fromkeys(name for _, name, _ in wanted)}
+    names = dict.fromkeys(name for _, name, _ in wanted)
+    found = {name: asked.get(name) or plugins.protocol(name) for name in names}
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
     specs = [
         selecting.spec_of(
@@ -112,8 +140,10 @@ def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plug
     return list({spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}.values())
 
 
-def _jobs() -> int:
+def _jobs(backend: str) -> int:
     """Return how many cells the machine bears: one a GPU. On a CPU, one cell's workers and threads fill it."""
+    if backend == "slurm":
+        return slurm.AT_ONCE
     import torch
 
     return max(1, torch.cuda.device_count())

@@ -110,9 +110,5 @@ def _column(spec: RunSpec) -> str:
 
 
 def _auc(outcome: Outcome) -> str:
-    from avbench.report.tables import reported_setting
-
-    setting = reported_setting(outcome.run.card) if outcome.run else None
-    if outcome.run is None or setting is None:
-        return "–"
-    return percent(outcome.run.card["metrics"][setting[0]][setting[1]].get("auc", {"value": None})["value"])
+    auc = outcome.run.card.headline("auc") if outcome.run is not None else None
+    return percent(auc.value if auc is not None else None)

@@ -13,12 +13,13 @@ from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.paths import results_folder
 from avbench.protocol import placement_called
+from avbench.records.runs import Runs
 from avbench.types import LEVELS
 
 if TYPE_CHECKING:
     from avbench.bench.spec import Computing, RunSpec
     from avbench.plugins.registry import Plugins
-    from avbench.records.run import Run
+    from avbench.records.card import Card
 
 EXAMPLES = """examples:
   avbench perturb
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--levels", nargs="+", type=int, default=list(LEVELS), metavar="K", help="default: 0 to 5")
     parser.add_argument("--run", metavar="RUN", help="sweep a finished run: its id, the beginning of it, or its folder")
     parser.add_argument("--detector", nargs="+", metavar="NAME", help="train and sweep these instead")
-    parser.add_argument("--protocol", metavar="NAME", help=f"with --detector (default: perturb_{DATABASE})")
+    parser.add_argument("--protocol", metavar="NAME|FILE.yaml", help=f"with --detector (default: perturb_{DATABASE})")
     parser.add_argument("--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: binary")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="default: 0")
     selecting.add_protocol(parser)
@@ -52,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Sweep each run, print its tables, and draw all of them into one figure."""
-    from avbench.perturb.conditions import choose
+    from avbench.perturbations.conditions import choose
     from avbench.plugins.registry import installed
 
     plugins = installed()
@@ -90,12 +91,14 @@ def _asked(arguments: argparse.Namespace, plugins: Plugins) -> tuple[list[RunSpe
         return _of_detectors(arguments.detector, arguments, plugins)
     if arguments.protocol:
         raise UserError(f"--protocol {arguments.protocol}: with which --detector? or name a finished run with --run")
-    results = arguments.out or results_folder()
-    found = _named(arguments.run, results / "runs") if arguments.run else _newest(results / "runs")
+    runs = Runs(arguments.out or results_folder())
+    found = runs.one(arguments.run) if arguments.run else _newest(runs)
     if found is None:
-        say(f"no finished run of {DETECTOR} in {results / 'runs'}: the demo is trained first")
+        say(f"no finished run of {DETECTOR} in {runs.below}: the demo is trained first")
         return _of_detectors([DETECTOR], arguments, plugins)
     spec = of_run(found, read_roots(arguments.data), arguments.limit)
+    if arguments.decoder not in (None, spec.decoder):
+        raise UserError(f"--decoder {arguments.decoder}: {found.id} was made with {spec.decoder}; leave it out")
     say(f"sweeping {found.id}")
     computing = selecting.computing_of(arguments, plugins)
     if arguments.out is None:
@@ -129,25 +132,15 @@ def _of_detectors(
     return specs, selecting.computing_of(arguments, plugins, group=group)
 
 
-def _named(name: str, runs: Path) -> Run:
-    """Return a named run; UserError where there is none, or several."""
-    from avbench.records.run import Run
-
-    folder = Path(name)
-    matching = [folder] if (folder / "card.json").is_file() else sorted(runs.glob(f"{name}*"))
-    if len(matching) != 1:
-        found = ", ".join(path.name for path in matching) or "none"
-        raise UserError(f"--run {name}: one run in {runs} must begin like that, found: {found}; see avbench report")
-    return Run.read(matching[0])
-
-
-def _newest(runs: Path) -> Run | None:
+def _newest(runs: Runs) -> Run | None:
     """Return the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
-    from avbench.records.run import Run
 
-    paths = sorted(runs.glob(f"{DETECTOR}-*/card.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    found = [run for run in (Run.read(path.parent) for path in paths) if run.finished and run.card.get("asked")]
-    return next((run for run in found if run.card["task"] == "binary"), found[0] if found else None)
+    def able(card: Card) -> bool:
+        return card.is_finished and card.request is not None
+
+    beginning = f"{DETECTOR}-"
+    binary = runs.newest(lambda card: able(card) and card.task == "binary", beginning=beginning)
+    return binary or runs.newest(able, beginning=beginning)
 
 
 def _export(arguments: argparse.Namespace, conditions: Any) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from avbench.cli.selecting import run_folders
 from avbench.cli.terminal import say
 from avbench.errors import UserError
 from avbench.paths import atomic_write, results_folder
+from avbench.records.runs import Runs
 
 if TYPE_CHECKING:
+    from avbench.records.card import Card
     from avbench.records.table import Table
 
 EXAMPLES = """examples:
@@ -56,12 +57,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the runs, or the paper's tables of them; write and log what was asked for."""
-    from avbench.records import card as cards
     from avbench.records import table
     from avbench.report import tables as report
 
-    folders = run_folders(arguments.runs, (arguments.out or results_folder()) / "runs")
-    found = [cards.read(folder) for folder in folders]
+    runs = Runs(arguments.out or results_folder())
+    chosen = [run for name in arguments.runs for run in runs.matching(name)] if arguments.runs else runs.all()
+    if not chosen:
+        raise UserError(f"no run in {runs.below}; avbench run makes one")
+    found, folders = [run.card for run in chosen], [run.folder for run in chosen]
     if arguments.paper is not None:
         tables = _paper(arguments.paper, found, arguments.overrides)
         for one in tables:
@@ -92,12 +95,12 @@ def execute(arguments: argparse.Namespace) -> int:
         from avbench.report.tracking import log_run
 
         for card, folder in zip(found, folders, strict=True):
-            if card["status"] == "finished":
-                say(f"MLflow run {log_run(card, folder)}: {card['id']}")
+            if card.is_finished:
+                say(f"MLflow run {log_run(card, folder)}: {card.id}")
     return 0
 
 
-def _paper(names: list[str], found: list[dict[str, Any]], settings: list[str]) -> list[Table]:
+def _paper(names: list[str], found: list[Card], settings: list[str]) -> list[Table]:
     """Return the paper's tables; UserError where none of the runs belongs into one that was named."""
     from avbench.records import suite
     from avbench.report.suite_tables import suite_tables

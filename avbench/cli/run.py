@@ -34,7 +34,9 @@ Repeating a command continues it; a finished one prints its table again.
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="see avbench ls protocols; or an ablation")
+    parser.add_argument(
+        "--protocol", required=True, metavar="NAME|FILE.yaml", help="see avbench ls protocols; or an ablation"
+    )
     parser.add_argument(
         "--task",
         nargs="+",
@@ -56,7 +58,8 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     finished = []
     specs = _specs(arguments, plugins)
-    group = f"{arguments.detector}-{arguments.protocol}" if len(specs) > 1 else ""
+    asked = arguments.protocol if suite.named(arguments.protocol) else specs[0].protocol.name
+    group = f"{arguments.detector}-{asked}" if len(specs) > 1 else ""
     computing = selecting.computing_of(arguments, plugins, group=group)
     for number, spec in enumerate(specs, 1):
         if len(specs) > 1:

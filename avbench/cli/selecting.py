@@ -67,6 +67,12 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
     parser.add_argument(
+        "--decoder",
+        choices=("pyav", "decord", "torchcodec"),
+        default=None,
+        help="what decodes the pictures; all give the same ones (default: pyav, or what the run was made with)",
+    )
+    parser.add_argument(
         "--max-errors",
         type=float,
         default=0.01,
@@ -102,6 +108,7 @@ def spec_of(
     """Return what the arguments ask for, with `settings` beside those of --set."""
     from avbench.bench.spec import RunSpec
     from avbench.data.databases import read_roots
+    from avbench.media.decoders import PYAV
 
     return RunSpec(
         detector=detector,
@@ -113,6 +120,7 @@ def spec_of(
         overrides=(*settings, *arguments.overrides),
         limit=arguments.limit,
         checkpoint=arguments.checkpoint,
+        decoder=arguments.decoder or PYAV,
     )
 
 
@@ -158,19 +166,3 @@ def variant_of(arguments: argparse.Namespace) -> dict[str, object]:
         "select_on": arguments.select_on,
     }
     return {name: value for name, value in asked.items() if value is not None and value is not False}
-
-
-def run_folders(names: list[str], runs: Path) -> list[Path]:
-    """Return the folders of the named runs (ids, beginnings of ids, folders), or of all there are."""
-    there = sorted(path.parent for path in runs.glob("*/card.json"))
-    if not there and not names:
-        raise UserError(f"no run in {runs}; avbench run makes one")
-    folders: list[Path] = []
-    for name in names:
-        matching = (
-            [Path(name)] if (Path(name) / "card.json").is_file() else [p for p in there if p.name.startswith(name)]
-        )
-        if not matching:
-            raise UserError(f"no run called {name!r} in {runs}; avbench report lists those there are")
-        folders += matching
-    return folders or there

@@ -14,8 +14,11 @@ import torch
 
 from avbench.data.annotations import annotations_of
 from avbench.data.requests import ClipRequest
-from avbench.media.reading import place, probe, read_clip
-from avbench.perturb.variants import read_variants, variants_of
+from avbench.media.decoders import PYAV
+from avbench.media.reading import probe
+from avbench.perturb.decoded_clip import DecodedClip
+from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.conditions import Condition
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipBatch, ClipSpec, MediaError, MediaInfo, Reason, Stream
 
@@ -26,7 +29,7 @@ def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream],
     `hook` is a pluggy hook relay, by default that of the installed plugins. A stream that the spec asks for is decoded
     even if it is not required.
 
-    Raises MediaError: what `read_clip` raises, and `no_video` or `no_audio` where a required stream is missing.
+    Raises MediaError: what `OpenClip` raises, and `no_video` or `no_audio` where a required stream is missing.
     """
     (clip,) = load_clips([request], spec, requires, hook)
     if isinstance(clip, MediaError):
@@ -35,37 +38,24 @@ def load_clip(request: ClipRequest, spec: ClipSpec, requires: frozenset[Stream],
 
 
 def load_clips(
-    requests: Sequence[ClipRequest], spec: ClipSpec, requires: frozenset[Stream], hook: Any = None
+    requests: Sequence[ClipRequest],
+    spec: ClipSpec,
+    requires: frozenset[Stream],
+    hook: Any = None,
+    *,
+    decoder: str = PYAV,
 ) -> list[Clip | MediaError]:
     """Load the one clip that all requests ask for under the condition of each, decoding the video once.
+
+    `decoder` decodes the pictures, where no plugin does.
 
     Raises MediaError where `load_clip` would for all of them; what fails one condition stands in its place.
     """
     hook = installed().manager.hook if hook is None else hook
-    first, conditions = requests[0], [request.condition for request in requests]
-    path, start, fraction, centre = first.sample.path, first.start, first.fraction, first.centre
-    clip = _ask_plugins(first, spec, hook)
-    track = hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None
-    clips: list[Clip | MediaError]
-    if clip is None and not any(conditions):
-        plain = read_clip(
-            path, spec, start=start, fraction=fraction, centre=centre, track=track, skip=first.sample.skip
-        )
-        clips = [plain] * len(requests)
-    elif clip is None:
-        clips = read_variants(
-            path,
-            spec,
-            conditions,
-            video=first.sample.id,
-            start=start,
-            fraction=fraction,
-            centre=centre,
-            track=track,
-            skip=first.sample.skip,
-        )
-    else:
-        clips = variants_of(clip, spec, conditions, video=first.sample.id)
+    opened = _open(requests, spec, hook, decoder)
+    opened.clean()  # what fails it fails all
+    clips = [_under(opened, request.condition) for request in requests]
+    path = requests[0].sample.path
     for loaded in clips:
         if isinstance(loaded, Clip) and "video" in requires and not loaded.has_video:
             raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
@@ -74,11 +64,33 @@ def load_clips(
     if not spec.annotations:
         return clips
     return [
-        replace(one, annotations=annotations_of(first.sample, spec, one.start, len(one.frames)))
+        replace(one, annotations=annotations_of(requests[0].sample, spec, one.start, len(one.frames)))
         if isinstance(one, Clip)
         else one
         for one in clips
     ]
+
+
+def _open(requests: Sequence[ClipRequest], spec: ClipSpec, hook: Any, decoder: str) -> OpenClip | DecodedClip:
+    first = requests[0]
+    if (decoded := _ask_plugins(first, spec, hook)) is not None:
+        return DecodedClip(decoded, spec, first.sample.id)
+    return OpenClip(
+        first.sample.path,
+        spec,
+        first.where,
+        conditions=[request.condition for request in requests if request.condition is not None],
+        video=first.sample.id,
+        track=hook.avbench_face_track if hook.avbench_face_track.get_hookimpls() else None,
+        decoder=decoder,
+    )
+
+
+def _under(opened: OpenClip | DecodedClip, condition: Condition | None) -> Clip | MediaError:
+    try:
+        return opened.clean() if condition is None else opened.under(condition)
+    except MediaError as error:  # it costs this condition only
+        return error
 
 
 def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None:
@@ -87,7 +99,7 @@ def _ask_plugins(request: ClipRequest, spec: ClipSpec, hook: Any) -> Clip | None
     path, start, skip = request.sample.path, request.start, request.sample.skip
     if start is None:
         duration = request.sample.duration or probe(path).duration - skip
-        start = place(duration, spec.seconds, fraction=request.fraction, centre=request.centre)
+        start = request.where.begin(duration, spec.seconds)
     clip: Clip | None = hook.avbench_decode(path=path, start=start + skip, spec=spec)
     if clip is None:
         return None

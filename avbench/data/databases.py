@@ -31,10 +31,15 @@ class Database:
         return f"{self.spec.title} (demo data)" if self.demo else self.spec.title
 
     def samples(self) -> list[Sample]:
-        """Scan the folder; each sample carries the dataset's name."""
+        """Scan the folder; each sample carries the dataset's name, an identity (else its id) and a cluster."""
         scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
         found = [
-            replace(s, dataset=s.dataset or self.spec.name, cluster=s.cluster or s.identity or s.id)
+            replace(
+                s,
+                dataset=s.dataset or self.spec.name,
+                identity=s.identity or s.id,
+                cluster=s.cluster or s.identity or s.id,
+            )
             for s in scan(self.root)
         ]
         if not found:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from avbench.data import databases, splits
 from avbench.data.databases import Database
@@ -14,6 +13,7 @@ from avbench.errors import UserError
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, silent
 from avbench.protocol import Protocol
+from avbench.records.card_parts import DataList, DataPart
 from avbench.references import load_object
 from avbench.types import Forgery, Sample
 
@@ -33,23 +33,19 @@ class Lists:
         """Whether demo data feed this run."""
         return self.test.demo or (self.train is not None and self.train.demo)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DataPart:
         """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
-        parts = {
-            "train": (self.train, self.split.train),
-            "validation": (self.train, self.split.validation),
-            "test": (self.test, self.split.test),
-        }
-        described: dict[str, Any] = {
-            name: _described(database, samples) for name, (database, samples) in parts.items() if database is not None
-        }
-        described["fold"] = self.split.fold
-        described["notes"] = list(self.split.notes)
-        described["target_identities_seen_in_training"] = self.split.target_overlap
-        described["dropped_by_strict_identity"] = self.split.dropped_by_strict
-        described["identities_called_alike"] = self.split.shared_names
-        described["training_fakes_naming_test_identities"] = self.split.named_in_training
-        return described
+        return DataPart(
+            train=_described(self.train, self.split.train) if self.train else None,
+            validation=_described(self.train, self.split.validation) if self.train else None,
+            test=_described(self.test, self.split.test),
+            fold=self.split.fold,
+            notes=tuple(self.split.notes),
+            target_identities_seen_in_training=self.split.target_overlap,
+            dropped_by_strict_identity=self.split.dropped_by_strict,
+            identities_called_alike=self.split.shared_names,
+            training_fakes_naming_test_identities=self.split.named_in_training,
+        )
 
 
 def prepare(
@@ -157,15 +153,15 @@ def _mark(database: Database) -> str:
     return f" (no {database.spec.title} given: using demo data)" if database.demo else ""
 
 
-def _described(database: Database, samples: Sequence[Sample]) -> dict[str, Any]:
+def _described(database: Database, samples: Sequence[Sample]) -> DataList:
     counts = Counter(sample.forgery for sample in samples)
-    return {
-        "dataset": database.spec.name,
-        "title": database.title,
-        "demo": database.demo,
-        "n": len(samples),
-        "by_class": {f.name: counts[f] for f in Forgery},
-        "digest": splits.list_digest(samples),
-        "identities": len({s.identity for s in samples}),
-        "identity_is": database.spec.identity_is,
-    }
+    return DataList(
+        dataset=database.spec.name,
+        title=database.title,
+        demo=database.demo,
+        n=len(samples),
+        by_class={f.name: counts[f] for f in Forgery},
+        digest=splits.list_digest(samples),
+        identities=len({s.identity for s in samples}),
+        identity_is=database.spec.identity_is,
+    )

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from avbench.data.batches import collate, load_clips
 from avbench.data.requests import ClipRequest
 from avbench.data.workers import Fault, Setup, Worker
+from avbench.media.decoders import PYAV
 from avbench.types import Change, Clip, ClipBatch, ClipSpec, MediaError, Reason, Stream
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def load_batches(
     workers: int,
     time_limit: float = 60.0,
     setup: Setup | None = None,
+    decoder: str = PYAV,
 ) -> Generator[LoadedBatch, None, None]:
     """Yield each of `batches` loaded, in order; `batches` is consumed as the workers need it and may be endless.
 
@@ -70,11 +72,11 @@ def load_batches(
     fails with `decoder_crash` or `decoder_timeout`. What is loaded depends neither on `workers` nor on faults. With 0
     workers all is loaded in this process: simple to debug, but nothing protects it from a decoder that crashes or
     hangs. `setup` runs first in every worker and registers plugins there (workers are forked on Linux and spawned
-    elsewhere). Closing the generator ends the workers.
+    elsewhere). `decoder` decodes the pictures. Closing the generator ends the workers.
 
     Raises RuntimeError if `setup` fails in a worker.
     """
-    load = partial(load_clips, spec=spec, requires=requires)
+    load = partial(load_clips, spec=spec, requires=requires, decoder=decoder)
     if workers == 0:
         yield from (_load(tuple(requests), load) for requests in batches)
         return

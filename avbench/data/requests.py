@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.data.splits import identity_of
 from avbench.hashing import stable_hash
-from avbench.perturb.conditions import Condition
+from avbench.media.placing import Place
+from avbench.perturbations.conditions import Condition
 from avbench.types import Forgery, Placement, Sample
 
 VOICE_DRAWS = 8  # tries for each voice that is wanted, before fewer will do
@@ -18,7 +18,7 @@ VOICE_DRAWS = 8  # tries for each voice that is wanted, before fewer will do
 class ClipRequest:
     """One clip to load: whose it is, its own label, how it was placed and where, and the seed of its augmentation.
 
-    Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `place`.
+    Exactly one of `start` (seconds), `fraction` (of the room there is) and `centre` (seconds) is set; see `where`.
     `condition` perturbs the video; None leaves it as it is.
     """
 
@@ -30,6 +30,15 @@ class ClipRequest:
     centre: float | None = None
     seed: int = 0
     condition: Condition | None = None
+
+    @property
+    def where(self) -> Place:
+        """Return where the clip lies in its file."""
+        given = (Place.start, self.start), (Place.fraction, self.fraction), (Place.centre, self.centre)
+        places = [place(value, self.sample.skip) for place, value in given if value is not None]
+        if len(places) != 1:
+            raise ValueError(f"one of start, fraction and centre places a clip, not {[value for _, value in given]}")
+        return places[0]
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -46,7 +55,7 @@ def voices_for(condition: Condition, sample: Sample, speakers: Sequence[Sample])
     chosen: dict[str, Path] = {}
     for number in range(VOICE_DRAWS * condition.spec.voices if speakers else 0):
         other = speakers[stable_hash(sample.id, condition.name, "voice", number) % len(speakers)]
-        if identity_of(other) != identity_of(sample) and len(chosen) < condition.spec.voices:
+        if other.identity != sample.identity and len(chosen) < condition.spec.voices:
             chosen.setdefault(other.id, other.path)
     return replace(condition, voices=tuple(chosen.values()))
 

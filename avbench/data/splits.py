@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from avbench.errors import UserError
@@ -107,7 +107,8 @@ def split(
     if not validation:
         train, validation, note = _hold_out(train, seed)
         notes.append(note)
-    return _judged(train, validation, test, strict_identity, None if own else fold, notes, refuse_leaks)
+    parts = Split(tuple(train), tuple(validation), tuple(test), None if own else fold, notes=tuple(notes))
+    return _checked(parts, strict_identity=strict_identity, refuse_leaks=refuse_leaks)
 
 
 def cross(
@@ -127,7 +128,8 @@ def cross(
     test = everything if test_on == "all" else test_split.test
     notes = [*(f"training: {note}" for note in train_split.notes), *(f"test: {note}" for note in test_split.notes)]
     fold = train_split.fold if test_split.fold is None else test_split.fold
-    return _judged(train_split.train, train_split.validation, test, strict_identity, fold, notes, refuse_leaks)
+    parts = Split(train_split.train, train_split.validation, tuple(test), fold, notes=tuple(notes))
+    return _checked(parts, strict_identity=strict_identity, refuse_leaks=refuse_leaks)
 
 
 def balance(samples: Sequence[Sample], seed: int) -> list[Sample]:
@@ -206,37 +208,26 @@ def _hold_out(train: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sa
     )
 
 
-def _judged(
-    train: Sequence[Sample],
-    validation: Sequence[Sample],
-    test: Sequence[Sample],
-    strict_identity: bool,
-    fold: int | None,
-    notes: Sequence[str],
-    refuse_leaks: bool,
-) -> Split:
-    """Refuse leaks from training and validation to test; count or drop fakes that name who was learnt."""
-    seen = [*train, *validation]
-    learnt, tested = _identities(seen), _identities(test)
+def _checked(parts: Split, *, strict_identity: bool, refuse_leaks: bool) -> Split:
+    """Refuse leaks from training and validation to test; count or drop test fakes that name a training identity."""
+    train_side = [*parts.train, *parts.validation]
+    train_people, test_people = _identities(train_side), _identities(parts.test)
     if refuse_leaks:
-        _refuse_overlap("ids", {(s.dataset, s.id) for s in seen} & {(s.dataset, s.id) for s in test})
-        _refuse_overlap("identities", learnt & tested)
-    clean = tuple(sample for sample in test if not _names(sample, learnt))
-    judged = clean if strict_identity else tuple(test)
-    tested = _identities(judged)
-    shared = {name for _, name in learnt} & {name for _, name in tested}
-    if shared:
-        notes = [*notes, f"{len(shared)} identities have one name in both databases, first {min(shared)!r}"]
-    return Split(
-        tuple(train),
-        tuple(validation),
-        judged,
-        fold,
-        dropped_by_strict=len(test) - len(judged),
-        target_overlap=len(judged) - len(clean),
-        named_in_training=sum(_names(sample, tested) for sample in seen),
+        _refuse_overlap("ids", {(s.dataset, s.id) for s in train_side} & {(s.dataset, s.id) for s in parts.test})
+        _refuse_overlap("identities", train_people & test_people)
+    clean = tuple(sample for sample in parts.test if not _names(sample, train_people))
+    test = clean if strict_identity else parts.test
+    test_people = _identities(test)
+    shared = {name for _, name in train_people} & {name for _, name in test_people}
+    note = f"{len(shared)} identities have one name in both databases, first {min(shared)!r}" if shared else ""
+    return replace(
+        parts,
+        test=test,
+        dropped_by_strict=len(parts.test) - len(test),
+        target_overlap=len(test) - len(clean),
+        named_in_training=sum(_names(sample, test_people) for sample in train_side),
         shared_names=len(shared),
-        notes=tuple(notes),
+        notes=(*parts.notes, *([note] if note else [])),
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from avbench.audit import subject
-from avbench.audit.report import Audit
-from avbench.audit.report import audit as judge
+from avbench.auditing import subject
+from avbench.auditing.report import Audit
+from avbench.auditing.report import audit as judge
 from avbench.data.lists import Say
 from avbench.door.asking import Data, roots_of
-from avbench.door.reading import Runs
+from avbench.door.reading import run_of
 from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent
 from avbench.protocol import varied
@@ -36,13 +36,12 @@ def compare(first: Run | str | Path, second: Run | str | Path, *, results: str |
         results: The folder in which ids are looked for (default: $AVBENCH_RESULTS or results).
 
     Returns:
-        `differences`, first minus second, as shares of 1; `settings` that differ; and `tables()` to print.
+        `differences`, first minus second, as shares of 1; `settings` that differ; printed, it is both as tables.
 
     Raises:
         UserError: For runs that share no video or no clip placement, or that disagree about the class of a video.
     """
-    pair = [run if isinstance(run, Run) else Runs(results).one(str(run)) for run in (first, second)]
-    return compare_runs(pair[0], pair[1])
+    return compare_runs(run_of(first, results), run_of(second, results))
 
 
 def audit(

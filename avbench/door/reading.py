@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
-from avbench.errors import UserError
 from avbench.paths import results_folder
 from avbench.plugins.registry import register_named
 from avbench.records.run import Run
-
-
-@dataclass(frozen=True, init=False)
-class Runs(Sequence[Run]):
-    """The runs of a results folder, by id."""
-
-    folder: Path
-
-    def __init__(self, folder: str | Path | None = None) -> None:
-        object.__setattr__(self, "folder", Path(folder) if folder is not None else results_folder())
-
-    def one(self, name: str) -> Run:
-        """Return the run of that id, the only one whose id begins so, or that of a folder; UserError for any other."""
-        if (Path(name) / "card.json").is_file():
-            return Run.read(name)
-        there = self._folders()
-        found = [path for path in there if path.name == name] or [p for p in there if name and p.name.startswith(name)]
-        if not found:
-            raise UserError(f"no run called {name!r} in {self.folder / 'runs'}; avbench report lists those there are")
-        if len(found) > 1:
-            raise UserError(f"{name} is the beginning of {', '.join(path.name for path in found)}; name one of them")
-        return Run.read(found[0])
-
-    def _folders(self) -> list[Path]:
-        return sorted(path.parent for path in (self.folder / "runs").glob("*/card.json"))
-
-    def __len__(self) -> int:
-        return len(self._folders())
-
-    @overload
-    def __getitem__(self, place: int) -> Run: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Run]: ...
-    def __getitem__(self, place: int | slice) -> Run | list[Run]:
-        """Return a run, or several, by place."""
-        folders = self._folders()[place]
-        return [Run.read(folder) for folder in folders] if isinstance(folders, list) else Run.read(folders)
+from avbench.records.runs import Runs
 
 
 def runs(results: str | Path | None = None) -> Runs:
@@ -56,12 +16,17 @@ def runs(results: str | Path | None = None) -> Runs:
     Example:
 
         >>> for run in avbench.runs("results"):
-        ...     print(run.id, run.card["status"])
+        ...     print(run.id, run.card.status)
         >>> avbench.runs("results").one("fauforensics-within_fakeav").metrics
 
     `one(name)` takes an id, the beginning of one, or a folder, and raises UserError for none and for several.
     """
-    return Runs(results)
+    return Runs(Path(results) if results is not None else results_folder())
+
+
+def run_of(run: Run | str | Path, results: str | Path | None) -> Run:
+    """Return a run that is given as it is, by its folder, its id or the beginning of one; UserError for none."""
+    return run if isinstance(run, Run) else runs(results).one(str(run))
 
 
 def register(*plugins: str | Path) -> None:

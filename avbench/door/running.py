@@ -12,13 +12,14 @@ from avbench.bench.run import run as compute
 from avbench.bench.spec import PAPER, Computing, RunSpec, loading_with, of_run, swept
 from avbench.data.lists import Say
 from avbench.door.asking import Asked, Data, detector_named, overrides_of, protocol_of, roots_of
-from avbench.door.reading import Runs
+from avbench.door.reading import run_of
 from avbench.errors import UserError, unknown
+from avbench.media.decoders import PYAV
 from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent
-from avbench.protocol import Protocol, placement_called
+from avbench.protocol import placement_called
 from avbench.records.run import Run
-from avbench.types import LEVELS, TASKS, Placement, Setting, Task
+from avbench.types import LEVELS, TASKS, Placement, Protocol, Setting, Task
 
 log = logging.getLogger("avbench")
 
@@ -35,6 +36,7 @@ def run(
     variant: Mapping[str, Any] | None = None,
     limit: int | None = None,
     checkpoint: str | Path | None = None,
+    decoder: str = PYAV,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -72,6 +74,7 @@ def run(
             test_distribution, trim_silence.
         limit: At most so many samples of each of training, validation and test list, drawn by seed.
         checkpoint: A file of weights to judge in place of a training.
+        decoder: Of the pictures: pyav, decord or torchcodec.
         device: auto, cpu, cuda, cuda:0 or cuda:0,1.
         workers: Processes that decode (default: one a core, at most 8); 0 decodes in this one.
         max_errors: The share of files that may fail.
@@ -101,6 +104,7 @@ def run(
         overrides=overrides_of(settings),
         limit=limit,
         checkpoint=Path(checkpoint) if checkpoint is not None else None,
+        decoder=decoder,
     )
     computing = Computing(
         device=device,
@@ -133,7 +137,7 @@ def perturb(
     """Judge a finished run's detector again as its test videos are perturbed, as `avbench perturb --run` does.
 
     The training of the run is used again. The new run's `scores` have a row for each clip and condition, with
-    `perturbation` and `level`; its `metrics` are of the videos as they are, and card["perturbations"] tells what became
+    `perturbation` and `level`; its `metrics` are of the videos as they are, and `card.perturbations` tells what became
     of them. Example:
 
         >>> swept = avbench.perturb(run, types=["jpeg", "white_noise"], levels=[0, 3, 5])
@@ -160,7 +164,7 @@ def perturb(
             where data or plugin are not those of the training any more.
     """
     plugins = installed()
-    found = run if isinstance(run, Run) else Runs(results).one(str(run))
+    found = run_of(run, results)
     spec = swept(
         of_run(found, roots_of(data), limit),
         plugins,
@@ -191,6 +195,8 @@ def matrix(
     limit: int | None = None,
     jobs: int = 1,
     backend: str = "loky",
+    slurm: Mapping[str, str | int] | None = None,
+    decoder: str = PYAV,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -218,7 +224,9 @@ def matrix(
         variant: Of every protocol.
         limit: At most so many samples of each list.
         jobs: How many runs are computed at a time, each by a process of its own; 1 computes in this one.
-        backend: joblib's: loky; or ray or dask, on a cluster.
+        backend: loky; or ray, dask or slurm, on a cluster.
+        slurm: What each job of Slurm asks for, such as {"partition": "gpu", "time": 600}.
+        decoder: Of the pictures: pyav, decord or torchcodec.
         device: As of `run`; with several jobs and GPUs, auto deals them out.
         workers: Processes that decode, of each run.
         max_errors: The share of files that may fail.
@@ -248,6 +256,7 @@ def matrix(
             preset=preset,
             overrides=overrides_of(settings),
             limit=limit,
+            decoder=decoder,
         )
         for name in names
         for protocol in found
@@ -267,5 +276,11 @@ def matrix(
     )
     chosen = {spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}
     return run_matrix(
-        list(chosen.values()), plugins, computing=computing, jobs=jobs, backend=backend, progress=progress
+        list(chosen.values()),
+        plugins,
+        computing=computing,
+        jobs=jobs,
+        backend=backend,
+        slurm=slurm,
+        progress=progress,
     )

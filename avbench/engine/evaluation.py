@@ -22,6 +22,7 @@ from avbench.detector import Detector, probabilities
 from avbench.engine.effects import Effects
 from avbench.engine.sharing import outputs
 from avbench.errors import UserError
+from avbench.media.decoders import PYAV, require_decoder
 from avbench.paths import atomic_write
 from avbench.plugins.registry import register_named
 from avbench.progress import Progress, silent
@@ -38,12 +39,24 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How clips are loaded: worker processes, seconds a batch may take, files that may fail, plugins named by hand."""
+    """How clips are loaded: worker processes, seconds a batch may take, files that may fail, plugins named by hand.
+
+    `decoder` decodes the pictures. Raises UserError where it is not installed.
+    """
 
     workers: int = 2
     time_limit: float = 60.0
     max_errors: float = 0.01
     plugins: tuple[str, ...] = ()
+    decoder: str = PYAV
+
+    def __post_init__(self) -> None:
+        require_decoder(self.decoder)
+
+    @property
+    def shaping(self) -> dict[str, str]:
+        """Return what the ids of trainings and runs owe to this: the decoder, where it is not PyAV."""
+        return {} if self.decoder == PYAV else {"decoder": self.decoder}
 
     def allowed(self, samples: int) -> int:
         """Return how many of `samples` files may fail: the given share, and never fewer than three."""
@@ -73,6 +86,7 @@ def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: 
         workers=loading.workers,
         time_limit=loading.time_limit,
         setup=_Setup(loading.plugins),
+        decoder=loading.decoder,
     )
 
 

@@ -19,14 +19,13 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from avbench.config import Config
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest
-from avbench.detector import Detector
 from avbench.engine import checkpoint
+from avbench.engine.building import build, load_pretrained
 from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
 from avbench.engine.validation import BY_AUC, Selection
 from avbench.errors import UserError
 from avbench.paths import atomic_write
 from avbench.progress import Progress, silent
-from avbench.references import load_object
 from avbench.types import ClipSpec, DetectorSpec, Sample, Stage
 
 SAVE_SECONDS = 180.0
@@ -53,15 +52,6 @@ class TrainingPlan:
     about: dict[str, Any]
     place: Place = oracle
     selection: Selection = BY_AUC
-
-
-def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
-    """Construct a detector; its random weights are a function of the seed."""
-    torch.manual_seed(seed)
-    detector = load_object(spec.load, f"detector {spec.name}")(config)
-    if not isinstance(detector, Detector):
-        raise UserError(f"detector {spec.name}: {spec.load} is not an avbench.detector.Detector")
-    return detector
 
 
 def fit(
@@ -92,7 +82,7 @@ class _Training:
     ) -> None:
         self.plan, self.fabric, self.loading, self.progress, self.on_epoch = plan, fabric, loading, progress, on_epoch
         self.detector = build(plan.spec, plan.config, plan.seed)
-        self.detector.load_pretrained({k: w.path for k, w in plan.config.weights.items() if w.path is not None})
+        load_pretrained(self.detector, {k: w.path for k, w in plan.config.weights.items() if w.path is not None})
         self.detector.to(fabric.device)
         self.budget = FailureBudget(len(plan.train) + len(plan.validation), loading)
         self.frozen: dict[str, str] = {}

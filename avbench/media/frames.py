@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -47,22 +47,6 @@ class Shown:
     frame: av.VideoFrame
     index: int
     count: int
-
-
-def read_frames(
-    container: InputContainer, stream: VideoStream, times: NDArray[np.float64], finish: Callable[[Picture], Picture]
-) -> list[Picture]:
-    """Return `finish(picture)` of the frame that is on the screen at each of the ascending `times`.
-
-    Times are seconds after the stream's first presentation time. The list is shorter than `times` where the video
-    ends, or cannot be decoded any further; a frame shown at several times is the same array. Pictures are (H,W,3)
-    uint8 RGB, turned upright by the display matrix.
-    """
-    upright = Upright()
-    pictures: list[Picture] = []
-    for shown in shown_at(times, frames_from(container, stream, times[0]), stream):
-        pictures += [finish(upright(shown.frame))] * shown.count
-    return pictures
 
 
 def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[Shown]:

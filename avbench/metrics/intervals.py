@@ -73,7 +73,9 @@ def bootstrap(
             value = metric.of_counts(counts[metric.counting].total())[0]
             found[name] = interval(value, drawn[name], *used[metric.counting], confidence, share=True)
         else:
-            found[name] = _bootstrap_rows(table, name, metric, cluster, clusters, resamples, seed, confidence)
+            value, values = _of_drawn_rows(table, name, metric, resamples=resamples, seed=seed)
+            share = bool((np.isnan(values) | ((values >= 0) & (values <= 1))).all())
+            found[name] = interval(value, values, len(table), clusters, confidence, share=share)
     return found
 
 
@@ -145,33 +147,25 @@ def resampled(
     return found
 
 
-def _bootstrap_rows(
-    table: pd.DataFrame,
-    name: str,
-    metric: Measure,
-    cluster: NDArray[np.int64],
-    clusters: int,
-    resamples: int,
-    seed: int,
-    confidence: float,
-) -> Interval:
-    """Resample rows for a plain function; one that raises has no value, and costs nobody else's."""
+def _of_drawn_rows(
+    table: pd.DataFrame, name: str, metric: Measure, *, resamples: int, seed: int
+) -> tuple[float, Floats]:
+    """Return a plain function's value of the rows and of every resample; nan and none where it raises."""
+    cluster, clusters = codes(table["cluster"])
     order = np.argsort(cluster, kind="stable")
     size = np.bincount(cluster, minlength=clusters)
     affordable = min(resamples, max(100, _ROWS_A_PLAIN_METRIC_MAY_READ // max(len(table), 1)))
+    values: list[float] = []
     try:
         value = float(metric(table))
-        values = []
         for weights in _draws(clusters, affordable if clusters > 1 else 0, seed):
             for drawn in weights.T.astype(np.int64):
                 rows = np.repeat(order, np.repeat(drawn, size))
                 values.append(float(metric(table.iloc[rows].reset_index(drop=True))))
-    except Exception:
+    except Exception:  # of a plugin: it costs nobody else's metric
         log.warning("metric %s failed and is left out", name, exc_info=True)
-        value, values = np.nan, []
-    drawn = np.array(values, np.float64)
-    share = bool((np.isnan(drawn) | ((drawn >= 0) & (drawn <= 1))).all())
-    return interval(value, drawn, len(table), clusters, confidence, share=share)
+        return np.nan, np.array([], np.float64)
+    return value, np.array(values, np.float64)
 
 
 def interval(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ from avbench.errors import UserError
 from avbench.metrics import definitions as built_in
 from avbench.metrics.intervals import FEW, Interval, Measure, bootstrap
 from avbench.metrics.pooling import pool
+from avbench.records.caveats import Caveat, above_ceiling, tells_unseen
+from avbench.records.measured import Blind, Ceiling, ClipCounts, Confusion, Counts, Measured, Measurements
 from avbench.references import load_object
 from avbench.types import Forgery, MetricSpec, Placement, Pooling, Stream, Task
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_class": tuple(f.name for f in Forgery)}
-Part = dict[str, Any]
 # The fakes whose stream of that name is real: to a detector of this stream they are like RARV.
 UNSEEN: Mapping[Stream, Forgery] = {"video": Forgery.FARV, "audio": Forgery.RAFV}
 BLIND = 0.6  # an AUC above it, with the whole interval above one half, is no accident
@@ -39,8 +42,8 @@ def measure(
     seed: int = 0,
     requires: Collection[Stream] = ("video", "audio"),
     resamples: int = 1000,
-) -> Part:
-    """Return the measured parts of a card: metrics, confusion, counts, ceilings, blind, and `measured_marks`.
+) -> Measurements:
+    """Measure a scores table: metrics, confusion, counts, ceilings, blind, and the caveats that they give.
 
     The first two go by placement and granularity: "video", one pooled score each, and "clip", each clip by its own
     label, where that says something else. `placements` (default: all in the table) starts with the headline, which is
@@ -50,31 +53,53 @@ def measure(
     """
     chosen = _load(metrics, task)
     shown = list(placements) or [p for p in ("oracle", "sliding") if (table["placement"] == p).any()] or ["oracle"]
-    card: Part = {"metrics": {}, "confusion": {}, "counts": {}, "ceilings": {}, "blind": {}, "measured_marks": []}
+    stream = next(iter(requires)) if len(requires) == 1 else None
+    clips = {placement: table[table["placement"] == placement] for placement in shown}
+    videos = {placement: pool(rows, pooling) for placement, rows in clips.items()}
+    parts: dict[str, dict[str, _Part]] = {}
     for placement in shown:
-        clips = table[table["placement"] == placement]
-        videos = pool(clips, pooling)
-        card["counts"] = card["counts"] or _counts(videos)
-        card["counts"].setdefault("clips", {})[placement] = {
-            "scored": int(clips["score"].notna().sum()),
-            "unscored": int(clips["score"].isna().sum()),
-        }
-        for granularity, rows in _granularities(clips, videos, threshold).items():
+        of_placement = parts.setdefault(placement, {})
+        for granularity, rows in _granularities(clips[placement], videos[placement], threshold).items():
             _require_probabilities(rows, task)
             intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
-            found = {name: entry(interval, rows) for name, interval in intervals.items() if interval.n or rows.empty}
-            card["metrics"].setdefault(placement, {})[granularity] = found
-            card["confusion"].setdefault(placement, {})[granularity] = _confusion(rows, task)
-            if len(requires) == 1:
-                stream = next(iter(requires))
-                ceiling, blind = _ceiling(rows, stream), _blind(found, stream)
-                card["ceilings"].setdefault(placement, {})[granularity] = ceiling
-                card["blind"].setdefault(placement, {})[granularity] = blind
-                _mark_above_ceiling(card, found, ceiling)
-                _mark_blind(card, blind)
-            if rows["cluster"].nunique() < FEW and "few clusters" not in card["measured_marks"]:
-                card["measured_marks"].append("few clusters")
-    return card
+            found = {name: measured(i, rows) for name, i in intervals.items() if i.n or rows.empty}
+            of_placement[granularity] = _part(rows, task, found, stream)
+    every = [part for of_placement in parts.values() for part in of_placement.values()]
+    return Measurements(
+        metrics={p: {g: part.metrics for g, part in found.items()} for p, found in parts.items()},
+        confusion={p: {g: part.confusion for g, part in found.items()} for p, found in parts.items()},
+        counts=_counts(videos[shown[0]], clips),
+        ceilings=_there({p: {g: part.ceiling for g, part in found.items()} for p, found in parts.items()}),
+        blind=_there({p: {g: part.blind for g, part in found.items()} for p, found in parts.items()}),
+        caveats=tuple(dict.fromkeys(caveat for part in every for caveat in part.caveats)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is measured in one placement at one granularity."""
+
+    metrics: Mapping[str, Measured]
+    confusion: Confusion
+    ceiling: Ceiling | None = None
+    blind: Blind | None = None
+    caveats: list[str] = field(default_factory=list)
+
+
+def _part(rows: pd.DataFrame, task: Task, found: Mapping[str, Measured], stream: Stream | None) -> _Part:
+    """Return the part of scored rows whose metrics are `found`; `stream` is the only one a detector is given."""
+    few: list[str] = [Caveat.FEW_CLUSTERS] if rows["cluster"].nunique() < FEW else []
+    confusion = _confusion(rows, task)
+    if stream is None:
+        return _Part(found, confusion, caveats=few)
+    ceiling, blind = _ceiling(rows, stream), _blind(found, stream)
+    return _Part(found, confusion, ceiling, blind, [*_passes(found, ceiling), *_sees_unseen(blind), *few])
+
+
+def _there(by_placement: Mapping[str, Mapping[str, T | None]]) -> dict[str, dict[str, T]]:
+    """Return what there is, without placements that have nothing."""
+    there = {p: {g: one for g, one in found.items() if one is not None} for p, found in by_placement.items()}
+    return {placement: found for placement, found in there.items() if found}
 
 
 def _load(metrics: Mapping[str, MetricSpec], task: Task) -> dict[str, Measure]:
@@ -108,72 +133,70 @@ def _require_probabilities(rows: pd.DataFrame, task: Task) -> None:
         raise UserError(f"these scores hold {held}, which is not what the task {task} is; choose the other --task")
 
 
-def entry(interval: Interval, rows: pd.DataFrame) -> Part:
+def measured(interval: Interval, rows: pd.DataFrame) -> Measured:
     """Return what a card says of a measured value; `rows` tell which classes there are."""
-    entry: Part = {
-        "value": _number(interval.value),
-        "ci95": None if math.isnan(interval.low) else [interval.low, interval.high],
-        "n": interval.n,
-        "clusters": interval.clusters,
-        "few_clusters": interval.few_clusters,
-        "resamples": interval.resamples,
-        "skipped": interval.skipped,
-    }
-    missing = [f.name for f in Forgery if not (rows["forgery"] == f).any()]
-    if entry["value"] is None:
-        entry["note"] = f"undefined: no {', '.join(missing)} in the test set" if missing else "undefined"
-    return entry
+    note = ""
+    if math.isnan(interval.value):
+        missing = [f.name for f in Forgery if not (rows["forgery"] == f).any()]
+        note = f"undefined: no {', '.join(missing)} in the test set" if missing else "undefined"
+    return Measured(
+        value=_number(interval.value),
+        ci95=None if math.isnan(interval.low) else (interval.low, interval.high),
+        n=interval.n,
+        clusters=interval.clusters,
+        few_clusters=interval.few_clusters,
+        resamples=interval.resamples,
+        skipped=interval.skipped,
+        note=note,
+    )
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _confusion(rows: pd.DataFrame, task: Task) -> Part:
-    """Return counts, true class by row and called class by column."""
+def _confusion(rows: pd.DataFrame, task: Task) -> Confusion:
     labels = LABELS[task]
     matrix = built_in.decisions(rows).total()[0] if len(rows) else np.zeros((len(labels), len(labels)))
-    return {"labels": list(labels), "matrix": matrix.astype(int).tolist()}
+    return Confusion(labels, tuple(tuple(row) for row in matrix.astype(int).tolist()))
 
 
-def _counts(videos: pd.DataFrame) -> Part:
-    """Count videos: scored or not, why not, and of which class."""
+def _counts(videos: pd.DataFrame, clips: Mapping[Placement, pd.DataFrame]) -> Counts:
+    """Count videos: scored or not, why not, and of which class; and the clips of each placement."""
     unscored = videos[videos["score"].isna()]
-    return {
-        "scored": len(videos) - len(unscored),
-        "unscored": len(unscored),
-        "reasons": {str(reason): int(n) for reason, n in unscored["reason"].value_counts().sort_index().items()},
-        "by_class": {f.name: int((videos["forgery"] == f).sum()) for f in Forgery},
-        "unscored_by_class": {f.name: int((unscored["forgery"] == f).sum()) for f in Forgery},
-    }
+    return Counts(
+        scored=len(videos) - len(unscored),
+        unscored=len(unscored),
+        reasons={str(reason): int(n) for reason, n in unscored["reason"].value_counts().sort_index().items()},
+        by_class={f.name: int((videos["forgery"] == f).sum()) for f in Forgery},
+        unscored_by_class={f.name: int((unscored["forgery"] == f).sum()) for f in Forgery},
+        clips={p: ClipCounts(int(c["score"].notna().sum()), int(c["score"].isna().sum())) for p, c in clips.items()},
+    )
 
 
-def _ceiling(rows: pd.DataFrame, stream: Stream) -> Part:
+def _ceiling(rows: pd.DataFrame, stream: Stream) -> Ceiling:
     """Return what a perfect detector of one stream would reach, judged like any other: fake if either is fake."""
     seen = rows["forgery"].to_numpy() & (1 if stream == "video" else 2)
     perfect = rows[["forgery"]].assign(score=(seen > 0).astype(float))
-    return {"stream": stream, "acc": _number(built_in.acc(perfect)), "auc": _number(built_in.auc(perfect))}
+    return Ceiling(stream, _number(built_in.acc(perfect)), _number(built_in.auc(perfect)))
 
 
-def _mark_above_ceiling(card: Part, found: Mapping[str, Part], ceiling: Part) -> None:
-    """Mark an AUC that one stream cannot honestly give: something else than the forgery gives it away."""
-    interval = found.get("auc", {}).get("ci95")
-    mark = f"AUC above the ceiling of {ceiling['stream']} alone"
-    if interval and ceiling["auc"] is not None and interval[0] > ceiling["auc"] and mark not in card["measured_marks"]:
-        card["measured_marks"].append(mark)
+def _passes(found: Mapping[str, Measured], ceiling: Ceiling) -> list[str]:
+    """Return the caveat of an AUC that one stream cannot honestly give: something else gives the forgery away."""
+    interval = found["auc"].ci95 if "auc" in found else None
+    passes = interval is not None and ceiling.auc is not None and interval[0] > ceiling.auc
+    return [above_ceiling(ceiling.stream)] if passes else []
 
 
-def _blind(found: Mapping[str, Part], stream: Stream) -> Part:
+def _blind(found: Mapping[str, Measured], stream: Stream) -> Blind:
     """Return how well RARV is told from fakes whose forged stream this detector never gets: .5 is to be expected."""
     unseen = UNSEEN[stream]
-    value = found.get(f"auc_{unseen.name.lower()}", {"value": None, "ci95": None, "n": 0})
-    return {"stream": stream, "against": unseen.name, "auc": value["value"], "ci95": value["ci95"], "n": value["n"]}
+    auc = found.get(f"auc_{unseen.name.lower()}", Measured(n=0))
+    return Blind(stream, unseen.name, auc.value, auc.ci95, auc.n)
 
 
-def _mark_blind(card: Part, blind: Part) -> None:
-    """Mark a detector that tells apart what its stream does not show: files give their class away by other means."""
-    mark = f"{blind['stream']} alone tells {blind['against']} from RARV"
-    if blind["auc"] is None or blind["ci95"] is None or mark in card["measured_marks"]:
-        return
-    if blind["auc"] > BLIND and blind["ci95"][0] > 0.5:
-        card["measured_marks"].append(mark)
+def _sees_unseen(blind: Blind) -> list[str]:
+    """Return the caveat of a detector that tells what its stream does not show: files give their class away."""
+    if blind.auc is None or blind.ci95 is None or blind.auc <= BLIND or blind.ci95[0] <= 0.5:
+        return []
+    return [tells_unseen(blind.stream, UNSEEN[blind.stream])]

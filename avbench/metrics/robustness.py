@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from avbench.metrics import definitions as built_in
 from avbench.metrics.intervals import Floats, codes, count_once, interval, resampled
-from avbench.metrics.measuring import Part, entry
+from avbench.metrics.measuring import measured
 from avbench.metrics.pooling import pool
-from avbench.perturb.conditions import Condition
+from avbench.perturbations.conditions import Condition
+from avbench.records.measured import CommonVideos, Measured, PerturbedLevel, PerturbedType, Robustness, Strength
 from avbench.types import Placement, Pooling
 
 METRICS = {"auc": built_in.auc, "acc": built_in.acc}
@@ -29,8 +29,8 @@ def robustness(
     pooling: Pooling = "mean",
     seed: int = 0,
     resamples: int = 1000,
-) -> Part:
-    """Return the card's part on perturbations: AUC and Acc by type and level, their means over levels, their drops.
+) -> Robustness:
+    """Measure AUC and Acc by type and level of perturbation, their means over levels and their drops.
 
     All are measured on the videos that have a score under every condition, and on the same resamples of clusters, so
     that the interval of a drop is that of a paired difference. `drop` is clean minus perturbed.
@@ -39,35 +39,42 @@ def robustness(
     videos = {_key(condition): pool(_of(rows, _key(condition)), pooling) for condition in conditions}
     common = set.intersection(*(set(v.loc[v["score"].notna(), "id"]) for v in videos.values()))
     kept = {key: v[v["id"].isin(common)].reset_index(drop=True) for key, v in videos.items()}
-    measured = _Measured(kept, seed, resamples)
-    part: Part = {
-        "placement": placement,
-        "videos": {"n": len(common), "left_out": int(videos[CLEAN]["id"].nunique() - len(common))},
-        "clean": {name: measured.entry(name, measured.of(name, CLEAN)) for name in METRICS},
-        "types": {},
-    }
+    values = _Values(kept, seed, resamples)
+    by_type: dict[str, list[Condition]] = {}
     for condition in conditions:
-        if condition is None:
-            continue
-        spec = condition.spec
-        about = {"title": spec.title, "stream": spec.stream, "unit": spec.unit, "source": spec.source, "levels": {}}
-        found = part["types"].setdefault(spec.name, about)
-        found["levels"][str(condition.level)] = {
-            "parameter": condition.parameter,
-            "strength": _strength(_of(rows, _key(condition))),
-            **{name: measured.entry(name, measured.of(name, _key(condition))) for name in METRICS},
-            "drop": {
-                name: measured.entry(name, measured.drop(name, [_key(condition)]), share=False) for name in METRICS
-            },
-        }
-    for name, found in part["types"].items():
-        keys = [(name, int(level)) for level in found["levels"]]
-        found["mean"] = {metric: measured.entry(metric, measured.mean(metric, keys)) for metric in METRICS}
-        found["drop"] = {metric: measured.entry(metric, measured.drop(metric, keys), share=False) for metric in METRICS}
-    return part
+        if condition is not None:
+            by_type.setdefault(condition.name, []).append(condition)
+    return Robustness(
+        placement=placement,
+        videos=CommonVideos(len(common), int(videos[CLEAN]["id"].nunique() - len(common))),
+        clean={name: values.measured(values.of(name, CLEAN)) for name in METRICS},
+        types={name: _type(of_type, rows, values) for name, of_type in by_type.items()},
+    )
 
 
-class _Measured:
+def _type(conditions: Sequence[Condition], rows: pd.DataFrame, values: _Values) -> PerturbedType:
+    """Return what becomes of the metrics under the levels of one type."""
+    spec, keys = conditions[0].spec, [_key(condition) for condition in conditions]
+    return PerturbedType(
+        title=spec.title,
+        stream=spec.stream,
+        unit=spec.unit,
+        source=spec.source,
+        levels={
+            condition.level: PerturbedLevel(
+                parameter=condition.parameter,
+                strength=_strength(_of(rows, key)),
+                metrics={name: values.measured(values.of(name, key)) for name in METRICS},
+                drop={name: values.measured(values.drop(name, [key]), share=False) for name in METRICS},
+            )
+            for condition, key in zip(conditions, keys, strict=True)
+        },
+        mean={name: values.measured(values.mean(name, keys)) for name in METRICS},
+        drop={name: values.measured(values.drop(name, keys), share=False) for name in METRICS},
+    )
+
+
+class _Values:
     """Values of each metric under each condition, with the same draws of clusters for all of them."""
 
     def __init__(self, videos: dict[Key, pd.DataFrame], seed: int, resamples: int) -> None:
@@ -94,9 +101,9 @@ class _Measured:
         clean, mean = self.values[metric, CLEAN], self.mean(metric, keys)
         return clean[0] - mean[0], clean[1] - mean[1]
 
-    def entry(self, metric: str, value: tuple[float, Floats], *, share: bool = True) -> Part:
-        """Return the card's entry for a value and its draws; `share`: it lies in [0,1], as differences do not."""
-        return entry(interval(*value, len(self.rows), self.clusters, share=share), self.rows)
+    def measured(self, value: tuple[float, Floats], *, share: bool = True) -> Measured:
+        """Return a value and its draws as a card says it; `share`: it lies in [0,1], as differences do not."""
+        return measured(interval(*value, len(self.rows), self.clusters, share=share), self.rows)
 
 
 def _key(condition: Condition | None) -> Key:
@@ -107,14 +114,15 @@ def _of(rows: pd.DataFrame, key: Key) -> pd.DataFrame:
     return rows[(rows["perturbation"] == key[0]) & (rows["level"] == key[1])]
 
 
-def _strength(rows: pd.DataFrame) -> dict[str, Any]:
+def _strength(rows: pd.DataFrame) -> Strength:
     """Return medians over clips of PSNR, SNR and bitrate, and how many clips the condition left as they were."""
     scored = rows[rows["score"].notna()]
     decibels = scored[["psnr", "snr"]].to_numpy(np.float64)
     same = (decibels == inf).any(axis=1) & ~np.isfinite(decibels).any(axis=1)
-    strength: dict[str, Any] = {"clips": len(scored), "unchanged": int(same.sum())}
-    for name in ("psnr", "snr", "kbps"):
-        finite = scored[name][np.isfinite(scored[name])]
-        if len(finite):
-            strength[name] = round(float(finite.median()), 3)
-    return strength
+    return Strength(len(scored), int(same.sum()), *(_median(scored[name]) for name in ("psnr", "snr", "kbps")))
+
+
+def _median(values: pd.Series) -> float | None:
+    """Return the median of the finite values, None where there is none."""
+    finite = values[np.isfinite(values)]
+    return round(float(finite.median()), 3) if len(finite) else None

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from avbench import hookspecs
+from avbench import hookspecs, protocol
 from avbench.errors import UserError, in_one_line, unknown
-from avbench.protocol import Protocol, known, read
-from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
+from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, Protocol
 
 log = logging.getLogger(__name__)
 Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec)
@@ -71,14 +70,17 @@ class Plugins:
         source = Source(path.stem if is_file else name, f"file {path}" if is_file else f"module {name}", named=True)
         try:
             module = _import_file(path) if is_file else importlib.import_module(name)
-            self._register(module, source)
+            if self.manager.is_registered(module):  # as an installed one
+                log.warning("--plugin %s is installed and loaded already", name)
+            else:
+                self._register(module, source)
         except UserError:
             raise
         except Exception as error:
             raise UserError(
                 f"--plugin {name} failed to load: {in_one_line(error)}; mend the plugin or leave it out"
             ) from error
-        self.named.append(str(path.resolve()) if is_file else name)
+        self.named.append(_key(name))
 
     def declare(self, spec: DetectorSpec) -> None:
         """Register a detector of this process alone; it takes the place of one that was declared under its name.
@@ -137,10 +139,14 @@ class Plugins:
                     log.warning("%s is left out of %s: %s", source, hook, in_one_line(error))
                     continue
                 for spec in declared:
-                    if spec.name in found:
-                        other = found[spec.name][1]
+                    other = found[spec.name][1] if spec.name in found else None
+                    if other is not None and source.named == other.named:
                         raise UserError(f"{source} and {other} both give {spec.name!r} ({hook}); rename or remove one")
-                    found[spec.name] = (spec, source)
+                    if other is not None:  # one develops what one has installed
+                        named, left = (source, other) if source.named else (other, source)
+                        log.warning("%r is that of %s, not that of %s (%s)", spec.name, named, left, hook)
+                    if other is None or source.named:
+                        found[spec.name] = (spec, source)
             self._collected[hook] = found
         return {name: spec for name, (spec, _) in self._collected[hook].items()}
 
@@ -175,12 +181,12 @@ class Plugins:
         return pick("dataset", name, self.datasets())
 
     def protocols(self) -> dict[str, Protocol]:
-        """Return every protocol by name: shipped, declared, and the families of the declared datasets."""
-        return known(self.datasets(), self.collect("avbench_protocols", Protocol).values())
+        """Return every protocol by name: of datasets, shipped, declared, and in ./protocols/*.yaml."""
+        return protocol.known(self.datasets(), self.collect("avbench_protocols", Protocol).values())
 
     def protocol(self, name: str) -> Protocol:
-        """Return the protocol of that name, or that of a YAML file; UserError with the closest name."""
-        return read(Path(name)) if name.endswith((".yaml", ".yml")) else pick("protocol", name, self.protocols())
+        """Return one protocol by its name or its YAML file, or a UserError with the closest name."""
+        return protocol.find(name, self.datasets(), self.collect("avbench_protocols", Protocol).values())
 
     def notify(
         self, hook: str, *, leaving_out: Collection[str] = (), only: Collection[str] | None = None, **values: Any
@@ -232,8 +238,13 @@ def register_named(names: Iterable[str]) -> None:
     """Register plugins named on the command line, also in a worker that was spawned."""
     plugins = installed()
     for name in names:
-        if name not in plugins.named:
+        if _key(name) not in plugins.named:
             plugins.load_named(name)
+
+
+def _key(name: str) -> str:
+    """Return a named plugin's name as every folder and every worker understands it."""
+    return str(Path(name).resolve()) if name.endswith(".py") else name
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -258,6 +269,8 @@ def _validate(spec: object, kind: type[Spec], hook: str) -> None:
         raise TypeError(f"{hook} must yield {kind.__name__}, not {type(spec).__name__}")
     if not _NAME.fullmatch(spec.name):
         raise ValueError(f"{spec.name!r} is no name for a {kind.__name__}: use a-z, 0-9 and _")
+    if isinstance(spec, Protocol) and (wrong := protocol.complaint(spec)):
+        raise ValueError(f"protocol {spec.name}: {wrong}")
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from avbench.config import Weights
 from avbench.errors import UserError
 from avbench.hashing import sha256
 from avbench.paths import atomic_write, cache_folder
-from avbench.types import DetectorSpec, Setting, WeightSpec
+from avbench.settings import plain
+from avbench.types import AnySettings, DetectorSpec, WeightSpec
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +24,17 @@ def cached(spec: WeightSpec) -> Path | None:
     return path if path.is_file() else None
 
 
-def choose(spec: DetectorSpec, settings: Mapping[str, Setting]) -> dict[str, Weights]:
+def choose(spec: DetectorSpec, settings: AnySettings) -> dict[str, Weights]:
     """Resolve each weight setting to a file and its sha256, or to "random".
 
     A setting is "random" or "none", "auto" (fetched weights where there are some, else random), the name of weights
     that were fetched or ship with the plugin, or a file. Raises UserError for a file or name that is not there.
     """
+    values = plain(settings)
     chosen: dict[str, Weights] = {}
     for setting in dict.fromkeys(w.setting for w in spec.weights):
         published = [w for w in spec.weights if w.setting == setting]
-        chosen[setting] = _resolve(setting, str(settings.get(setting) or "random"), published)
+        chosen[setting] = _resolve(setting, str(values.get(setting) or "random"), published)
     return chosen
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avbench.errors import UserError
-from avbench.records import card as cards
+from avbench.records.card import Card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,28 +23,28 @@ class Run:
     figures/. A run that is not finished has a card without metrics; its tables raise UserError.
     """
 
-    card: dict[str, Any]
+    card: Card
     folder: Path
 
     @classmethod
     def read(cls, folder: str | Path) -> Run:
         """Return the run of a folder; UserError where there is none."""
-        return cls(cards.read(Path(folder)), Path(folder))
+        return cls(Card.load(Path(folder)), Path(folder))
 
     @property
     def id(self) -> str:
         """Return what the run is called: detector, protocol, task, seed and a hash of all that shapes it."""
-        return str(self.card["id"])
+        return self.card.id
 
     @property
     def title(self) -> str:
         """Return the run in one line; one of demo data says so first."""
-        return cards.title(self.card)
+        return self.card.title
 
     @property
     def finished(self) -> bool:
         """Whether it has been computed to the end."""
-        return bool(self.card["status"] == "finished")
+        return self.card.is_finished
 
     @property
     def results_folder(self) -> Path:
@@ -72,12 +72,11 @@ class Run:
         import pandas as pd
 
         self.require_finished()
-        rows = []
-        for placement, granularities in self.card["metrics"].items():
-            for granularity, metrics in granularities.items():
-                for name, entry in metrics.items():
-                    low, high = entry.get("ci95") or (None, None)
-                    rows.append((placement, granularity, name, entry["value"], low, high, entry["n"]))
+        rows = [
+            (*setting, name, one.value, *(one.ci95 or (None, None)), one.n)
+            for setting in self.card.settings()
+            for name, one in self.card.metrics_at(setting).items()
+        ]
         table = pd.DataFrame(rows, columns=["placement", "granularity", "metric", "value", "low", "high", "n"])
         return table.astype({"value": float, "low": float, "high": float})
 
@@ -89,11 +88,9 @@ class Run:
         self.require_finished()
         return {
             (placement, granularity): pd.DataFrame(
-                found["matrix"],
-                index=pd.Index(found["labels"], name="true"),
-                columns=pd.Index(found["labels"], name="called"),
+                found.matrix, index=pd.Index(found.labels, name="true"), columns=pd.Index(found.labels, name="called")
             )
-            for placement, granularities in self.card["confusion"].items()
+            for placement, granularities in self.card.confusion.items()
             for granularity, found in granularities.items()
         }
 
@@ -105,7 +102,7 @@ class Run:
     def require_finished(self) -> None:
         """Raise UserError for a run that is not finished, with what to do about it."""
         if not self.finished:
-            raise UserError(f"{self.id}: this run is {self.card['status']}; repeat its command to finish it first")
+            raise UserError(f"{self.id}: this run is {self.card.status}; repeat its command to finish it first")
 
     def __repr__(self) -> str:
-        return f"<Run {self.id}: {self.title}, {self.card['status']}>"
+        return f"<Run {self.id}: {self.title}, {self.card.status}>"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
-from typing import Any
 
 from tabulate import tabulate
+
+from avbench.records.measured import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,14 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
 
-def with_interval(entry: Mapping[str, Any] | None) -> str:
+def with_interval(measured: Measured | None) -> str:
     """Show a measured value as 93.1 [90.2, 95.4]; a star says that there were few clusters."""
-    if entry is None or entry["value"] is None:
+    if measured is None or measured.value is None:
         return "–"
-    if entry.get("ci95") is None:
-        return percent(entry["value"])
-    low, high = entry["ci95"]
-    return f"{percent(entry['value'])} [{percent(low)}, {percent(high)}]{'*' if entry.get('few_clusters') else ''}"
+    if measured.ci95 is None:
+        return percent(measured.value)
+    low, high = measured.ci95
+    return f"{percent(measured.value)} [{percent(low)}, {percent(high)}]{'*' if measured.few_clusters else ''}"
 
 
 def published(value: float | None) -> str:

@@ -13,11 +13,12 @@ from avbench.metrics import definitions as metrics
 from avbench.metrics.definitions import Metric
 from avbench.metrics.intervals import Interval, bootstrap, compare
 from avbench.metrics.pooling import pool
-from avbench.records.card import is_demo, title
+from avbench.records.card import Card
+from avbench.records.card_file import plain
+from avbench.records.measured import Measured
 from avbench.records.run import Run
-from avbench.records.table import Table, percent, with_interval
+from avbench.records.table import Table, percent, text, with_interval
 
-Card = Mapping[str, Any]
 SHOWN: Mapping[str, Metric] = {
     "Acc": metrics.acc,
     "AUC": metrics.auc,
@@ -26,7 +27,7 @@ SHOWN: Mapping[str, Metric] = {
     "AP": metrics.ap,
 }
 # Of a card, beside its training's configuration and weights.
-_PARTS = ("detector", "protocol", "task", "seed", "variant", "asked", "data", "device", "environment")
+_PARTS = ("detector", "protocol", "task", "seed", "variant", "request", "data", "device", "environment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,11 @@ class Comparison:
         return pd.DataFrame(_differing(*(run.card for run in self.runs)), columns=["setting", "a", "b"])
 
     def tables(self) -> tuple[Table, Table]:
-        """Return the table of paired differences and that of settings which differ, to be printed."""
+        """Return the table of paired differences and that of settings which differ."""
         return _paired(self), _differences(*(run.card for run in self.runs))
+
+    def __str__(self) -> str:
+        return "\n\n".join(text(table) for table in self.tables())
 
 
 def compare_runs(first: Run, second: Run) -> Comparison:
@@ -69,15 +73,15 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     """
     tables = [_clean(run) for run in (first, second)]
     cards = [first.card, second.card]
-    names = " and ".join(card["id"] for card in cards)
-    placement = next((p for p in cards[0]["protocol"]["placements"] if p in cards[1]["metrics"]), None)
+    names = " and ".join(card.id for card in cards)
+    placement = next((p for p in cards[0].protocol.placements if p in cards[1].metrics), None)
     if placement is None:
         raise UserError(f"{names} share no clip placement; run one again with --placement")
     pooled = [_pooled(card, table, placement) for card, table in zip(cards, tables, strict=True)]
     shared = set(pooled[0]["id"]) & set(pooled[1]["id"])
     if not shared:
         raise UserError(f"{names} scored no video in common; compare runs of one test list")
-    difference = compare(pooled[0], pooled[1], SHOWN, seed=int(cards[0]["seed"]))
+    difference = compare(pooled[0], pooled[1], SHOWN, seed=cards[0].seed)
     own = [bootstrap(table[table["id"].isin(shared)].reset_index(drop=True), SHOWN) for table in pooled]
     return Comparison(
         (first, second),
@@ -94,14 +98,14 @@ def _paired(found: Comparison) -> Table:
     rows = tuple((n, _shown(own[0][n]), _shown(own[1][n]), *_verdict(one)) for n, one in found.difference.items())
     some = found.difference["AUC"]
     notes = (
-        f"A: {title(cards[0])} ({cards[0]['id']})",
-        f"B: {title(cards[1])} ({cards[1]['id']})",
+        f"A: {cards[0].title} ({cards[0].id})",
+        f"B: {cards[1].title} ({cards[1].id})",
         f"{found.videos} videos that both scored, in {some.clusters} clusters, {found.placement}; left out: "
         f"{found.alone[0]} that A alone scored, {found.alone[1]} that B alone scored",
         "A − B in points with the 95 % interval of a bootstrap that draws the same clusters for both",
         *(["* few clusters: the interval is a rough guide only"] if some.few_clusters else []),
     )
-    demo = "DEMO DATA · " if any(is_demo(card) for card in cards) else ""
+    demo = "DEMO DATA · " if any(card.is_demo for card in cards) else ""
     head = ("%", "A", "B", "A − B", "")
     return Table(f"{demo}Paired comparison", head, rows, notes)
 
@@ -113,18 +117,14 @@ def _clean(run: Run) -> pd.DataFrame:
 
 
 def _pooled(card: Card, table: pd.DataFrame, placement: str) -> pd.DataFrame:
-    videos = pool(table[table["placement"] == placement], card["detector"]["pooling"])
+    videos = pool(table[table["placement"] == placement], card.detector.pooling)
     return videos[videos["score"].notna()].reset_index(drop=True)
 
 
 def _shown(interval: Interval) -> str:
-    return with_interval(
-        {
-            "value": None if interval.value != interval.value else interval.value,
-            "ci95": None if interval.low != interval.low else (interval.low, interval.high),
-            "few_clusters": interval.few_clusters,
-        }
-    )
+    value = None if interval.value != interval.value else interval.value
+    ci95 = None if interval.low != interval.low else (interval.low, interval.high)
+    return with_interval(Measured(value, ci95, few_clusters=interval.few_clusters))
 
 
 def _verdict(interval: Interval) -> tuple[str, str]:
@@ -143,13 +143,15 @@ def _differences(first: Card, second: Card) -> Table:
 
 
 def _differing(first: Card, second: Card) -> list[tuple[str, str, str]]:
-    flat = [dict(_flat({**{part: card.get(part) for part in _PARTS}, **_training(card)})) for card in (first, second)]
+    flat = [dict(_flat(_shaping(card))) for card in (first, second)]
     names = sorted({name for one in flat for name in one})
     return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
 
 
-def _training(card: Card) -> dict[str, Any]:
-    return {"config": card["training"].get("config"), "weights": card["training"].get("weights")}
+def _shaping(card: Card) -> Any:
+    """Return what shaped a run's numbers, as plain values by name."""
+    parts = {part: getattr(card, part) for part in _PARTS}
+    return plain({**parts, "config": card.training.config, "weights": card.training.weights})
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from avbench.hookspecs import hookimpl
 
+if TYPE_CHECKING:
+    from avbench.records.card import Card
+
 
 @hookimpl(tryfirst=True)  # so that whoever is told next finds the figures
-def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+def avbench_run_finished(card: Card, folder: Path) -> None:
     """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
     from avbench.engine.training import CURVES
     from avbench.records import scores
@@ -21,5 +24,5 @@ def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
     table, _ = scores.read(folder / "scores.parquet")
     clean = table[table["level"] == 0] if "level" in table else table
     draw_run(card, clean, folder / "figures", curves=folder / CURVES)
-    if card.get("perturbations"):
+    if card.perturbations is not None:
         draw_robustness([card], folder / "figures" / "robustness")

@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from avbench.metrics import definitions as metrics
 from avbench.metrics import intervals as stats
 from avbench.metrics.pooling import pool
-from avbench.records.card import is_demo, title
+from avbench.records.card import Card
+from avbench.records.measured import Confusion, Measured
 from avbench.records.style import COLOURS, FAINT, INK, PAPER, SOFT, saved_figure
 from avbench.records.table import with_interval
-from avbench.report.tables import settings_of
 from avbench.types import Forgery
 
-Card = Mapping[str, Any]
 _BLUES = LinearSegmentedColormap.from_list("counts", ["#f5f8fa", "#a8cbdc", "#2c7a9c", "#123c53"])
 _CURVES = {"val_auc": "validation AUC", "val_nll": "validation loss"}
 _GRID = np.linspace(0, 1, 201)  # false positive rates at which the ROC band is drawn
@@ -38,35 +37,33 @@ def draw_run(card: Card, table: pd.DataFrame, folder: Path, *, curves: Path | No
     """Draw every figure of a run into `folder`: by placement and granularity, and its training (a CSV)."""
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
-    for placement, granularity in settings_of(card):
-        clips = table[table["placement"] == placement]
-        rows = (
-            pool(clips, card["detector"].get("pooling", "mean"))
-            if granularity == "video"
-            else clips.assign(forgery=clips["clip_forgery"])
-        )
+    for setting in card.settings():
+        clips = table[table["placement"] == setting.placement]
+        per_video = setting.granularity == "video"
+        rows = pool(clips, card.detector.pooling) if per_video else clips.assign(forgery=clips["clip_forgery"])
         rows = rows[rows["score"].notna()].reset_index(drop=True)
-        where, name = f"{placement}, per {granularity}", f"{placement}_{granularity}"
-        paths += confusion(card, card["confusion"][placement][granularity], where, folder / f"confusion_{name}")
+        where, name = setting.title, "_".join(setting)
+        if found := card.confusion_at(setting):
+            paths += confusion(card, found, where, folder / f"confusion_{name}")
         if len(rows):
-            paths += roc(card, rows, where, folder / f"roc_{name}", card["metrics"][placement][granularity])
+            paths += roc(card, rows, where, folder / f"roc_{name}", card.metrics_at(setting))
             paths += histogram(card, rows, where, folder / f"scores_{name}")
     if curves is not None and curves.is_file():
         paths += training(card, pd.read_csv(curves), folder / "training")
     return paths
 
 
-def confusion(card: Card, found: Mapping[str, Any], where: str, path: Path) -> list[Path]:
+def confusion(card: Card, found: Confusion, where: str, path: Path) -> list[Path]:
     """Draw a confusion matrix: counts, shares of the true class, shade by share."""
-    side = 3.4 + 0.55 * len(found["labels"])
+    side = 3.4 + 0.55 * len(found.labels)
     with _figure(card, f"Confusion matrix, {where}", path, (side, side - 0.3)) as axes:
         draw_matrix(axes, found)
     return _both(path)
 
 
-def draw_matrix(axes: Axes, found: Mapping[str, Any]) -> None:
+def draw_matrix(axes: Axes, found: Confusion) -> None:
     """Draw a confusion matrix into axes: counts, shares of the true class, shade by share."""
-    counts, labels = np.array(found["matrix"]), found["labels"]
+    counts, labels = np.array(found.matrix), found.labels
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap=_BLUES, vmin=0, vmax=1)
     for (row, column), n in np.ndenumerate(counts):
@@ -93,7 +90,7 @@ def draw_matrix(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.tick_params(which="minor", length=0)
 
 
-def roc(card: Card, rows: pd.DataFrame, where: str, path: Path, measured: Mapping[str, Any]) -> list[Path]:
+def roc(card: Card, rows: pd.DataFrame, where: str, path: Path, measured: Mapping[str, Measured]) -> list[Path]:
     """Draw the ROC curve of P(fake) with its 95 % band over clusters, or one curve for each of four classes."""
     four = metrics.is_four_class(rows)
     count = metrics.levels(rows)
@@ -144,7 +141,7 @@ def training(card: Card, epochs: pd.DataFrame, path: Path) -> list[Path]:
     panels = [(label, names) for label, names in (("loss", losses), ("validation", others)) if names]
     if not panels or epochs.empty:
         return []
-    chosen = card.get("training", {}).get("chosen_epoch")
+    chosen = card.training.chosen_epoch
     palette = ["#2c7a9c", "#c8405a", "#e0912f", "#6f63c1", "#1b8a7a", "#7c8791"]
     with _figure(card, "Training", path, (6.4, 2.5 * len(panels) + 0.6), len(panels)) as drawn:
         for axes, (label, names) in zip(np.atleast_1d(drawn), panels, strict=True):
@@ -193,9 +190,9 @@ def _figure(card: Card, what: str, path: Path, size: tuple[float, float], rows: 
         axes = figure.subplots(rows, 1, sharex=True)
         yield axes
         top: Axes = np.atleast_1d(axes)[0]
-        top.set_title(f"{what}{' (demo data)' if is_demo(card) else ''}", fontweight="bold", pad=24)
+        top.set_title(f"{what}{' (demo data)' if card.is_demo else ''}", fontweight="bold", pad=24)
         top.annotate(
-            title(card).removeprefix("DEMO DATA · "),
+            card.title_without_demo,
             (0, 1),
             (0, 9),
             xycoords="axes fraction",

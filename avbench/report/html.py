@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from avbench.paths import atomic_write
-from avbench.records.card import is_demo, title
-from avbench.records.page import inlined, page, table_section
+from avbench.records.card import Card
+from avbench.records.page import render
 from avbench.records.table import Table
 from avbench.report.tables import (
     confusion_tables,
@@ -20,7 +19,19 @@ from avbench.report.tables import (
     summaries,
 )
 
-Card = Mapping[str, Any]
+FOLDED = 4  # runs, above which figures are shown on a click
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the page shows of a run; the first table is the one of its metrics."""
+
+    id: str
+    title: str
+    caveats: Sequence[str]
+    lines: Sequence[str]
+    tables: Sequence[Table]
+    figures: Sequence[Path]
 
 
 def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn: Sequence[Path] = ()) -> Path:
@@ -29,37 +40,36 @@ def html(cards: Sequence[Card], folder: Path, first: Sequence[Table] = (), drawn
     `first` are tables that open the page, `drawn` figures (SVG) over several runs. A run's own figures are the SVG
     files in `folder`/<run id>/figures, or in `folder`/figures if there is one run.
     """
-    tables = [table_section(table) for table in (*first, *summaries(cards))]
-    runs = [(card, _figures(card, folder, alone=len(cards) == 1)) for card in cards if card.get("metrics")]
-    links = "".join(f'<a href="#{escape(card["id"], quote=True)}">{escape(title(card))}</a>' for card, _ in runs)
-    demo = ' <span class="mark">demo data</span>' if any(is_demo(card) for card, _ in runs) else ""
-    overview = f"{''.join(tables)}{_images(drawn)}<h3>Runs in detail</h3><nav>{links}</nav>"
-    details = "".join(_run(card, figures) for card, figures in runs)
-    body = f"<h1>avbench results{demo}</h1><section>{overview}</section>{details}"
+    measured = [card for card in cards if card.metrics]
+    page = render(
+        "avbench.report",
+        "report.html.j2",
+        name="avbench results",
+        demo=any(card.is_demo for card in measured),
+        tables=[*first, *summaries(cards)],
+        drawn=drawn,
+        runs=[_run(card, _figures(card, folder, alone=len(cards) == 1)) for card in measured],
+        folded=len(measured) > FOLDED,
+    )
     path = folder / "report.html"
     with atomic_write(path) as temporary:
-        temporary.write_text(page("avbench results", body), "utf-8")
+        temporary.write_text(page, "utf-8")
     return path
 
 
-def _run(card: Card, figures: Sequence[Path]) -> str:
-    marks = "".join(f'<span class="mark">{escape(mark)}</span>' for mark in card.get("marks", []))
-    said = [line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("marks: ")]
-    lines = "<br>".join(escape(line) for line in said)
-    further = [*confusion_tables(card), *perturbation_tables(card)]
-    tables = table_section(metric_table(card), heading=False) + "".join(table_section(table) for table in further)
-    head = f'<section id="{escape(card["id"], quote=True)}"><h2>{escape(title(card))}</h2>{marks}'
-    shown = f'<div class="tables">{tables}</div>{_images(figures)}'
-    return f'{head}<p class="soft">{lines}</p>{shown}</section>'
+def _run(card: Card, figures: Sequence[Path]) -> _Run:
+    return _Run(
+        id=card.id,
+        title=card.title,
+        caveats=card.caveats,
+        lines=[line for line in (*count_lines(card), *origin_lines(card)) if not line.startswith("caveats: ")],
+        tables=[metric_table(card), *confusion_tables(card), *perturbation_tables(card)],
+        figures=figures,
+    )
 
 
 def _figures(card: Card, folder: Path, *, alone: bool) -> list[Path]:
-    for place in [folder / card["id"], *([folder] if alone else [])]:
+    for place in [folder / card.id, *([folder] if alone else [])]:
         if found := sorted((place / "figures").glob("*.svg")):
             return found
     return []
-
-
-def _images(figures: Sequence[Path]) -> str:
-    drawn = "".join(f'<img alt="{escape(path.stem)}" src="{inlined(path)}">' for path in figures)
-    return f'<div class="figures">{drawn}</div>'

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avbench.records.card import is_demo
+from avbench.records.card import REPORTED, Card
 from avbench.records.style import saved_figure, write_heading
 from avbench.report.figures import draw_matrix
 from avbench.report.robustness_figure import draw_robustness
-from avbench.report.tables import reported_setting
 
-Card = Mapping[str, Any]
 COLUMNS = 2
 
 
@@ -21,11 +19,11 @@ def draw_suite(cards: Sequence[Card], folder: Path) -> list[Path]:
 
     Of runs of one detector under one protocol the newest is drawn.
     """
-    measured = [card for card in cards if card.get("metrics") and not card.get("members")]
+    measured = [card for card in cards if card.metrics and not card.members]
     paths: list[Path] = []
     for name, of_protocol in _by_protocol(measured).items():
-        swept = [card for card in of_protocol if card.get("perturbations")]
-        four = [card for card in of_protocol if card["task"] == "four_class" and card not in swept]
+        swept = [card for card in of_protocol if card.perturbations is not None]
+        four = [card for card in of_protocol if card.task == "four_class" and card not in swept]
         if four:
             paths += draw_confusions(four, folder / f"confusion_{name}")
         if swept:
@@ -35,9 +33,8 @@ def draw_suite(cards: Sequence[Card], folder: Path) -> list[Path]:
 
 def _by_protocol(cards: Sequence[Card]) -> dict[str, list[Card]]:
     newest: dict[tuple[Any, ...], Card] = {}
-    for card in sorted(cards, key=lambda card: card.get("started", "")):
-        settings = tuple(card.get("asked", {}).get("overrides", ()))
-        newest[card["protocol"]["name"], card["detector"]["name"], settings, card["task"], is_demo(card)] = card
+    for card in sorted(cards, key=lambda card: card.started):
+        newest[card.protocol.name, card.detector.name, card.overrides, card.task, card.is_demo] = card
     found: dict[str, list[Card]] = {}
     for name, *_, demo in newest:
         found.setdefault(f"{name}{'_demo' if demo else ''}", [])
@@ -51,16 +48,16 @@ def draw_confusions(cards: Sequence[Card], path: Path) -> list[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = min(COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
-    protocol = cards[0]["protocol"]["name"]
-    heading = f"Confusion matrices, {protocol}{' (demo data)' if any(map(is_demo, cards)) else ''}"
+    protocol = cards[0].protocol.name
+    heading = f"Confusion matrices, {protocol}{' (demo data)' if any(card.is_demo for card in cards) else ''}"
     with saved_figure(path, (4.6 * columns + 0.3, 4.5 * rows + 0.6)) as figure:
         panels = figure.subplots(rows, columns, squeeze=False)
         for axes in panels.flat[len(cards) :]:
             axes.set_visible(False)
         for axes, card in zip(panels.flat, cards, strict=False):
-            placement, granularity = reported_setting(card) or ("oracle", "video")
-            draw_matrix(axes, card["confusion"][placement][granularity])
-            axes.set_title(f"{card['detector'].get('title') or card['detector']['name']}, seed {card['seed']}")
+            if found := card.confusion_at(card.reported_setting() or REPORTED):
+                draw_matrix(axes, found)
+            axes.set_title(f"{card.detector.shown}, seed {card.seed}")
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.62 / figure.get_figheight()))
         write_heading(figure, heading, "videos, and shares of the true class in %")
     return [path.with_suffix(".png"), path.with_suffix(".svg")]

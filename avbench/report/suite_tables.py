@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
-from avbench.records.card import is_demo
+from avbench.records.card import Card
+from avbench.records.caveats import Caveat
 from avbench.records.suite import AVERAGE, Column, Row, Suite
 from avbench.records.table import Table, percent, published, spread, with_interval
-from avbench.report.tables import reported_setting
 
-Card = Mapping[str, Any]
 BEST, TIE = "†", "‡"
 _METRICS = {"acc": "Acc", "auc": "AUC"}
 _TASKS = {"binary": "binary", "four_class": "four-class"}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Cell:
     """What runs of one cell measured: the mean over seeds and folds, and the interval where there is one run."""
 
     value: float | None
@@ -35,7 +33,7 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
     """
     variants: dict[tuple[str, ...], list[Card]] = {}
     for card in cards:
-        if card.get("metrics") and not card["protocol"].get("perturbations"):
+        if card.metrics and not card.protocol.perturbations:
             variants.setdefault(_variant(card), []).append(card)
     for variant, of_variant in sorted(variants.items()):
         cells = {
@@ -48,10 +46,10 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
 
 
 def _variant(card: Card) -> tuple[str, ...]:
-    """Return what must agree within one table: marks of data and lists, and a preset that is not the usual one."""
-    usual = {"default", "demo" if is_demo(card) else "official"}
-    preset = card["detector"].get("preset") or "default"
-    return (*card.get("variant", card.get("marks", ())), *([f"preset {preset}"] if preset not in usual else []))
+    """Return what must agree within one table: caveats of data and lists, and a preset that is not the usual one."""
+    usual = {"default", "demo" if card.is_demo else "official"}
+    preset = card.detector.preset or "default"
+    return (*card.variant, *([f"preset {preset}"] if preset not in usual else []))
 
 
 def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[str]) -> list[Card]:
@@ -59,43 +57,33 @@ def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[st
     found = [
         card
         for card in cards
-        if card["detector"]["name"] == row.detector
-        and (card["protocol"]["name"], card["task"]) == (column.protocol, column.task)
-        and set(card["asked"]["overrides"]) == {*row.settings, *settings}
+        if card.detector.name == row.detector
+        and (card.protocol.name, card.task) == (column.protocol, column.task)
+        and set(card.overrides) == {*row.settings, *settings}
     ]
     latest = max((_versions(card) for card in found), default=None)
     newest = {}
-    for card in sorted(found, key=lambda card: card.get("started", "")):
+    for card in sorted(found, key=lambda card: card.started):
         if _versions(card) == latest:
-            newest[card["seed"], card["protocol"]["fold"]] = card
+            newest[card.seed, card.protocol.fold] = card
     return [newest[key] for key in sorted(newest)]
 
 
 def _versions(card: Card) -> tuple[int, str]:
-    return card["protocol"]["version"], str(card["detector"]["version"])
+    return card.protocol.version, card.detector.version
 
 
-def _measured(cards: Sequence[Card], metric: str) -> Measured:
-    entries = [_entry(card, metric) for card in cards]
-    known = [entry["value"] for entry in entries if entry is not None and entry["value"] is not None]
+def _measured(cards: Sequence[Card], metric: str) -> Cell:
+    entries = [entry for card in cards if (entry := card.headline(metric)) is not None and entry.value is not None]
+    known = [entry.value for entry in entries if entry.value is not None]
     if not known:
-        return Measured(None, None, "–")
+        return Cell(None, None, "–")
     if len(known) > 1:
-        return Measured(mean(known), (min(known), max(known)), spread(known).replace(" (", "\n(", 1))
-    (entry,) = (entry for entry in entries if entry is not None and entry["value"] is not None)
-    interval = tuple(entry["ci95"]) if entry.get("ci95") else None
-    return Measured(entry["value"], interval, with_interval(entry).replace(" [", "\n[", 1))
+        return Cell(mean(known), (min(known), max(known)), spread(known).replace(" (", "\n(", 1))
+    return Cell(entries[0].value, entries[0].ci95, with_interval(entries[0]).replace(" [", "\n[", 1))
 
 
-def _entry(card: Card, metric: str) -> Mapping[str, Any] | None:
-    setting = reported_setting(card)
-    if setting is None:
-        return None
-    entry: Mapping[str, Any] | None = card["metrics"][setting[0]][setting[1]].get(metric)
-    return entry
-
-
-def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: Sequence[str]) -> Table:
+def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], variant: Sequence[str]) -> Table:
     cells = {**cells, **{key: _average(suite, cells, *key) for key in suite.wanted if key[1].protocol == AVERAGE}}
     head = ["model", "modality", "category"]
     several = len({column.task for column in suite.columns}) > 1
@@ -108,25 +96,25 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], variant: 
             cell = cells.get((row, column))
             texts += [_marked(cell, column, cells) if cell else "", published(suite.reported.get((row, column)))]
         rows.append(tuple(texts))
-    said = ["DEMO DATA" if mark == "demo data" else mark for mark in variant]
+    said = ["DEMO DATA" if caveat == Caveat.DEMO_DATA else caveat for caveat in variant]
     notes = [
         "%; paper: as reported there; else as measured, with 95 % cluster-bootstrap intervals",
         "of several seeds or folds the mean ± standard deviation (range)",
         f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value",
     ]
-    if "demo data" in variant:
+    if Caveat.DEMO_DATA in variant:
         notes.append("demo data: what is measured says nothing about a detector's quality; the paper had other data")
     return Table(" · ".join([*said, suite.title]), tuple(head), tuple(rows), tuple(notes)).without_empty_columns()
 
 
-def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Measured], row: Row, column: Column) -> Measured:
+def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], row: Row, column: Column) -> Cell:
     """Return the mean over the databases of a column's task and metric, where each was measured."""
     parts = [c for c in suite.columns if c.protocol != AVERAGE and (c.task, c.metric) == (column.task, column.metric)]
     values = [cells[row, part].value if (row, part) in cells else None for part in parts]
     known = [value for value in values if value is not None]
     if len(known) < len(parts):
-        return Measured(None, None, "–")
-    return Measured(mean(known), None, percent(mean(known)))
+        return Cell(None, None, "–")
+    return Cell(mean(known), None, percent(mean(known)))
 
 
 def _heading(column: Column, with_task: bool) -> str:
@@ -136,7 +124,7 @@ def _heading(column: Column, with_task: bool) -> str:
     return f"{where}\n{_TASKS[column.task]} {metric}" if with_task else f"{where}\n{metric}"
 
 
-def _marked(cell: Measured, column: Column, cells: Mapping[tuple[Row, Column], Measured]) -> str:
+def _marked(cell: Cell, column: Column, cells: Mapping[tuple[Row, Column], Cell]) -> str:
     """Return a cell's text with the mark of the best of its column, or of those that tie with it."""
     values = [other.value for (_, c), other in cells.items() if c == column and other.value is not None]
     if cell.value is None or len(values) < 2:

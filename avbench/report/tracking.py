@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbench.hookspecs import hookimpl
+from avbench.records.measured import Robustness
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from avbench.records.card import Card
 
 EXPERIMENT = "avbench"
 _running: dict[str, tuple[MlflowClient, str]] = {}
@@ -26,49 +29,49 @@ def switched_on() -> bool:
 
 
 @hookimpl(trylast=True)
-def avbench_run_started(card: dict[str, Any], folder: Path) -> None:
+def avbench_run_started(card: Card, folder: Path) -> None:
     """Open an MLflow run and log the parameters."""
-    _given_up.discard(card["id"])
+    _given_up.discard(card.id)
     if switched_on():
         with _given_up_at_once(card):
-            _running[card["id"]] = _open(card, folder)
+            _running[card.id] = _open(card, folder)
 
 
 @hookimpl(trylast=True)
-def avbench_epoch_ended(card: dict[str, Any], epoch: int, values: dict[str, float]) -> None:
+def avbench_epoch_ended(card: Card, epoch: int, values: dict[str, float]) -> None:
     """Log the values of an epoch."""
-    if card["id"] in _running:
-        client, run = _running[card["id"]]
+    if card.id in _running:
+        client, run = _running[card.id]
         with _given_up_at_once(card):
             _log_curves(client, run, values, epoch)
 
 
 @hookimpl(trylast=True)  # when all is in the folder
-def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
+def avbench_run_finished(card: Card, folder: Path) -> None:
     """Log metrics, tables, figures and files, and close the run; log all of one that another process computed."""
-    if card["id"] in _running:
-        client, run = _running[card["id"]]
+    if card.id in _running:
+        client, run = _running[card.id]
         with _given_up_at_once(card):
-            _complete(client, run, card, folder, curves=bool(card["training"].get("reused")))
-        del _running[card["id"]]
-    elif switched_on() and card["id"] not in _given_up:
+            _complete(client, run, card, folder, curves=card.training.reused)
+        del _running[card.id]
+    elif switched_on() and card.id not in _given_up:
         with _given_up_at_once(card):
             log_run(card, folder)
 
 
 @contextmanager
-def _given_up_at_once(card: dict[str, Any]) -> Iterator[None]:
+def _given_up_at_once(card: Card) -> Iterator[None]:
     """Try a server that is gone once, not in every epoch; say how to log the run later."""
     try:
         yield
     except Exception as error:
-        _running.pop(card["id"], None)
-        _given_up.add(card["id"])
-        later = f"avbench report {card['id']} --to-mlflow"
+        _running.pop(card.id, None)
+        _given_up.add(card.id)
+        later = f"avbench report {card.id} --to-mlflow"
         raise RuntimeError(f"this run is not logged, {later} does it later ({str(error).splitlines()[0]})") from error
 
 
-def log_run(card: dict[str, Any], folder: Path) -> str:
+def log_run(card: Card, folder: Path) -> str:
     """Log a finished run afterwards, by the same code; return the MLflow run id."""
     client, run = _open(card, folder)
     _complete(client, run, card, folder, curves=True)
@@ -113,14 +116,14 @@ def _experiment(client: MlflowClient, results: Path) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
 
-def _open(card: dict[str, Any], folder: Path) -> tuple[MlflowClient, str]:
+def _open(card: Card, folder: Path) -> tuple[MlflowClient, str]:
     results = folder.parents[1]
     client = _client(results)
     experiment = _experiment(client, results)
-    _close_interrupted(client, experiment, card["id"])
-    tags = {"mlflow.runName": card["id"], "avbench.run": card["id"], "avbench.marks": ", ".join(card["marks"])}
-    if card.get("group"):
-        tags["mlflow.parentRunId"] = _parent(client, experiment, card["group"])
+    _close_interrupted(client, experiment, card.id)
+    tags = {"mlflow.runName": card.id, "avbench.run": card.id, "avbench.caveats": ", ".join(card.caveats)}
+    if card.group:
+        tags["mlflow.parentRunId"] = _parent(client, experiment, card.group)
     run = str(client.create_run(experiment, tags=tags).info.run_id)
     from mlflow.entities import Param
 
@@ -143,58 +146,56 @@ def _parent(client: MlflowClient, experiment: str, group: str) -> str:
     return str(parent.info.run_id)
 
 
-def _parameters(card: dict[str, Any]) -> dict[str, Any]:
-    config = card["training"].get("config", {})
+def _parameters(card: Card) -> dict[str, Any]:
+    config, lists = card.training.config, card.data.lists()
     parameters = {
-        "detector": card["detector"]["name"],
-        "detector_version": card["detector"]["version"],
-        "preset": card["detector"]["preset"],
-        "protocol": card["protocol"]["name"],
-        "protocol_version": card["protocol"]["version"],
-        "fold": card["data"]["fold"],
-        "task": card["task"],
-        "seed": card["seed"],
-        "device": card["device"],
-        "test_digest": card["data"]["test"]["digest"],
+        "detector": card.detector.name,
+        "detector_version": card.detector.version,
+        "preset": card.detector.preset,
+        "protocol": card.protocol.name,
+        "protocol_version": card.protocol.version,
+        "fold": card.data.fold,
+        "task": card.task,
+        "seed": card.seed,
+        "device": card.device,
+        "test_digest": card.data.test.digest if card.data.test is not None else "",
     }
-    parameters |= {f"data.{part}": card["data"][part]["title"] for part in ("train", "test") if part in card["data"]}
-    parameters |= {
-        f"n.{part}": card["data"][part]["n"] for part in ("train", "validation", "test") if part in card["data"]
-    }
+    parameters |= {f"data.{part}": lists[part].title for part in ("train", "test") if part in lists}
+    parameters |= {f"n.{part}": one.n for part, one in lists.items()}
     parameters |= {f"set.{name}": value for name, value in config.get("settings", {}).items()}
-    parameters |= {f"member.{member['detector']}": member["run"] for member in card.get("members", [])}
+    parameters |= {f"member.{member.detector}": member.run for member in card.members}
     for stage in config.get("stages", []):
         parameters |= {f"{stage['name']}.{name}": value for name, value in stage.items() if name != "name"}
-    return parameters | {f"weights.{name}": sha for name, sha in card["training"].get("weights", {}).items()}
+    return parameters | {f"weights.{name}": sha for name, sha in card.training.weights.items()}
 
 
-def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path, *, curves: bool) -> None:
+def _complete(client: MlflowClient, run: str, card: Card, folder: Path, *, curves: bool) -> None:
     import pandas as pd
 
     if curves and (folder / "curves.csv").is_file():
         for row in pd.read_csv(folder / "curves.csv").to_dict("records"):
             _log_curves(client, run, {str(k): v for k, v in row.items() if k != "epoch"}, int(row["epoch"]))
     measured: dict[str, float | None] = {}
-    for placement, levels in card["metrics"].items():
-        for level, metrics in levels.items():
-            for name, entry in metrics.items():
-                low, high = entry.get("ci95") or (None, None)
-                section, bounds = f"{placement}/{level}", f"{placement}/{level}_interval"
-                measured |= {f"{section}/{name}": entry["value"]}
-                measured |= {f"{bounds}/{name}.low": low, f"{bounds}/{name}.high": high}
-        for name in ("ceilings", "blind"):
-            for level, one in card.get(name, {}).get(placement, {}).items():
-                measured |= {f"{placement}/{level}_{name}/{key}": one[key] for key in ("acc", "auc") if key in one}
+    for setting in card.settings():
+        section = "/".join(setting)
+        for name, entry in card.metrics_at(setting).items():
+            low, high = entry.ci95 or (None, None)
+            measured |= {f"{section}/{name}": entry.value}
+            measured |= {f"{section}_interval/{name}.low": low, f"{section}_interval/{name}.high": high}
+        if ceiling := card.ceilings.get(setting.placement, {}).get(setting.granularity):
+            measured |= {f"{section}_ceilings/acc": ceiling.acc, f"{section}_ceilings/auc": ceiling.auc}
+        if blind := card.blind.get(setting.placement, {}).get(setting.granularity):
+            measured |= {f"{section}_blind/auc": blind.auc}
     _log_metrics(client, run, measured, 0)
-    for placement, levels in card["confusion"].items():
-        for level, confusion in levels.items():
+    for placement, found in card.confusion.items():
+        for granularity, confusion in found.items():
             rows = [
-                {"true": label, **dict(zip(confusion["labels"], row, strict=True))}
-                for label, row in zip(confusion["labels"], confusion["matrix"], strict=True)
+                {"true": label, **dict(zip(confusion.labels, row, strict=True))}
+                for label, row in zip(confusion.labels, confusion.matrix, strict=True)
             ]
-            client.log_table(run, pd.DataFrame(rows), f"confusion/{placement}_{level}.json")
-    if card.get("perturbations"):
-        _log_conditions(client, run, card)
+            client.log_table(run, pd.DataFrame(rows), f"confusion/{placement}_{granularity}.json")
+    if card.perturbations is not None:
+        _log_conditions(client, run, card.id, card.perturbations)
     for name in ("card.json", "scores.parquet", "curves.csv"):
         if (folder / name).is_file():
             client.log_artifact(run, str(folder / name))
@@ -203,26 +204,28 @@ def _complete(client: MlflowClient, run: str, card: dict[str, Any], folder: Path
     client.set_terminated(run)
 
 
-def _log_conditions(client: MlflowClient, run: str, card: dict[str, Any]) -> None:
+def _log_conditions(client: MlflowClient, run: str, name_of_run: str, found: Robustness) -> None:
     """Log each type as a curve over levels, and each condition as a child of the run with its values and strength."""
     from mlflow.entities import Param
 
-    found = card["perturbations"]
     experiment = client.get_run(run).info.experiment_id
-    for name, one in found["types"].items():
-        for metric, entry in found["clean"].items():
-            _log_metrics(client, run, {f"perturbed/{metric}/{name}": entry["value"]}, 0)
-            _log_metrics(client, run, {f"perturbed_mean/{metric}/{name}": one["mean"][metric]["value"]}, 0)
-        for level, condition in one["levels"].items():
-            measured: dict[str, float | None] = dict(condition["strength"])
-            for metric in found["clean"]:
-                low, high = condition[metric]["ci95"] or (None, None)
-                values = {metric: condition[metric]["value"], f"{metric}.low": low, f"{metric}.high": high}
-                measured |= {**values, f"drop.{metric}": condition["drop"][metric]["value"]}
-                _log_metrics(client, run, {f"perturbed/{metric}/{name}": condition[metric]["value"]}, int(level))
-            tags = {"mlflow.runName": f"{name} {level}", "mlflow.parentRunId": run, "avbench.run": card["id"]}
+    for name, one in found.types.items():
+        for metric, entry in found.clean.items():
+            _log_metrics(client, run, {f"perturbed/{metric}/{name}": entry.value}, 0)
+            _log_metrics(client, run, {f"perturbed_mean/{metric}/{name}": one.mean[metric].value}, 0)
+        for level, condition in one.levels.items():
+            strength = condition.strength
+            measured: dict[str, float | None] = {"clips": strength.clips, "unchanged": strength.unchanged}
+            measured |= strength.medians()
+            for metric in found.clean:
+                at_level = condition.metrics[metric]
+                low, high = at_level.ci95 or (None, None)
+                values = {metric: at_level.value, f"{metric}.low": low, f"{metric}.high": high}
+                measured |= {**values, f"drop.{metric}": condition.drop[metric].value}
+                _log_metrics(client, run, {f"perturbed/{metric}/{name}": at_level.value}, level)
+            tags = {"mlflow.runName": f"{name} {level}", "mlflow.parentRunId": run, "avbench.run": name_of_run}
             child = str(client.create_run(experiment, tags=tags).info.run_id)
-            about = {"perturbation": name, "level": level, "parameter": condition["parameter"], "unit": one["unit"]}
+            about = {"perturbation": name, "level": level, "parameter": condition.parameter, "unit": one.unit}
             client.log_batch(child, params=[Param(key, str(value)) for key, value in about.items()])
             _log_metrics(client, child, measured, 0)
             client.set_terminated(child)

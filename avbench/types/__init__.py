@@ -4,12 +4,15 @@ Nothing here imports torch, so that listing plugins is quick.
 """
 
 from avbench.types.clips import Change, Clip, MediaError, MediaInfo
+from avbench.types.protocols import Protocol
+from avbench.types.settings import AnySettings, Count, Range, Setting, Share, ZeroOrMore
 from avbench.types.specs import (
     LEVELS,
     AnnotationSpec,
     Context,
     DatasetSpec,
     DetectorSpec,
+    EnsembleSettings,
     Finding,
     MetricSpec,
     PerturbationSpec,
@@ -30,7 +33,6 @@ from avbench.types.values import (
     Pooling,
     Reason,
     Sample,
-    Setting,
     Stream,
     Task,
 )
@@ -42,13 +44,16 @@ __all__ = [
     "PLACEMENTS",
     "TASKS",
     "AnnotationSpec",
+    "AnySettings",
     "Change",
     "Clip",
     "ClipBatch",
     "ClipSpec",
     "Context",
+    "Count",
     "DatasetSpec",
     "DetectorSpec",
+    "EnsembleSettings",
     "Finding",
     "Forgery",
     "MediaError",
@@ -59,11 +64,15 @@ __all__ = [
     "Placement",
     "Pooling",
     "Preset",
+    "Protocol",
+    "Range",
     "Reason",
     "Sample",
     "Setting",
+    "Share",
     "Stage",
     "Stream",
     "Task",
     "WeightSpec",
+    "ZeroOrMore",
 ]

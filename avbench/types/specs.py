@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from avbench.types.values import TASKS, ClipSpec, Pooling, Setting, Stream, Task
+from avbench.types.settings import AnySettings, Count, Setting, ZeroOrMore
+from avbench.types.values import TASKS, ClipSpec, Pooling, Stream, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,10 +30,10 @@ class Stage:
 
     name: str = "train"
     samples: Literal["all", "real"] = "all"
-    epochs: int = 10
-    batch: int = 32
-    accumulate: int = 1
-    micro_batch: int | None = None
+    epochs: ZeroOrMore = 10
+    batch: Count = 32
+    accumulate: Count = 1
+    micro_batch: Count | None = None
     lr: float = 1e-4
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
@@ -44,17 +45,25 @@ class Stage:
 class Preset:
     """A named configuration of a detector: its input, its settings, its training stages.
 
-    `for_dataset` holds settings that apply when training on that dataset; `switches` those that a boolean setting of
-    that name brings along when it is true.
+    `settings` are a frozen dataclass, whose fields say types, choices and bounds (see avbench.settings), or a plain
+    mapping, whose values are examples of their types. `for_dataset` holds settings that apply when training on that
+    dataset; `switches` those that a boolean setting of that name brings along when it is true.
     """
 
     name: str = "default"
     clip: ClipSpec = ClipSpec()
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings: AnySettings = field(default_factory=dict)
     stages: tuple[Stage, ...] = (Stage(),)
     for_dataset: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
     switches: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
-    eval_batch: int = 8
+    eval_batch: Count = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleSettings:
+    """The setting of a detector that is made of `members`: how their fake probabilities become one."""
+
+    combine: Literal["mean", "max", "noisy_or", "logit_mean"] = "mean"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from avbench.types.settings import Count, Range, ZeroOrMore
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +24,6 @@ PLACEMENTS: tuple[Placement, ...] = ("oracle", "sliding")
 # What cards, protocols and commands of earlier versions say.
 FORMER_PLACEMENTS: Mapping[str, Placement] = {"labelled": "oracle", "sweep": "sliding"}
 Pooling = Literal["mean", "mean_logit", "mean_odds"]
-Setting = str | int | float | bool | None
 
 TASKS: tuple[Task, ...] = ("binary", "four_class")
 CLASSES: Mapping[Task, int] = {"binary": 2, "four_class": 4}
@@ -111,15 +112,15 @@ class ClipSpec:
     `annotations` are names of frame-level truth that the dataset declares: a clip then brings them along.
     """
 
-    frames: int = 25
-    fps: float = 25.0
-    size: int = 224
+    frames: ZeroOrMore = 25
+    fps: Annotated[float, Range(above=0)] = 25.0
+    size: Count = 224
     region: Literal["frame", "face", "mouth"] = "frame"
-    sample_rate: int = 16_000
-    audio_samples: int | None = None
-    hop: int | None = None
+    sample_rate: Count = 16_000
+    audio_samples: ZeroOrMore | None = None
+    hop: Count | None = None
     whole: bool = False
-    min_frames: int = 1
+    min_frames: ZeroOrMore = 1
     annotations: tuple[str, ...] = ()
 
     @property

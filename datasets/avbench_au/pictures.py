@@ -7,11 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from avbench.media.frames import Picture, cut_region
-from avbench.media.reading import as_long_as, finished, moments
-from avbench.series import LATE
-from avbench.types import Clip, ClipSpec, MediaError, MediaInfo, Reason
+from avbench.media.numbered_pictures import clip_of_pictures
+from avbench.types import Clip, ClipSpec, MediaError, Reason
 from avbench_au import bp4d, disfa
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -46,16 +45,10 @@ def read_pictures(folder: Path, start: float, spec: ClipSpec) -> Clip:
     files, fps = files_of(folder), rate_of(folder)
     if not files:
         raise MediaError(Reason.UNREADABLE, f"{folder}: no numbered picture in it")
-    info = MediaInfo(len(files) / fps, fps, len(files), True, False)
-    if spec.whole:
-        start, spec = 0.0, as_long_as(info.duration, spec)
-    numbers = np.floor((moments(spec, start) + LATE) * fps).astype(int)
-    pictures = [cut_region(read(files[number]), spec.region, spec.size) for number in numbers if number < len(files)]
-    silence = np.zeros(spec.samples, np.float32)
-    return finished(folder, spec, start, pictures, silence, 0, info, looked=spec.frames > 0)
+    return clip_of_pictures(folder, start, spec, count=len(files), fps=fps, read=lambda number: read(files[number]))
 
 
-def read(path: Path) -> Picture:
+def read(path: Path) -> NDArray[np.uint8]:
     """Read a picture, (H,W,3) uint8 RGB."""
     if not path.is_file():
         raise MediaError(Reason.MISSING_FILE, f"{path}: no such file")

@@ -66,12 +66,12 @@ def make_scene(scene: Scene, root: Path) -> list[dict[str, Any]]:
         rows.append(
             lavdf_row(
                 file,
-                f"{scene.split}/{scene.names[0]}" if forgery else None,
-                [[round(start, 3), round(end, 3)]] if forgery else [],
-                (seen_fake, heard_fake),
-                len(frames),
-                decoded_samples(len(speech.sound)),
-                [(said, *times) for said, times in zip(heard.words, heard.word_times, strict=True)],
+                original=f"{scene.split}/{scene.names[0]}" if forgery else None,
+                fake_periods=[[round(start, 3), round(end, 3)]] if forgery else [],
+                modified=(seen_fake, heard_fake),
+                frames=len(frames),
+                samples=decoded_samples(len(speech.sound)),
+                words=[(said, *times) for said, times in zip(heard.words, heard.word_times, strict=True)],
             )
         )
     return rows

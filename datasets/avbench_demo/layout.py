@@ -29,6 +29,7 @@ def write_lavdf(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def lavdf_row(
     file: str,
+    *,
     original: str | None,
     fake_periods: list[list[float]],
     modified: tuple[bool, bool],

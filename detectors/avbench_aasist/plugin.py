@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from avbench.hookspecs import hookimpl
-from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
-from avbench_antispoofing.presets import DEMO_SINC, SINC, two_presets
+from avbench.types import DetectorSpec, Share, Stage, WeightSpec
+from avbench_antispoofing.presets import SincSettings, demo_sinc, two_presets
 
-OFFICIAL: dict[str, Setting] = SINC | {
-    "keep_spectral": 0.5,  # shares of nodes
-    "keep_temporal": 0.7,
-    "keep_joined": 0.5,
-    "dropout": True,
-}
 
-LIGHT: dict[str, Setting] = {"wide": 24, "keep_spectral": 0.4, "keep_temporal": 0.5, "keep_joined": 0.7}
-DEMO: dict[str, Setting] = OFFICIAL | DEMO_SINC | {"dropout": False}
+@dataclass(frozen=True, slots=True)
+class Settings(SincSettings):
+    """Every setting, as published for AASIST."""
+
+    keep_spectral: Share = 0.5  # shares of nodes
+    keep_temporal: Share = 0.7
+    keep_joined: Share = 0.5
+    dropout: bool = True
+
+
+OFFICIAL = Settings()
+LIGHT = replace(OFFICIAL, wide=24, keep_spectral=0.4, keep_temporal=0.5, keep_joined=0.7)
+DEMO = replace(demo_sinc(OFFICIAL), dropout=False)
+DEMO_LIGHT = replace(demo_sinc(LIGHT), wide=12, dropout=False)
 
 STAGE = Stage(epochs=100, batch=24, micro_batch=24, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=1e-3, weight_decay=1e-4, clip_norm=1.0)
@@ -61,6 +67,6 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         name="aasist_l",
         title="AASIST-L",
         summary="AASIST with fewer channels and other shares of nodes",
-        presets=two_presets(OFFICIAL | LIGHT, STAGE, DEMO | LIGHT | {"wide": 12}, DEMO_STAGE),
+        presets=two_presets(LIGHT, STAGE, DEMO_LIGHT, DEMO_STAGE),
         weights=(LIGHT_WEIGHTS,),
     )

@@ -6,9 +6,7 @@ Letters: B clips, S samples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +17,18 @@ from avbench.config import Config
 from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage
+from avbench_antispoofing.presets import SincSettings, SpoofSettings
 from avbench_backbones import checkpoints
 from avbench_backbones.anti_spoofing import emphasised, real_then_fake, repeat_short, weighted_loss
 from avbench_backbones.augment import dice
 from avbench_backbones.sinc import SAMPLE_RATE
-from avbench_backbones.spectro_temporal import POOLED, steps_after
-
-Size = TypeVar("Size")
+from avbench_backbones.spectro_temporal import steps_after
 
 
 class AntiSpoofing(Detector):
     """Judge four seconds of sound by a `network` whose logits are in the published order: spoof, bona fide."""
 
+    settings: SpoofSettings
     network: nn.Module
 
     def forward(self, batch: ClipBatch) -> Output:
@@ -39,18 +37,15 @@ class AntiSpoofing(Detector):
         return Output(logits=logits_B2, p_audio=logits_B2.float().softmax(dim=1)[:, 1])
 
     def hear(self, batch: ClipBatch) -> Tensor:
-        """Return the network's logits (B,2); in training, some of its filters may be masked."""
-        s: Mapping[str, Any] = self.config.settings
-        audio_BS = emphasised(repeat_short(batch.audio, batch.samples), s["emphasis"])
-        masking = dice(batch.seed) if self.training and s["mask_filters"] else None
-        logits_B2: Tensor = self.network(audio_BS, masking)
+        """Return the network's logits (B,2)."""
+        logits_B2: Tensor = self.network(repeat_short(batch.audio, batch.samples))
         return logits_B2
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Weigh the cross-entropy by class."""
         assert output.logits is not None
-        s: Mapping[str, Any] = self.config.settings
-        return {"loss": weighted_loss(output.logits, self.labels(batch), s["weight_real"], s["weight_fake"])}
+        s = self.settings
+        return {"loss": weighted_loss(output.logits, self.labels(batch), s.weight_real, s.weight_fake)}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """Return Adam at a constant rate; its decay is part of the gradient, as published."""
@@ -59,11 +54,8 @@ class AntiSpoofing(Detector):
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load published weights strictly."""
-        for setting, path in weights.items():
-            try:
-                self.load_published(checkpoints.weights_of(checkpoints.read_checkpoint(path)))
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+        for path in weights.values():
+            self.load_published(checkpoints.weights_of(checkpoints.read_checkpoint(path)))
 
     def load_published(self, state: Mapping[str, Tensor]) -> None:
         """Load a published network; raise a CheckpointError if it does not fit."""
@@ -81,33 +73,28 @@ class AntiSpoofing(Detector):
         return state
 
 
-def size_from(kind: type[Size], config: Config, **more: Any) -> Size:
-    """Make sizes (a dataclass) of the settings that are called like its fields, and of what is given."""
-    s: Mapping[str, Any] = config.settings
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: s[name] for name in names & s.keys()} | more)
+class SincDetector(AntiSpoofing):
+    """Judge sound by a network behind sinc filters, some of which may be masked in training."""
+
+    settings: SincSettings
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        hop = self.settings.hop
+        check_sound(config, steps_after(config.clip.samples, hop), where=f" with hop={hop}")
+
+    def hear(self, batch: ClipBatch) -> Tensor:
+        """Return the network's logits (B,2); in training, some of its filters may be masked."""
+        audio_BS = emphasised(repeat_short(batch.audio, batch.samples), self.settings.emphasis)
+        masking = dice(batch.seed) if self.training and self.settings.mask_filters else None
+        logits_B2: Tensor = self.network(audio_BS, masking)
+        return logits_B2
 
 
-def check_sizes(config: Config, least: Mapping[str, int]) -> None:
-    """Raise a UserError for a setting that is smaller than its least value."""
-    s: Mapping[str, Any] = config.settings
-    for name, lowest in least.items():
-        if s[name] < lowest:
-            raise UserError(f"{name}={s[name]}: must be at least {lowest}")
-
-
-def check_sinc(config: Config) -> None:
-    """Raise a UserError for sizes that no network behind sinc filters can have, and for sound that it cannot hear."""
-    check_sizes(config, {"hop": 1, "filters": POOLED, "narrow": 1, "wide": 1, "graph": 2})
-    check_sound(config, steps_after(config.clip.samples, int(config.settings["hop"] or 1)))
-
-
-def check_sound(config: Config, steps: int, least: int = 1) -> None:
+def check_sound(config: Config, steps: int, *, least: int = 1, where: str = "") -> None:
     """Raise a UserError where clips have another rate, or leave the network fewer than `least` time steps."""
     if config.clip.sample_rate != SAMPLE_RATE or steps < least:
-        hop = config.settings.get("hop")
         raise UserError(
-            f"{config.detector} cannot hear {config.clip.samples} samples at {config.clip.sample_rate} Hz"
-            f"{f' with hop={hop}' if hop else ''}; "
+            f"{config.detector} cannot hear {config.clip.samples} samples at {config.clip.sample_rate} Hz{where}; "
             f"use --set clip.audio_samples=64600 clip.sample_rate={SAMPLE_RATE}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage, Stream
 from avbench_avd_ddl.model import CEPSTRA, SHRINKS, DissonanceNetwork, Sizes, heard_windows
+from avbench_avd_ddl.plugin import Settings
 from avbench_backbones import augment, checkpoints
 from avbench_backbones.motion import differ
 from avbench_backbones.short import hold_last
@@ -25,15 +25,17 @@ from avbench_backbones.speech_features import INT16, mfcc, windows
 class AVDDL(Detector):
     """Judge one second by how far its pictures lie from its sound."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        _check(config)
-        s: Mapping[str, Any] = config.settings
-        self.threshold, self.margin, self.nfft = s["threshold"], s["margin"], s["nfft"]
-        self.network = DissonanceNetwork(_sizes(config))
-        if s["calm_start"]:
+        s = self.settings
+        _check(config, s)
+        self.threshold, self.margin, self.nfft = s.threshold, s.margin, s.nfft
+        self.network = DissonanceNetwork(_sizes(config, s))
+        if s.calm_start:
             self.network.calm()
-        if s["demo_init"]:
+        if s.demo_init:
             self.network.netcnnlip.see_change()
             differ(self.network.netcnnaud.get_parameter("0.weight")[::2], dim=3)
 
@@ -88,30 +90,25 @@ class AVDDL(Detector):
         return {name if name.startswith("network.") else f"network.{name}": value for name, value in published.items()}
 
 
-def _sizes(config: Config) -> Sizes:
-    s: Mapping[str, Any] = config.settings
+def _sizes(config: Config, s: Settings) -> Sizes:
     return Sizes(
-        s["video_width"],
-        s["audio_width"],
-        s["hidden"],
-        s["embedding"],
-        s["dropout"],
+        s.video_width,
+        s.audio_width,
+        s.hidden,
+        s.embedding,
+        s.dropout,
         config.clip.frames,
         config.clip.size,
         windows(config.clip.samples, config.clip.sample_rate),
-        s["track_running_stats"],
+        s.track_running_stats,
     )
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, s: Settings) -> None:
     """Raise a UserError for settings that no network can have."""
-    s: Mapping[str, Any] = config.settings
     clip = config.clip
-    for key in ("threshold", "margin"):
-        if not s[key] > 0:
-            raise UserError(f"{key}={s[key]}: give a distance above 0")
-    if s["nfft"] < 0.025 * clip.sample_rate:
-        raise UserError(f"nfft={s['nfft']} cuts windows of {0.025 * clip.sample_rate:g} samples; give at least as many")
+    if s.nfft < 0.025 * clip.sample_rate:
+        raise UserError(f"nfft={s.nfft} cuts windows of {0.025 * clip.sample_rate:g} samples; give at least as many")
     if clip.frames < 1 or clip.size < SHRINKS or heard_windows(windows(clip.samples, clip.sample_rate)) < 1:
         raise UserError(
             f"avd_ddl cannot judge {clip.frames} frames of {clip.size} px with {clip.samples} samples; give at least "

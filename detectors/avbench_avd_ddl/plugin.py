@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Share, Stage
 
-OFFICIAL: dict[str, Setting] = {
-    "video_width": 64,
-    "audio_width": 64,
-    "hidden": 4096,
-    "embedding": 1024,
-    "dropout": 0.5,
-    "nfft": 2048,
-    "margin": 0.99,  # fakes are pushed so far apart
-    "threshold": 0.6,  # a distance: beyond it a video is fake
-    "track_running_stats": True,  # False: the published video network, whose clips are normalised by their own
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
+    video_width: Count = 64
+    audio_width: Count = 64
+    hidden: Count = 4096
+    embedding: Count = 1024
+    dropout: Share = 0.5
+    nfft: Count = 2048
+    margin: Annotated[float, Range(above=0)] = 0.99  # a distance: fakes are pushed so far apart
+    threshold: Annotated[float, Range(above=0)] = 0.6  # a distance: beyond it a video is fake
+    track_running_stats: bool = True  # False: the published video network, whose clips are normalised by their own
     # start
-    "calm_start": False,  # small first distances and logits
-    "demo_init": False,  # random filters that respond to change
-}
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "video_width": 8,
-    "audio_width": 8,
-    "hidden": 128,
-    "embedding": 32,
-    "dropout": 0.1,
-    "nfft": 512,
-    "calm_start": True,
-    "demo_init": True,
-}
+    calm_start: bool = False  # small first distances and logits
+    demo_init: bool = False  # random filters that respond to change
+
+
+OFFICIAL = Settings()
+DEMO = Settings(
+    video_width=8,
+    audio_width=8,
+    hidden=128,
+    embedding=32,
+    dropout=0.1,
+    nfft=512,
+    calm_start=True,
+    demo_init=True,
+)
 
 CLIP = ClipSpec(frames=30, fps=30, size=224, sample_rate=48_000)
 DEMO_CLIP = ClipSpec(frames=30, fps=30, size=64, sample_rate=16_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,33 +14,35 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from avbench.config import Config
 from avbench.detector import Detector
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage, Stream
 from avbench_avts import windows
 from avbench_avts.model import Sizes, SynchronisationNetwork, contrast
+from avbench_avts.plugin import Settings
 from avbench_backbones import checkpoints
 from avbench_backbones.motion import differ, see_motion
 
 ALIGN = "align"  # the stage that learns from real clips which moments of pictures and sound belong together
-VARIANTS = ("ckpt", "train")
 FALLS_TO = 0.01  # of the rate of stage 2, at its end
 
 
 class AVTS(Detector):
     """Judge windows of a clip by pictures and sound; a clip's logits are the mean of its windows'."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        s: Mapping[str, Any] = config.settings
-        sizes = _sizes(config)
+        s = self.settings
+        sizes = _sizes(config, s)
         self.grey = sizes.channels == 1
         self.judged = windows.judged(config.clip.frames, sizes.frames)
-        self.compared = windows.Cut(sizes.frames, 1, s["align_windows"])
+        self.compared = windows.Cut(sizes.frames, 1, s.align_windows)
         self.aligns = any(stage.name == ALIGN for stage in config.stages)
-        self.shares = _shares(s["shares"])
-        _check(config, self.compared)
+        self.shares = _shares(s.shares)
+        _check(config, s, self.compared)
         self.network = SynchronisationNetwork(sizes)
-        if s["demo_init"]:
+        if s.demo_init:
             see_motion(self.network.v_encoder.first_filters())
             heard = self.network.a_encoder.first_filters()
             differ(heard[::2].narrow(2, heard.shape[2] // 2 - 1, 3), dim=2)
@@ -49,7 +50,7 @@ class AVTS(Detector):
     def begin_stage(self, stage: Stage) -> None:
         """Train the encoders in "align"; after it, what judges alone, unless `freeze_encoders` is false."""
         self.aligns = stage.name == ALIGN
-        frozen = bool(self.config.settings["freeze_encoders"]) and not self.aligns
+        frozen = self.settings.freeze_encoders and not self.aligns
         for encoder in (self.network.v_encoder, self.network.a_encoder):
             encoder.requires_grad_(not frozen)
         for part in self.network.judging_parts:
@@ -59,7 +60,7 @@ class AVTS(Detector):
     def train(self, mode: bool = True) -> AVTS:
         """Switch to training; frozen encoders keep evaluating, unless their statistics are to drift."""
         super().train(mode)
-        drifts = self.config.settings["frozen_batch_norm"] == "train"
+        drifts = self.settings.frozen_batch_norm == "train"
         for encoder in (self.network.v_encoder, self.network.a_encoder):
             frozen = not any(p.requires_grad for p in encoder.parameters())
             encoder.train(mode and (drifts or not frozen))
@@ -95,18 +96,18 @@ class AVTS(Detector):
         return self.classify({**self.encode(batch, "video"), **self.encode(batch, "audio")})
 
     def _align(self, batch: ClipBatch) -> dict[str, Tensor]:
-        s: Mapping[str, Any] = self.config.settings
+        s = self.settings
         start_B = windows.draw_starts(batch, self.compared)
         seen = self.network.see(
             windows.augmented_pictures(
-                batch, self.compared, start_B, grey=self.grey, each=s["augment_each"], erasing=s["erasing"]
+                batch, self.compared, start_B, grey=self.grey, each=s.augment_each, erasing=s.erasing
             )
         )
         fps = self.config.clip.fps
         heard = self.network.hear(windows.cepstra(batch, self.compared, start_B, fps))
         valid_B = torch.minimum(batch.frames, (batch.samples * fps // windows.SOUND_RATE).long())
         counts_B = start_B + self.compared.span <= valid_B
-        return {"contrast": contrast(seen, heard, s["temperature"]), "counts": counts_B}
+        return {"contrast": contrast(seen, heard, s.temperature), "counts": counts_B}
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the contrastive loss of whole clips (stage 1), or the cross-entropy of windows, all classes alike."""
@@ -134,15 +135,12 @@ class AVTS(Detector):
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load a published file strictly: a whole detector, or what stage 1 writes, encoders alone."""
-        for setting, path in weights.items():
-            try:
-                state = checkpoints.weights_of(checkpoints.read_checkpoint(path))
-                encoders = all(name.startswith(("v_encoder.", "a_encoder.")) for name in state)
-                head = ("temporal_classifier.mlp_head.1.",) if self.classes == 4 else ()
-                rest = ("temporal_classifier.", "v_normalized.", "a_normalized.")
-                checkpoints.load_strict(self.network, state, rest if encoders else head)
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+        for path in weights.values():
+            state = checkpoints.weights_of(checkpoints.read_checkpoint(path))
+            encoders = all(name.startswith(("v_encoder.", "a_encoder.")) for name in state)
+            head = ("temporal_classifier.mlp_head.1.",) if self.classes == 4 else ()
+            rest = ("temporal_classifier.", "v_normalized.", "a_normalized.")
+            checkpoints.load_strict(self.network, state, rest if encoders else head)
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the published parameters to `network.<their name>`."""
@@ -165,34 +163,28 @@ def _shares(text: str) -> tuple[float, ...]:
     return shares
 
 
-def _sizes(config: Config) -> Sizes:
-    s: Mapping[str, Any] = config.settings
-    if s["variant"] not in VARIANTS:
-        raise unknown("value of variant", str(s["variant"]), VARIANTS)
+def _sizes(config: Config, s: Settings) -> Sizes:
     return Sizes(
-        s["variant"],
-        s["window"],
-        s["features"],
-        s["depth"],
-        s["heads"],
-        s["head_width"],
-        s["hidden"],
-        s["dropout"],
+        s.variant,
+        s.window,
+        s.features,
+        s.depth,
+        s.heads,
+        s.head_width,
+        s.hidden,
+        s.dropout,
         4 if config.task == "four_class" else 1,
     )
 
 
-def _check(config: Config, compared: windows.Cut) -> None:
+def _check(config: Config, s: Settings, compared: windows.Cut) -> None:
     """Raise a UserError for settings that no network can have."""
-    s: Mapping[str, Any] = config.settings
     clip = config.clip
-    if s["frozen_batch_norm"] not in ("eval", "train"):
-        raise unknown("value of frozen_batch_norm", str(s["frozen_batch_norm"]), ("eval", "train"))
     if (clip.fps, clip.sample_rate, clip.samples) != (25, windows.SOUND_RATE, clip.frames * 640):
         raise UserError(
             "avts wants 25 frames a second with their sound at 16000 Hz; leave clip.fps and clip.sound_* alone"
         )
-    if clip.frames < max(s["window"], compared.span):
+    if clip.frames < max(s.window, compared.span):
         raise UserError(
             f"clips of {clip.frames} frames hold no {compared.count} windows of {compared.frames} frames; "
             f"use --set clip.frames={compared.span} or fewer align_windows"

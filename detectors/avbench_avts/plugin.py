@@ -3,53 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import (
+    ClipSpec,
+    Count,
+    DetectorSpec,
+    Preset,
+    Range,
+    Setting,
+    Share,
+    Stage,
+    WeightSpec,
+    ZeroOrMore,
+)
 
-OFFICIAL: dict[str, Setting] = {
-    "variant": "ckpt",  # the released checkpoint's network; "train": the training code's
-    "window": 5,  # frames that are judged at a time
-    "features": 512,  # of a token of one stream
-    "depth": 6,
-    "heads": 8,
-    "head_width": 64,
-    "hidden": 2048,
-    "dropout": 0.1,
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the released checkpoint."""
+
+    variant: Literal["ckpt", "train"] = "ckpt"  # the released checkpoint's network; the training code's
+    window: Count = 5  # frames that are judged at a time
+    features: Count = 512  # of a token of one stream
+    depth: ZeroOrMore = 6
+    heads: Count = 8
+    head_width: Count = 64
+    hidden: Count = 2048
+    dropout: Share = 0.1
     # stage 1
-    "align_windows": 10,  # of a clip, a frame apart
-    "temperature": 0.07,
-    "augment_each": True,  # each window in its own way
-    "erasing": True,
+    align_windows: Count = 10  # of a clip, a frame apart
+    temperature: Annotated[float, Range(above=0)] = 0.07
+    augment_each: bool = True  # each window in its own way
+    erasing: bool = True
     # stage 2
-    "freeze_encoders": True,
-    "frozen_batch_norm": "eval",  # "train": the statistics of frozen encoders drift
-    "shares": "0.25,0.25,0.25,0.25",  # of RARV, RAFV, FARV, FAFV among the training videos
+    freeze_encoders: bool = True
+    frozen_batch_norm: Literal["eval", "train"] = "eval"  # "train": the statistics of frozen encoders drift
+    shares: str = "0.25,0.25,0.25,0.25"  # of RARV, RAFV, FARV, FAFV among the training videos
     # start
-    "pretrained": "auto",
-    "demo_init": False,  # random filters that respond to change
-}
-TRAIN: dict[str, Setting] = OFFICIAL | {
-    "variant": "train",
-    "window": 18,
-    "features": 768,
-    "depth": 1,
-    "align_windows": 12,
-    "pretrained": "random",
-}
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "features": 64,
-    "depth": 1,
-    "heads": 4,
-    "head_width": 16,
-    "hidden": 128,
-    "align_windows": 6,
-    "augment_each": False,
-    "erasing": False,
-    "freeze_encoders": False,
-    "pretrained": "random",
-    "demo_init": True,
-}
+    pretrained: str = "auto"
+    demo_init: bool = False  # random filters that respond to change
+
+
+OFFICIAL = Settings()
+TRAIN = Settings(variant="train", window=18, features=768, depth=1, align_windows=12, pretrained="random")
+DEMO = Settings(
+    features=64,
+    depth=1,
+    heads=4,
+    head_width=16,
+    hidden=128,
+    align_windows=6,
+    augment_each=False,
+    erasing=False,
+    freeze_encoders=False,
+    pretrained="random",
+    demo_init=True,
+)
 
 CLIP = ClipSpec(frames=15, fps=25, size=256)
 LONG_CLIP = ClipSpec(frames=36, fps=25, size=256)

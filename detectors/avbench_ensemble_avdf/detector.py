@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +12,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from avbench.config import Config
 from avbench.detector import Detector
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage, Stream
 from avbench_backbones import augment
 from avbench_backbones.mel import HOP, SAMPLE_RATE, log_mel_20ms
 from avbench_backbones.motion import hear_change, see_motion
 from avbench_ensemble_avdf.model import AUDIO, BOTH, NETWORKS, VIDEO, Encoder, Ensemble, Network
+from avbench_ensemble_avdf.plugin import Settings
 
 # Each turns three fake probabilities (3,B) into one that is above one half where the vote says so.
 VOTES: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -32,13 +32,15 @@ ONE_MEL_WINDOW = 256  # samples a spectrogram needs at least
 class EnsembleAVDF(Detector):
     """Let networks of pictures, of sound and of both vote whether a second of a talking face is fake."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        s: Mapping[str, Any] = config.settings
-        _check(config)
-        self.networks = Ensemble(s["width"], s["hidden"], s["stem_frames"])
+        s = self.settings
+        _check(config, s)
+        self.networks = Ensemble(s.width, s.hidden, s.stem_frames)
         self.learning = ""  # the network whose stage it is
-        if s["demo_init"]:
+        if s.demo_init:
             _sharpen(self.networks)
 
     def begin_stage(self, stage: Stage) -> None:
@@ -77,7 +79,7 @@ class EnsembleAVDF(Detector):
             network = self._network(name)
             logits[name] = network.classify({stream: features[f"{name} {stream}"] for stream in network.encoders})
         p = {name: scores.float().softmax(dim=1)[:, 1] for name, scores in logits.items()}
-        vote = VOTES[str(self.config.settings["vote"])]
+        vote = VOTES[self.settings.vote]
         score_B = vote(torch.stack([p[name] for name in NETWORKS]))
         return Output(score=score_B, p_video=p[VIDEO], p_audio=p[AUDIO], aux=logits)
 
@@ -126,14 +128,11 @@ def _sharpen(networks: Ensemble) -> None:
                 hear_change(filters_OCTHW[::2, 0, 0, :, 2:5])
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, s: Settings) -> None:
     """Raise a UserError for settings that no ensemble can have."""
-    s: Mapping[str, Any] = config.settings
-    if s["vote"] not in VOTES:
-        raise unknown("value of vote", str(s["vote"]), VOTES)
-    if s["stem_frames"] < 1 or s["stem_frames"] % 2 == 0:
-        raise UserError(f"stem_frames={s['stem_frames']}: give an odd number, so that a frame is in the middle")
-    if s["demo_init"] and s["stem_frames"] < 3:
+    if s.stem_frames % 2 == 0:
+        raise UserError(f"stem_frames={s.stem_frames}: give an odd number, so that a frame is in the middle")
+    if s.demo_init and s.stem_frames < 3:
         raise UserError("demo_init=true sees motion by three frames at least; use --set stem_frames=3")
     if config.clip.sample_rate != SAMPLE_RATE or config.clip.samples <= ONE_MEL_WINDOW:
         raise UserError(f"ensemble_avdf hears {HOP} samples a step at {SAMPLE_RATE} Hz; set clip.audio_samples=16000")

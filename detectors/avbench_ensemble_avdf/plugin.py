@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Stage
 
-OFFICIAL: dict[str, Setting] = {
-    "vote": "mean",  # or "majority", "any"
-    "width": 64,  # of the stems; the trunks end eight times as wide
-    "hidden": 512,  # between both streams and the third network's logits
-    "stem_frames": 1,  # that a stem sees at a time; 1: each picture by itself
-    "demo_init": False,  # random stems that see motion and hear change from the start
-}
-DEMO: dict[str, Setting] = OFFICIAL | {"width": 8, "hidden": 32, "stem_frames": 3, "demo_init": True}
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in our reading of the paper."""
+
+    vote: Literal["mean", "majority", "any"] = "mean"
+    width: Count = 64  # of the stems; the trunks end eight times as wide
+    hidden: Count = 512  # between both streams and the third network's logits
+    stem_frames: Count = 1  # that a stem sees at a time; 1: each picture by itself
+    demo_init: bool = False  # random stems that see motion and hear change from the start
+
+
+OFFICIAL = Settings()
+DEMO = Settings(width=8, hidden=32, stem_frames=3, demo_init=True)
 
 CLIP = ClipSpec(frames=25, fps=25, size=224, audio_samples=16_000)
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, audio_samples=16_000)

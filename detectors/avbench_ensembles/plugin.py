@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
-from avbench.types import DetectorSpec, Preset
+from avbench.types import DetectorSpec, EnsembleSettings, Preset
 
 PAPER = "arXiv 2505.08294, Table I"
 
@@ -13,7 +13,7 @@ PAPER = "arXiv 2505.08294, Table I"
 @hookimpl
 def avbench_detectors() -> Iterable[DetectorSpec]:
     """Yield the paper's two, whose scores it averages."""
-    mean = Preset(settings={"combine": "mean"}, stages=())
+    mean = Preset(settings=EnsembleSettings("mean"), stages=())
     yield DetectorSpec(
         name="lipforensics_rawgat",
         title="LipForensics + RawGAT-ST",

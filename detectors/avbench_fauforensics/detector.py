@@ -5,24 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from avbench.config import Config
 from avbench.detector import Detector
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError
 from avbench.types import CLASSES, ClipBatch, Output, Stage, Stream
 from avbench_backbones import checkpoints
 from avbench_backbones.adamp import AdamP, poly_factor
 from avbench_backbones.mel import HOP, SAMPLE_RATE
 from avbench_backbones.whisper import WhisperSize
-from avbench_fauforensics.augment import LOG_MELS, MEL_PER_FRAME, Recipe, prepare, prepare_audio, prepare_video
+from avbench_fauforensics.augment import MEL_PER_FRAME, Recipe, prepare, prepare_audio, prepare_video
 from avbench_fauforensics.model import Architecture, Network
+from avbench_fauforensics.plugin import Settings
 from avbench_fauforensics.start import EncoderHeads, sharpen
 
 log = logging.getLogger(__name__)
@@ -30,31 +30,32 @@ log = logging.getLogger(__name__)
 ENCODERS = "encoders"  # a stage that teaches the encoders alone, for want of pre-trained ones
 # Of an ME-GraphAU file of either stage: what lies behind the nodes.
 LEFT_OUT = ("head.gnn.", "head.sc", "head.edge_extractor.", "head.edge_fc.")
-CHOICES = {
-    "fau_features": ("global", "nodes"),
-    "fau_batch_norm": ("eval", "train"),
-    "mel": tuple(LOG_MELS),
-    "attention_norm": ("column", "softmax"),
-    "joint_rows": ("video", "audio"),
-    "head": ("linear", "hidden"),
-}
 
 
 class FauForensics(Detector):
     """Judge one second of a talking face: P(fake) of the clip, of its pictures and of its sound."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        _check(config)
-        self.network = Network(architecture(config))
-        self.recipe = recipe(config)
+        _check(config, self.settings)
+        self.network = Network(architecture(config, self.settings))
+        self.recipe = recipe(self.settings)
         self.encoder_heads: EncoderHeads | None = None
-        if config.settings["demo_init"]:
+        if self.has_blendshapes:
+            self.network.FAUEncoder_cnn.register_forward_pre_hook(_require_bundle)
+        if self.settings.demo_init:
             sharpen(self.network)
         if any(stage.name == ENCODERS for stage in config.stages):
             a = self.network.architecture
             widths = {"video": self.network.VEncoder_cnn.out_channels} if a.video else {}
             self.encoder_heads = EncoderHeads(widths | ({"audio": a.audio_size.state} if a.audio else {}))
+
+    @property
+    def has_blendshapes(self) -> bool:
+        """Whether action units come from MediaPipe's published networks, which are never random."""
+        return self.network.architecture.fau and self.settings.fau_encoder == "blendshapes"
 
     def begin_stage(self, stage: Stage) -> None:
         """Teach the encoders alone in a stage called "encoders"; one that follows it leaves them as they are."""
@@ -111,28 +112,23 @@ class FauForensics(Detector):
         losses = {name: F.cross_entropy(scores.float(), labels[name]) for name, scores in logits.items()}
         if output.logits is None:  # encoders alone are taught
             return {"loss": _sum(losses.values()), **{f"loss_encoder_{n}": loss for n, loss in losses.items()}}
-        weighed = [float(self.config.settings[f"loss_weight_{name}"] or 0) * loss for name, loss in losses.items()]
+        s = self.settings
+        weights = {"video": s.loss_weight_video, "audio": s.loss_weight_audio, "joint": s.loss_weight_joint}
+        weighed = [weights[name] * loss for name, loss in losses.items()]
         return {"loss": _sum(weighed), **{f"loss_{n}": loss for n, loss in losses.items()}}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """Return AdamP and the polynomial schedule that keeps a thousandth of the rate."""
+        if self.has_blendshapes:  # else the first to miss them would be the validation
+            _require_bundle(self.network.FAUEncoder_cnn)
         trainable = [p for p in self.parameters() if p.requires_grad]
         adamp = AdamP(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
         return adamp, LambdaLR(adamp, lambda step: poly_factor(step, steps))
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load Whisper, CSN and action-unit files strictly; that of an encoder switched off is not read."""
-        a = self.network.architecture
-        if a.fau and a.fau_encoder == "blendshapes" and "landmarker_weights" not in weights:
-            raise UserError(
-                "fau_encoder=blendshapes has no random weights; use --set landmarker_weights=face_landmarker.task, or "
-                "run avbench weights fetch mediapipe-face-landmarker"
-            )
         for setting, path in weights.items():
-            try:
-                self._load(setting, path)
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+            self._load(setting, path)
 
     def _load(self, setting: str, path: Path) -> None:
         built = self.network.architecture
@@ -168,55 +164,58 @@ class FauForensics(Detector):
         return {name if name.startswith(own) else f"network.{name}": value for name, value in published.items()}
 
 
+def _require_bundle(encoder: nn.Module, images: tuple[Tensor, ...] = ()) -> None:
+    """Raise a UserError where action units are asked of blendshapes whose published networks were not given."""
+    if not encoder.get_buffer("bundle").any():
+        raise UserError(
+            "fau_encoder=blendshapes has no random weights; use --set landmarker_weights=face_landmarker.task, or "
+            "run avbench weights fetch mediapipe-face-landmarker"
+        )
+
+
 def _sum(losses: Iterable[Tensor]) -> Tensor:
     return torch.stack(list(losses)).sum()
 
 
-def architecture(config: Config) -> Architecture:
-    """Read the network's sizes and switches from a configuration."""
-    s: Mapping[str, Any] = config.settings
+def architecture(config: Config, s: Settings) -> Architecture:
+    """Return the network's sizes and switches."""
     return Architecture(
         classes=CLASSES[config.task],
         frames=config.clip.frames,
-        width=s["width"],
-        query_heads=s["query_heads"],
-        query_head_width=s["query_head_width"],
-        csn_blocks=_block_counts(s["csn_blocks"]),
-        csn_width=s["csn_width"],
-        csn_input=s["csn_input_size"],
-        audio=s["use_audio"],
-        audio_size=WhisperSize(s["audio_state"], s["audio_heads"], s["audio_layers"]),
-        fau=s["use_fau"] and s["use_ffl"],
-        fau_encoder=s["fau_encoder"],
-        fau_depth=s["fau_depth"],
-        fau_width=s["fau_width"],
-        fau_units=s["fau_units"] if s["fau_features"] == "nodes" else 0,
-        fau_batch_norm_drifts=s["fau_batch_norm"] == "train",
-        video=s["use_video"],
-        ifa=s["use_ifa"],
-        tap=s["use_tap"],
-        attention_norm=s["attention_norm"],
-        joint_rows=s["joint_rows"],
-        hidden=s["width"] if s["head"] == "hidden" else 0,
+        width=s.width,
+        query_heads=s.query_heads,
+        query_head_width=s.query_head_width,
+        csn_blocks=_block_counts(s.csn_blocks),
+        csn_width=s.csn_width,
+        csn_input=s.csn_input_size,
+        audio=s.use_audio,
+        audio_size=WhisperSize(s.audio_state, s.audio_heads, s.audio_layers),
+        fau=s.use_fau and s.use_ffl,
+        fau_encoder=s.fau_encoder,
+        fau_depth=s.fau_depth,
+        fau_width=s.fau_width,
+        fau_units=s.fau_units if s.fau_features == "nodes" else 0,
+        fau_batch_norm_drifts=s.fau_batch_norm == "train",
+        video=s.use_video,
+        ifa=s.use_ifa,
+        tap=s.use_tap,
+        attention_norm=s.attention_norm,
+        joint_rows=s.joint_rows,
+        hidden=s.width if s.head == "hidden" else 0,
     )
 
 
-def recipe(config: Config) -> Recipe:
-    """Read how clips are prepared from a configuration."""
-    s: Mapping[str, Any] = config.settings
-    return Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["mel"], s["masking"])
+def recipe(s: Settings) -> Recipe:
+    """Return how clips are prepared."""
+    return Recipe(s.crop_from, s.crop, s.input_size, s.grayscale, s.mel, s.masking)
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, s: Settings) -> None:
     """Raise a UserError for settings that no network can have."""
-    s: Mapping[str, Any] = config.settings
-    for key, allowed in CHOICES.items():
-        if s[key] not in allowed:
-            raise unknown(f"value of {key}", str(s[key]), allowed)
-    if not (s["use_video"] or s["use_audio"] or (s["use_fau"] and s["use_ffl"])):
+    if not (s.use_video or s.use_audio or (s.use_fau and s.use_ffl)):
         raise UserError("use_video, use_audio and use_fau are false: leave fauforensics at least one encoder")
-    if s["crop"] > s["crop_from"]:
-        raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
+    if s.crop > s.crop_from:
+        raise UserError(f"crop={s.crop} is larger than crop_from={s.crop_from}, out of which it is cut")
     samples = config.clip.frames * MEL_PER_FRAME * HOP
     if (config.clip.samples, config.clip.sample_rate) != (samples, SAMPLE_RATE):
         raise UserError(

@@ -3,88 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Setting, Share, Stage, WeightSpec, ZeroOrMore
 
-OFFICIAL: dict[str, Setting] = {
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
     # features and fusion
-    "width": 512,  # L
-    "query_heads": 8,
-    "query_head_width": 64,
-    "attention_norm": "column",  # or "softmax"
-    "joint_rows": "video",  # or "audio"
-    "head": "linear",  # or "hidden"
+    width: Count = 512  # L
+    query_heads: Count = 8
+    query_head_width: Count = 64
+    attention_norm: Literal["column", "softmax"] = "column"
+    joint_rows: Literal["video", "audio"] = "video"
+    head: Literal["linear", "hidden"] = "linear"
     # encoders
-    "csn_blocks": "3,4,23,3",
-    "csn_width": 64,
-    "audio_state": 512,
-    "audio_heads": 8,
-    "audio_layers": 6,
-    "fau_encoder": "graphau",  # or "blendshapes", or "package.module:Class" of one's own
-    "fau_depth": 50,
-    "fau_width": 64,
-    "fau_features": "global",  # or "nodes"
-    "fau_units": 8,  # of "nodes": 8 as DISFA, 12 as BP4D
-    "fau_batch_norm": "eval",  # or "train"
+    csn_blocks: str = "3,4,23,3"
+    csn_width: Count = 64
+    audio_state: Count = 512
+    audio_heads: Count = 8
+    audio_layers: ZeroOrMore = 6
+    fau_encoder: str = "graphau"  # or "blendshapes", or "package.module:Class" of one's own
+    fau_depth: Literal[18, 50, 101] = 50
+    fau_width: Count = 64
+    fau_features: Literal["global", "nodes"] = "global"
+    fau_units: Count = 8  # of "nodes": 8 as DISFA, 12 as BP4D
+    fau_batch_norm: Literal["eval", "train"] = "eval"
     # inputs; pixels of a picture of 224, scaled to others
-    "crop_from": 160,
-    "crop": 140,
-    "input_size": 112,
-    "csn_input_size": 0,  # of the pictures that the CSN sees; 0: as all
-    "grayscale": 0.0,
-    "masking": True,  # random erasing, time and frequency masks
-    "mel": "20ms",  # or "whisper"
+    crop_from: Count = 160
+    crop: Count = 140
+    input_size: Count = 112
+    csn_input_size: ZeroOrMore = 0  # of the pictures that the CSN sees; 0: as all
+    grayscale: Share = 0.0
+    masking: bool = True  # random erasing, time and frequency masks
+    mel: Literal["20ms", "whisper"] = "20ms"
     # loss (eq. 10)
-    "loss_weight_joint": 0.8,
-    "loss_weight_video": 0.1,
-    "loss_weight_audio": 0.1,
+    loss_weight_joint: float = 0.8
+    loss_weight_video: float = 0.1
+    loss_weight_audio: float = 0.1
     # ablations, Tables IV and V
-    "use_ffl": True,
-    "use_ifa": True,
-    "use_tap": True,
-    "use_fau": True,
-    "use_video": True,
-    "use_audio": True,
+    use_ffl: bool = True
+    use_ifa: bool = True
+    use_tap: bool = True
+    use_fau: bool = True
+    use_video: bool = True
+    use_audio: bool = True
     # start and faithfulness
-    "whisper_weights": "auto",
-    "csn_weights": "auto",
-    "fau_weights": "auto",
-    "landmarker_weights": "auto",  # of fau_encoder=blendshapes
-    "demo_init": False,  # random weights that learn sooner, see start.py
-    "reproduce_bugs": False,
-}
+    whisper_weights: str = "auto"
+    csn_weights: str = "auto"
+    fau_weights: str = "auto"
+    landmarker_weights: str = "auto"  # of fau_encoder=blendshapes
+    demo_init: bool = False  # random weights that learn sooner, see start.py
+    reproduce_bugs: bool = False
 
-PAPER: dict[str, Setting] = OFFICIAL | {
-    "fau_features": "nodes",
-    "mel": "whisper",
-    "crop": 160,
-    "grayscale": 0.5,
-    "attention_norm": "softmax",
-    "joint_rows": "audio",
-    "head": "hidden",
-}
 
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "width": 96,
-    "query_heads": 4,
-    "query_head_width": 24,
-    "csn_blocks": "1,1,1,1",
-    "csn_width": 8,
-    "audio_state": 96,
-    "audio_heads": 4,
-    "audio_layers": 2,
-    "fau_depth": 18,
-    "fau_width": 12,
-    "input_size": 70,
-    "csn_input_size": 40,
-    "masking": False,
-    "demo_init": True,
-    "whisper_weights": "random",
-    "csn_weights": "random",
-    "fau_weights": "graphau-demo",
-}
+OFFICIAL = Settings()
+PAPER = replace(
+    OFFICIAL,
+    fau_features="nodes",
+    mel="whisper",
+    crop=160,
+    grayscale=0.5,
+    attention_norm="softmax",
+    joint_rows="audio",
+    head="hidden",
+)
+DEMO = replace(
+    OFFICIAL,
+    width=96,
+    query_heads=4,
+    query_head_width=24,
+    csn_blocks="1,1,1,1",
+    csn_width=8,
+    audio_state=96,
+    audio_heads=4,
+    audio_layers=2,
+    fau_depth=18,
+    fau_width=12,
+    input_size=70,
+    csn_input_size=40,
+    masking=False,
+    demo_init=True,
+    whisper_weights="random",
+    csn_weights="random",
+    fau_weights="graphau-demo",
+)
 
 CLIP = ClipSpec(frames=25, fps=25, size=224, audio_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")

@@ -6,7 +6,6 @@ Letters: B clips, G groups, T frames of a group, C channels, H W pixels, S sampl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from avbench_backbones.sinc import SAMPLE_RATE
 from avbench_fgmdf.audio import min_samples
 from avbench_fgmdf.graph import REACH, audio_moments
 from avbench_fgmdf.network import FGMDF, ROUNDS, Size
+from avbench_fgmdf.plugin import Settings
 from avbench_fgmdf.start import sharpen
 
 # Class k of the published network.
@@ -34,13 +34,16 @@ PUBLISHED_ORDER = (Forgery.RARV, Forgery.FAFV, Forgery.RAFV, Forgery.FARV)
 class FineGrained(Detector):
     """Judge four seconds of a talking face: P(fake) of the clip, of its pictures and of its sound."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        _check(config)
-        self.network = FGMDF(size(config))
-        if config.settings["demo_init"]:
+        sizes = size(config, self.settings)
+        _check(config, sizes)
+        self.network = FGMDF(sizes)
+        if self.settings.demo_init:
             sharpen(self.network)
-        if config.settings["keep_eyes"]:
+        if self.settings.keep_eyes:
             self.network.video_encoder.requires_grad_(False)
 
     def forward(self, batch: ClipBatch) -> Output:
@@ -59,14 +62,13 @@ class FineGrained(Detector):
 
     def _groups(self, batch: ClipBatch) -> Tensor:
         """Return frames (B,G,T,C,H,W) in [0,1]; in training each clip draws which frames of its groups are seen."""
-        groups, frames = self.config.settings["groups"], self.config.settings["frames"]
-        assert isinstance(groups, int) and isinstance(frames, int)
+        groups, frames = self.settings.groups, self.settings.frames
         span = batch.video.shape[1] // groups
         offsets_BT = drawn_offsets(batch.seed, span, frames) if self.training else fixed_offsets(span, frames)
         return pick(batch.video, groups, offsets_BT.to(batch.video.device)).float() / 255
 
     def _sound(self, batch: ClipBatch) -> Tensor:
-        return emphasised(batch.audio, float(self.config.settings["emphasis"] or 0))
+        return emphasised(batch.audio, self.settings.emphasis)
 
     def _output(self, logits: Mapping[str, Tensor]) -> Output:
         mix_BK = logits["mix"] if self.classes == 2 else in_forgery_order(logits["mix"])
@@ -86,8 +88,7 @@ class FineGrained(Detector):
         """Return Adam, its rate halved every few epochs."""
         trainable = [p for p in self.parameters() if p.requires_grad]
         adam = torch.optim.Adam(trainable, lr=stage.lr, weight_decay=stage.weight_decay)
-        every = self.config.settings["halve_every"]
-        assert isinstance(every, int)
+        every = self.settings.halve_every
         return adam, LambdaLR(adam, lambda step: 0.5 ** (step * stage.epochs // max(steps, 1) // every))
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -120,16 +121,14 @@ def pick(video_BTCHW: Tensor, groups: int, offsets_BT: Tensor) -> Tensor:
     return video_BTCHW[clip_B11, place_BGT]
 
 
-def size(config: Config) -> Size:
-    """Read the network's sizes from a configuration."""
-    s: Mapping[str, Any] = config.settings
-    names = ("groups", "frames", "width", "filters", "hop", "narrow", "wide", "dropout")
-    return Size(CLASSES[config.task], **{name: s[name] for name in names})
+def size(config: Config, s: Settings) -> Size:
+    """Return the network's sizes."""
+    return Size(CLASSES[config.task], s.groups, s.frames, s.width, s.filters, s.hop, s.narrow, s.wide, s.dropout)
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, sizes: Size) -> None:
     """Raise a UserError for what no network can have."""
-    s, clip, sizes = config.settings, config.clip, size(config)
+    clip = config.clip
     if sizes.groups < REACH:
         raise UserError(f"groups={sizes.groups}: a moment of sound meets {REACH} groups, so there must be as many")
     if sizes.frames < 4 or sizes.frames % 4:
@@ -147,11 +146,9 @@ def _check(config: Config) -> None:
         )
     if sizes.features % (4 * 2**ROUNDS):
         raise UserError(
-            f"narrow={s['narrow']} times a third of filters={s['filters']} makes {sizes.features} features, which "
+            f"narrow={sizes.narrow} times a third of filters={sizes.filters} makes {sizes.features} features, which "
             f"cannot be halved {ROUNDS} times; use a multiple of {4 * 2**ROUNDS}"
         )
-    if sizes.width < 4:
-        raise UserError(f"width={sizes.width}: must be at least 4")
     samples, least = round(clip.seconds * SAMPLE_RATE), min_samples(sizes.hop, audio_moments(sizes.groups))
     if clip.sample_rate != SAMPLE_RATE or clip.samples != samples or samples < least:
         raise UserError(

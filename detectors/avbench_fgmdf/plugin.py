@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Share, Stage
 
-OFFICIAL: dict[str, Setting] = {
-    "groups": 10,  # that a clip is cut into
-    "frames": 4,  # that are seen of each
-    "width": 32,  # of the first convolution of the eyes
-    "emphasis": 0.0,  # of high over low frequencies: the share of the last sample that is subtracted
-    "filters": 50,
-    "hop": 1,  # samples
-    "narrow": 32,
-    "wide": 64,
-    "dropout": 0.3,  # of what pooling judges
-    "halve_every": 8,  # epochs; the rate
-    "demo_init": False,  # random weights that see small changes, see start.py
-    "keep_eyes": False,  # as they start; their BatchNorm counts on
-}
 
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "groups": 6,
-    "width": 8,
-    "filters": 24,
-    "hop": 2,
-    "narrow": 8,
-    "wide": 16,
-    "emphasis": 0.97,  # else the loud low bands hide the others from a small random network
-    "dropout": 0.0,
-    "demo_init": True,
-    "keep_eyes": True,
-}
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
+    groups: Count = 10  # that a clip is cut into
+    frames: Count = 4  # that are seen of each
+    width: Annotated[int, Range(min=4)] = 32  # of the first convolution of the video encoder
+    emphasis: float = 0.0  # of high over low frequencies: the share of the last sample that is subtracted
+    filters: Count = 50
+    hop: Count = 1  # samples
+    narrow: Count = 32
+    wide: Count = 64
+    dropout: Share = 0.3  # of what pooling judges
+    halve_every: Count = 8  # epochs; the rate
+    demo_init: bool = False  # random weights that see small changes, see start.py
+    keep_eyes: bool = False  # the video encoder stays as it starts; its BatchNorm counts on
+
+
+OFFICIAL = Settings()
+DEMO = Settings(
+    groups=6,
+    width=8,
+    filters=24,
+    hop=2,
+    narrow=8,
+    wide=16,
+    emphasis=0.97,  # else the loud low bands hide the others from a small random network
+    dropout=0.0,
+    demo_init=True,
+    keep_eyes=True,
+)
 
 # A second clip starts two seconds after the first; sound is as long as the frames.
 CLIP = ClipSpec(frames=100, fps=25, size=128, hop=50, min_frames=100)

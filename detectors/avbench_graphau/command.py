@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
+
+if TYPE_CHECKING:
+    from avbench.records.card import Card
 
 EXAMPLES = """examples:
   avbench pretrain graphau --dataset demo_faces
@@ -62,20 +66,19 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         card, folder = pretrain(request, plugins, progress=bar, say=say)
         say("\n" + _table(card, folder / SCORES))
-        say(f"the encoder: {folder / ENCODER}, sha256 {card['encoder']['sha256']}")
+        assert card.encoder is not None
+        say(f"the encoder: {folder / ENCODER}, sha256 {card.encoder.sha256}")
         say("FauForensics uses it by --set fau_weights=FILE\n")
     return 0
 
 
-def _table(card: dict[str, object], path: Path) -> str:
+def _table(card: Card, path: Path) -> str:
     import pandas as pd
     from tabulate import tabulate
 
     scores = pd.read_csv(path).round(3)
     spread = scores.apply(lambda row: f"{row['f1']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", axis=1)
     rows = zip(scores["unit"], scores["rate"], spread, scores["majority"], scores["all positive"], strict=True)
-    training = card["training"]
-    assert isinstance(training, dict)
     heads = ["unit", "rate", "F1 [95 % over people]", "majority", "all positive"]
-    chosen = f"{card['id']}: epoch {training['chosen_epoch']}, by {training['selected_on']}"
+    chosen = f"{card.id}: epoch {card.training.chosen_epoch}, by {card.training.selected_on}"
     return f"{chosen}\n{tabulate(rows, heads)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -17,30 +17,28 @@ from avbench.detector import Detector
 from avbench.errors import UserError, unknown
 from avbench.types import ClipBatch, Output, Stage
 from avbench_backbones import checkpoints
-from avbench_backbones.graphau import DEPTHS, Metric
 from avbench_backbones.swin import SIZES
 from avbench_graphau.loss import asymmetric_loss, edge_loss, labels_of
 from avbench_graphau.network import MEGraphAU, StageName, backbone_state, load_shared
 from avbench_graphau.prepare import Recipe, prepare
-from avbench_graphau.recipe import TARGET
-
-BACKBONES = (*(f"resnet{depth}" for depth in DEPTHS), *SIZES)
+from avbench_graphau.recipe import TARGET, Settings
 
 
 class GraphAU(Detector):
     """Say which action units a face shows, frame by frame. It judges no forgery."""
 
+    settings: Settings
     unit_weights: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        s: Mapping[str, Any] = config.settings
+        s = self.settings
         _check(s)
-        self.recipe = Recipe(s["crop_from"], s["crop"], s["input_size"], s["jitter"])
+        self.recipe = Recipe(s.crop_from, s.crop, s.input_size, s.jitter)
         first: StageName = "mefl" if config.stages and config.stages[0].name == "mefl" else "anfl"
-        backbone = s["backbone"] if s["backbone"] in SIZES else int(s["backbone"].removeprefix("resnet"))
-        self.network = MEGraphAU(backbone, s["width"], s["units"], s["neighbours"], s["metric"], first)
-        self.register_buffer("unit_weights", weights_in(s["unit_weights"], s["units"]), persistent=False)
+        backbone = s.backbone if s.backbone in SIZES else int(s.backbone.removeprefix("resnet"))
+        self.network = MEGraphAU(backbone, s.width, s.units, s.neighbours, s.metric, first)
+        self.register_buffer("unit_weights", weights_in(s.unit_weights, s.units), persistent=False)
         self.next_head = int(torch.randint(2**31, ()))  # seed of the second stage's head
 
     def begin_stage(self, stage: Stage) -> None:
@@ -61,7 +59,7 @@ class GraphAU(Detector):
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return labels (B,T,U): 1, 0, or nan where unknown."""
-        return labels_of(batch.annotations[TARGET], float(self.config.settings["positive_from"] or 0))
+        return labels_of(batch.annotations[TARGET], self.settings.positive_from)
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the asymmetric loss of the units, in the second stage plus the weighed one of their pairs."""
@@ -70,8 +68,7 @@ class GraphAU(Detector):
         if "pairs" not in output.aux:
             return {"loss": units}
         pairs = edge_loss(output.aux["pairs"].flatten(0, 1), labels_NU)
-        weight = float(self.config.settings["edge_weight"] or 0)
-        return {"loss": units + weight * pairs, "loss_units": units, "loss_pairs": pairs}
+        return {"loss": units + self.settings.edge_weight * pairs, "loss_units": units, "loss_pairs": pairs}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return AdamW and a cosine that ends at zero."""
@@ -81,14 +78,11 @@ class GraphAU(Detector):
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load an ImageNet backbone, or all that both stages share of an ME-GraphAU file, strictly."""
         for setting, path in weights.items():
-            try:
-                found = checkpoints.weights_of(checkpoints.read_checkpoint(path))
-                if setting == "backbone_weights":
-                    checkpoints.load_strict(self.network, backbone_state(found), ("global_linear.", "head."))
-                else:
-                    load_shared(self.network, found)
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+            found = checkpoints.weights_of(checkpoints.read_checkpoint(path))
+            if setting == "backbone_weights":
+                checkpoints.load_strict(self.network, backbone_state(found), ("global_linear.", "head."))
+            else:
+                load_shared(self.network, found)
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
@@ -105,15 +99,11 @@ def weights_in(text: str, units: int) -> Tensor:
     return torch.tensor([float(number) for number in text.split(",")])
 
 
-def _check(s: Mapping[str, Any]) -> None:
+def _check(s: Settings) -> None:
     """Raise a UserError for settings that no network can have."""
-    if s["backbone"] not in BACKBONES:
-        raise unknown("backbone of graphau", s["backbone"], BACKBONES)
-    if s["metric"] not in get_args(Metric):
-        raise unknown("value of metric", s["metric"], get_args(Metric))
-    if not 1 <= s["neighbours"] <= s["units"]:
-        raise UserError(f"neighbours={s['neighbours']}: a graph of {s['units']} units takes 1 to {s['units']}")
-    if s["crop"] > s["crop_from"]:
-        raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
-    if s["backbone"] in SIZES and s["input_size"] != 224:
-        raise UserError(f"backbone={s['backbone']} sees pictures of 224 pixels; use --set input_size=224")
+    if s.neighbours > s.units:
+        raise UserError(f"neighbours={s.neighbours}: a graph of {s.units} units takes 1 to {s.units}")
+    if s.crop > s.crop_from:
+        raise UserError(f"crop={s.crop} is larger than crop_from={s.crop_from}, out of which it is cut")
+    if s.backbone in SIZES and s.input_size != 224:
+        raise UserError(f"backbone={s.backbone} sees pictures of 224 pixels; use --set input_size=224")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from avbench.records.card import Card
 from avbench.records.style import saved_figure
 
 MEASURED, BLIND, FAINT = "#2c7a9c", "#e0912f", "#7c8791"
 
 
-def draw(card: Mapping[str, Any], scores: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[Path]:
+def draw(card: Card, scores: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw f1 and training into `folder`, PNG and SVG each."""
     folder.mkdir(parents=True, exist_ok=True)
-    mark = " (demo data)" if "demo data" in card["marks"] else ""
-    _units(scores, f"F1 of action units, {card['data']['test']['title'].removesuffix(mark)}{mark}", folder / "f1")
-    _training(curves, f"Pre-training{mark}", card["training"].get("chosen_epoch"), folder / "training")
+    mark = " (demo data)" if card.is_demo else ""
+    judged = card.data.test.title if card.data.test is not None else ""
+    _units(scores, f"F1 of action units, {judged.removesuffix(mark)}{mark}", folder / "f1")
+    _training(curves, f"Pre-training{mark}", card.training.chosen_epoch, folder / "training")
     return sorted(folder.iterdir())
 
 

@@ -22,6 +22,7 @@ from avbench.engine.validation import Selection, Validated, share_buffers
 from avbench.hashing import stable_hash
 from avbench.types import ClipSpec, Sample
 from avbench_graphau.loss import asymmetric_loss
+from avbench_graphau.recipe import Settings
 
 Counts = NDArray[np.float64]
 KINDS = ("true_positive", "false_positive", "false_negative", "true_negative")
@@ -51,7 +52,8 @@ def count(
     config, names = detector.config, people(samples)
     requests = sliding(samples, config.clip)
     new_from = _new_from(requests, config.clip)
-    units = int(config.settings["units"] or 0)
+    settings: Settings = config.settings
+    units = settings.units
     weights_U: torch.Tensor = detector.get_buffer("unit_weights")
     totals = torch.zeros(len(names) * units * len(KINDS) + 2, dtype=torch.float64, device=fabric.device)
     counts_PUK, losses = totals[:-2].view(len(names), units, len(KINDS)), totals[-2:]
@@ -132,7 +134,8 @@ def validate(
 ) -> Validated:
     """Return the mean F1, that of each unit, and the loss on all frames of the validation people."""
     counts, loss = count(detector, samples, fabric, loading, budget)
-    names = str(detector.config.settings["unit_names"]).split()
+    settings: Settings = detector.config.settings
+    names = settings.unit_names.split()
     summed = counts.sum(axis=0)
     values = {"f1": float(f1(summed).mean()), "loss": loss}
     values |= {f"f1_{name}": float(value) for name, value in zip(names, f1(summed), strict=True)}

@@ -8,23 +8,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from safetensors.torch import save_file
 
-from avbench.bench.card import environment
+from avbench.bench.card import environment, with_training
 from avbench.config import Config, resolve
 from avbench.data import databases, splits
 from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
 from avbench.detector import Detector
 from avbench.engine import checkpoint
+from avbench.engine.building import build
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.evaluation import FailureBudget, Loading
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, build, fit
+from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, fit
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.media import reading as media
@@ -32,13 +32,17 @@ from avbench.paths import atomic_write, results_folder
 from avbench.plugins import weights
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
-from avbench.records import card as cards
+from avbench.records.card import Card, now
+from avbench.records.card_file import plain
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, Encoder, ProtocolRecord, TrainingRecord
+from avbench.records.caveats import Caveat, limited_to
+from avbench.records.measured import Confusion, Measured
 from avbench.references import load_object
 from avbench.types import AnnotationSpec, Forgery, MediaError, Sample
 from avbench_graphau import measure
 from avbench_graphau.figure import draw
 from avbench_graphau.loss import weights_of_rates
-from avbench_graphau.recipe import SPEC, TARGET
+from avbench_graphau.recipe import SPEC, TARGET, Settings
 
 FOLDER, ENCODER, SCORES = "pretrainings", "encoder.safetensors", "f1.csv"
 Say = Callable[[str], None]
@@ -70,7 +74,7 @@ class Request:
 
 def pretrain(
     request: Request, plugins: Plugins, *, progress: Progress = silent, say: Say = lambda line: None
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Card, Path]:
     """Pre-train, or return the card of what is finished; an interrupted one goes on. Return the card and its folder.
 
     The folder holds encoder.safetensors under the published names, f1.csv, curves.csv, figures and card.json.
@@ -83,7 +87,7 @@ def pretrain(
     plan = plan_of(request, base, target, parts, rates)
     if request.fresh and leads():
         shutil.rmtree(plan.folder, ignore_errors=True)
-    if (plan.folder / "card.json").is_file() and (card := cards.read(plan.folder))["status"] == "finished":
+    if (plan.folder / "card.json").is_file() and (card := Card.load(plan.folder)).is_finished:
         say(f"finished before: {plan.folder} (--fresh starts anew)")
         return card, plan.folder
     fabric = make_fabric(request.device, plan.config.stages[0].precision)
@@ -92,7 +96,7 @@ def pretrain(
     leader = fabric.global_rank == 0
     if leader:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        cards.write(card, plan.folder)
+        card.save(plan.folder)
         plugins.notify("avbench_run_started", leaving_out=request.silenced, card=card, folder=plan.folder)
     record = fit(
         plan,
@@ -103,20 +107,21 @@ def pretrain(
             "avbench_epoch_ended", leaving_out=request.silenced, card=card, epoch=epoch, values=values
         ),
     )
-    card["training"] |= record
+    card = with_training(card, record)
     network = chosen(plan, request.seed)
     fabric.to_device(network)
     started = time.monotonic()
     counts, loss = measure.count(
         network, parts.test, fabric, request.loading, FailureBudget(len(parts.test), request.loading)
     )
-    card["seconds"] = {"train": record["seconds"], "evaluate": round(time.monotonic() - started, 2)}
+    spent = {"train": card.training.seconds, "evaluate": round(time.monotonic() - started, 2)}
+    card = replace(card, seconds=spent)
     if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
-        finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
+        card = finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
         plugins.notify("avbench_run_finished", leaving_out=request.silenced, card=card, folder=plan.folder)
     fabric.barrier()
-    return card if leader else cards.read(plan.folder), plan.folder
+    return card if leader else Card.load(plan.folder), plan.folder
 
 
 def locate(request: Request, plugins: Plugins, progress: Progress = silent) -> tuple[Database, AnnotationSpec]:
@@ -176,10 +181,9 @@ def plan_of(
 ) -> TrainingPlan:
     """Return the plan of the training; its id is a hash of configuration, lists, fold and seed."""
     config = _config(request, base)
-    settings = dict(config.settings)
-    settings |= {"units": len(target.columns), "unit_names": " ".join(target.columns)}
-    if settings["unit_weights"] == "auto":
-        settings["unit_weights"] = ",".join(f"{weight:.6f}" for weight in weights_of_rates(rates))
+    settings: Settings = replace(config.settings, units=len(target.columns), unit_names=" ".join(target.columns))
+    if settings.unit_weights == "auto":
+        settings = replace(settings, unit_weights=",".join(f"{weight:.6f}" for weight in weights_of_rates(rates)))
     stages = tuple(s for s in config.stages if request.stage in ("both", s.name))
     config = replace(config, settings=settings, stages=stages, weights=weights.choose(SPEC, settings))
     about = {
@@ -196,6 +200,7 @@ def plan_of(
             "digest": splits.list_digest(parts.train),
             "validation_digest": splits.list_digest(parts.validation),
         },
+        **request.loading.shaping,
     }
     fold = f"-f{parts.fold}" if parts.fold is not None else ""
     key = f"{SPEC.name}-{base.spec.name}{fold}-s{request.seed}-{digest_of(about)[:8]}"
@@ -225,68 +230,90 @@ def chosen(plan: TrainingPlan, seed: int) -> Detector:
 
 def begin(
     request: Request, base: Database, parts: splits.Split, plan: TrainingPlan, plugins: Plugins, device: str
-) -> dict[str, Any]:
-    """Return the card of a pre-training that starts, in the shape that observers of runs know."""
-    described = {
-        name: {
-            "dataset": base.spec.name,
-            "title": base.title,
-            "n": len(getattr(parts, name)),
-            "digest": splits.list_digest(getattr(parts, name)),
-            "identities": len({splits.identity_of(s) for s in getattr(parts, name)}),
-            "identity_is": base.spec.identity_is,
-        }
-        for name in splits.PARTS
-    }
+) -> Card:
+    """Return the card of a pre-training that starts."""
     config = plan.config
-    return {
-        "format": cards.FORMAT,
-        "id": plan.id,
-        "status": "running",
-        "task": "action units",
-        "seed": request.seed,
-        "detector": {"name": SPEC.name, "title": SPEC.title, "version": SPEC.version, "preset": config.preset},
-        "protocol": {"name": f"pretrain_{base.spec.name}", "version": 1},
-        "data": {**described, "fold": parts.fold, "notes": list(parts.notes)},
-        "training": {
-            "config": config.as_dict(),
-            "weights": {name: chosen.sha256 for name, chosen in config.weights.items()},
-        },
-        "marks": ["demo data"] * base.demo + [f"limited to {request.limit}"] * (request.limit is not None),
-        "device": device,
-        "environment": environment(),
-    }
+    caveats: list[str] = [Caveat.DEMO_DATA] if base.demo else []
+    caveats += [limited_to(request.limit)] if request.limit is not None else []
+    return Card(
+        id=plan.id,
+        started=now(),
+        task="action units",
+        seed=request.seed,
+        detector=DetectorPart(name=SPEC.name, title=SPEC.title, version=SPEC.version, preset=config.preset),
+        protocol=ProtocolRecord(name=f"pretrain_{base.spec.name}"),
+        data=DataPart(
+            train=_described(base, parts.train),
+            validation=_described(base, parts.validation),
+            test=_described(base, parts.test),
+            fold=parts.fold,
+            notes=tuple(parts.notes),
+        ),
+        training=TrainingRecord(
+            config=plain(config.as_dict()), weights={name: chosen.sha256 for name, chosen in config.weights.items()}
+        ),
+        variant=tuple(caveats),
+        caveats=tuple(caveats),
+        device=device,
+        environment=environment(),
+    )
+
+
+def _described(base: Database, samples: Sequence[Sample]) -> DataList:
+    return DataList(
+        dataset=base.spec.name,
+        title=base.title,
+        demo=base.demo,
+        n=len(samples),
+        digest=splits.list_digest(samples),
+        identities=len({splits.identity_of(s) for s in samples}),
+        identity_is=base.spec.identity_is,
+    )
 
 
 def finish(
-    card: dict[str, Any], scores: pd.DataFrame, counts: measure.Counts, loss: float, network: Detector, folder: Path
-) -> None:
-    """Write the encoder, the table of F1, figures and the finished card."""
-    metrics: dict[str, Any] = {"loss": {"value": loss}}
+    card: Card, scores: pd.DataFrame, counts: measure.Counts, loss: float, network: Detector, folder: Path
+) -> Card:
+    """Write the encoder, the table of F1, figures and the finished card; return the card."""
+    metrics = {"loss": Measured(_finite(loss))}
     for row in scores.to_dict("records"):
-        name = "f1" if row["unit"] == "mean" else f"f1_{row['unit']}"
-        metrics[name] = {"value": row["f1"], "ci95": [row["low"], row["high"]], "n": row["frames"]}
+        name, frames = "f1" if row["unit"] == "mean" else f"f1_{row['unit']}", int(row["frames"])
+        low, high = _finite(row["low"]), _finite(row["high"])
+        ci95 = (low, high) if low is not None and high is not None else None
+        metrics[name] = Measured(_finite(row["f1"]), ci95, frames)
         for other in ("majority", "all positive"):
-            metrics[f"{other.replace(' ', '_')}_{name}"] = {"value": row[other], "n": row["frames"]}
-    card["metrics"] = {"every_frame": {"frame": metrics}}
-    card["confusion"] = {
-        str(name): {"frame": {"labels": ["absent", "shown"], "matrix": [[int(tn), int(fp)], [int(fn), int(tp)]]}}
-        for name, (tp, fp, fn, tn) in zip(scores["unit"], counts, strict=False)
-    }
+            metrics[f"{other.replace(' ', '_')}_{name}"] = Measured(_finite(row[other]), n=frames)
+    card = replace(
+        card,
+        metrics={"every_frame": {"frame": metrics}},
+        confusion={
+            str(name): {
+                "frame": Confusion(("absent", "shown"), ((int(tn), int(fp)), (int(fn), int(tp)))),
+            }
+            for name, (tp, fp, fn, tn) in zip(scores["unit"], counts, strict=False)
+        },
+    )
     with atomic_write(folder / SCORES) as temporary:
         scores.to_csv(temporary, index=False)
-    card["encoder"] = {"file": ENCODER, "sha256": export(network, folder / ENCODER, card)}
+    card = replace(card, encoder=Encoder(ENCODER, export(network, folder / ENCODER, card)))
     draw(card, scores, pd.read_csv(folder / CURVES), folder / "figures")
-    card["status"] = "finished"
-    cards.write(card, folder)
+    card = replace(card, status="finished")
+    card.save(folder)
+    return card
 
 
-def export(network: Detector, path: Path, card: Mapping[str, Any]) -> str:
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def export(network: Detector, path: Path, card: Card) -> str:
     """Write the weights under the published names (backbone, global_linear, head); return the file's sha256."""
     state = {
         name.removeprefix("network."): value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    about = {"id": card["id"], "f1": card["metrics"]["every_frame"]["frame"]["f1"], "data": card["data"]["train"]}
+    f1, train = card.metrics["every_frame"]["frame"]["f1"], plain(card.data.train)
+    data = {name: train[name] for name in ("dataset", "title", "n", "digest", "identities", "identity_is")}
+    about = {"id": card.id, "f1": {"value": f1.value, "ci95": f1.ci95, "n": f1.n}, "data": data}
     with atomic_write(path) as temporary:
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True, default=str)})
     return sha256(path)
@@ -305,4 +332,5 @@ def _config(request: Request, base: Database) -> Config:
 
 
 def _positive_from(request: Request, base: Database) -> float:
-    return float(_config(request, base).settings["positive_from"] or 0)
+    settings: Settings = _config(request, base).settings
+    return settings.positive_from

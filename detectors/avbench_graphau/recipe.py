@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec
 
 TARGET = "au"  # the frame-level target of a dataset that is learnt
 
-OFFICIAL: dict[str, Setting] = {
-    # network
-    "backbone": "resnet50",  # resnet18, resnet50, resnet101, swin_tiny, swin_small, swin_base
-    "width": 64,  # channels of a ResNet's stem
-    "units": 8,  # set by the database
-    "neighbours": 4,  # in the graph of the first stage
-    "metric": "dots",  # or cosine, l1, l2
-    # labels
-    "unit_names": "",  # set by the database
-    "positive_from": 2.0,  # intensity
-    "unit_weights": "auto",  # from how often units occur in the training frames; or numbers, separated by commas
-    "edge_weight": 0.001,  # of the pairs' cross-entropy in the second stage
-    # inputs; pixels of the picture that is fed
-    "crop_from": 256,
-    "crop": 224,
-    "input_size": 224,
-    "jitter": 0.4,
-    # start
-    "backbone_weights": "auto",  # or a file of torchvision's ResNet or Microsoft's Swin
-    "graphau_weights": "random",  # or a file of ME-GraphAU, of either stage
-}
 
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "backbone": "resnet18",
-    "width": 12,
-    "crop_from": 72,
-    "crop": 70,
-    "input_size": 70,
-    "jitter": 0.1,
-    "backbone_weights": "random",
-}
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
+    # network
+    backbone: Literal["resnet18", "resnet50", "resnet101", "swin_tiny", "swin_small", "swin_base"] = "resnet50"
+    width: Count = 64  # channels of a ResNet's stem
+    units: Count = 8  # set by the database
+    neighbours: Count = 4  # in the graph of the first stage
+    metric: Literal["dots", "cosine", "l1", "l2"] = "dots"
+    # labels
+    unit_names: str = ""  # set by the database
+    positive_from: float = 2.0  # intensity
+    unit_weights: str = "auto"  # from how often units occur in the training frames; or numbers, separated by commas
+    edge_weight: Annotated[float, Range(min=0)] = 0.001  # of the pairs' cross-entropy in the second stage
+    # inputs; pixels of the picture that is fed
+    crop_from: Count = 256
+    crop: Count = 224
+    input_size: Count = 224
+    jitter: Share = 0.4
+    # start
+    backbone_weights: str = "auto"  # or a file of torchvision's ResNet or Microsoft's Swin
+    graphau_weights: str = "random"  # or a file of ME-GraphAU, of either stage
+
+
+OFFICIAL = Settings()
+DEMO = Settings(
+    backbone="resnet18",
+    width=12,
+    crop_from=72,
+    crop=70,
+    input_size=70,
+    jitter=0.1,
+    backbone_weights="random",
+)
 
 CLIP = ClipSpec(frames=1, size=256, audio_samples=0, annotations=(TARGET,))
 DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, audio_samples=0, annotations=(TARGET,))

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec
 
-OFFICIAL: dict[str, Setting] = {
-    "width": 64,  # of the stem; the trunk ends eight times as wide
-    "tcn_width": 768,
-    "tcn_layers": 4,
-    "dropout": 0.2,
-    "freeze_front_end": "auto",  # frozen if pretrained; or "true", "false"
-    "real_share": 0.5,  # of the training clips; both labels then weigh alike
-    "optimizer": "adam",  # or "adamp"
-    "pretrained": "auto",
-    "demo_init": False,  # a random stem that sees motion from the start
-}
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "width": 8,
-    "tcn_width": 48,
-    "tcn_layers": 2,
-    "optimizer": "adamp",
-    "pretrained": "random",
-    "demo_init": True,
-}
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
+    width: Count = 64  # of the stem; the trunk ends eight times as wide
+    tcn_width: Count = 768
+    tcn_layers: Count = 4
+    dropout: Share = 0.2
+    freeze_front_end: Literal["auto", "true", "false"] = "auto"  # frozen if pretrained
+    real_share: Annotated[float, Range(above=0, below=1)] = 0.5  # of the training clips; both labels then weigh alike
+    optimizer: Literal["adam", "adamp"] = "adam"
+    pretrained: str = "auto"
+    demo_init: bool = False  # a random stem that sees motion from the start
+
+
+OFFICIAL = Settings()
+DEMO = Settings(width=8, tcn_width=48, tcn_layers=2, optimizer="adamp", pretrained="random", demo_init=True)
 
 CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", audio_samples=0)
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", audio_samples=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from avbench.config import Config
 from avbench.detector import Detector
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError
 from avbench.types import CLASSES, ClipBatch, Output, Stage, Stream
 from avbench_backbones import checkpoints
 from avbench_backbones.motion import see_motion
@@ -22,24 +21,26 @@ from avbench_mrdf import keys, losses
 from avbench_mrdf.encoder import EncoderSize
 from avbench_mrdf.inputs import RATE, pictures, sounds, valid_frames
 from avbench_mrdf.model import Architecture, MRDFNetwork
+from avbench_mrdf.plugin import Settings
 
 FPS = 25  # four windows of 10 ms are one frame
 FAKE, REAL = 0, 1  # the published classes
 STREAMS = "streams"  # a stage before all losses, for networks that start from little
-VARIANTS = ("ce", "margin", "avdf", "ensemble", "multilabel", "multiclass")
 BINARY_ALONE = ("ensemble", "multilabel")
 
 
 class MRDF(Detector):
     """Judge a whole video by how its pictures and its sound go together: P(fake), of each stream where it has heads."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        _check(config)
-        self.variant = str(config.settings["variant"])
-        self.network = MRDFNetwork(architecture(config))
+        _check(config, self.settings)
+        self.variant = self.settings.variant
+        self.network = MRDFNetwork(architecture(config, self.settings))
         self.streams_alone = False
-        if config.settings["demo_init"]:
+        if self.settings.demo_init:
             see_motion(self.network.model.feature_extractor_video.resnet.frontend3D.get_parameter("0.weight"))
 
     def begin_stage(self, stage: Stage) -> None:
@@ -49,22 +50,23 @@ class MRDF(Detector):
         """
         self.streams_alone = stage.name == STREAMS
         stem = self.network.model.feature_extractor_video.resnet.frontend3D
-        stem.requires_grad_(bool(self.config.settings["train_stem"]))
+        stem.requires_grad_(self.settings.train_stem)
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,K), or the score of an ablation without them; what the losses compare, as aux."""
-        crop: Any = self.config.settings["crop"]
         valid_BT = valid_frames(batch)
-        video_BTL = self.network.see(pictures(batch, crop, training=self.training), valid_BT)
+        video_BTL = self.network.see(pictures(batch, self.settings.crop, training=self.training), valid_BT)
         return self._judge(video_BTL, self.network.hear(sounds(batch)), valid_BT)
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return features (B,T,L) of one stream in evaluation; with the pictures, which frames are valid."""
         if stream == "audio":
             return {"audio": self.network.hear(sounds(batch))}
-        crop: Any = self.config.settings["crop"]
         valid_BT = valid_frames(batch)
-        return {"video": self.network.see(pictures(batch, crop, training=False), valid_BT), "valid": valid_BT}
+        return {
+            "video": self.network.see(pictures(batch, self.settings.crop, training=False), valid_BT),
+            "valid": valid_BT,
+        }
 
     def classify(self, features: Mapping[str, Tensor]) -> Output:
         """Return what `forward` returns, from the features of both streams."""
@@ -118,12 +120,9 @@ class MRDF(Detector):
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load AV-HuBERT Base, strictly."""
-        for setting, path in weights.items():
-            try:
-                state = keys.from_avhubert(checkpoints.weights_of(checkpoints.read_checkpoint(path)))
-                checkpoints.load_strict(self.network.model, state)
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+        for path in weights.values():
+            state = keys.from_avhubert(checkpoints.weights_of(checkpoints.read_checkpoint(path)))
+            checkpoints.load_strict(self.network.model, state)
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the parameters of a published Lightning file, without parts that this variant does not compute."""
@@ -134,41 +133,37 @@ class MRDF(Detector):
         return {f"network.{name}": value for name, value in published.items() if not name.startswith(absent)}
 
 
-def architecture(config: Config) -> Architecture:
-    """Read what the variant consists of, and its sizes, from a configuration."""
-    s: Mapping[str, Any] = config.settings
-    variant = s["variant"]
+def architecture(config: Config, s: Settings) -> Architecture:
+    """Return what the variant consists of, and its sizes."""
+    variant = s.variant
     classes = {"ensemble": 0, "multilabel": 2, "multiclass": 4}
     return Architecture(
         classes=classes.get(variant, CLASSES[config.task]),
         projected=variant in {"ce", "margin", "ensemble"},
         stream_heads=variant in {"ce", "ensemble"},
-        trunk_width=s["trunk_width"],
+        trunk_width=s.trunk_width,
         size=EncoderSize(
-            s["width"],
-            s["layers"],
-            s["heads"],
-            s["hidden"],
-            s["position_kernel"],
-            s["position_groups"],
-            s["dropout"],
+            s.width,
+            s.layers,
+            s.heads,
+            s.hidden,
+            s.position_kernel,
+            s.position_groups,
+            s.dropout,
         ),
     )
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, s: Settings) -> None:
     """Raise a UserError for settings that no network can have."""
-    s: Mapping[str, Any] = config.settings
     clip = config.clip
-    if s["variant"] not in VARIANTS:
-        raise unknown("value of variant", str(s["variant"]), VARIANTS)
-    if config.task == "four_class" and s["variant"] in BINARY_ALONE:
-        raise UserError(f"variant={s['variant']} has two labels and cannot do four_class; use --task binary")
-    if not 0 < s["crop"] <= clip.size:
-        raise UserError(f"crop={s['crop']} cannot be cut out of pictures of {clip.size}; use --set crop={clip.size}")
-    for name in ("heads", "position_groups"):
-        if s["width"] % s[name]:
-            raise UserError(f"width={s['width']} is no multiple of {name}={s[name]}")
+    if config.task == "four_class" and s.variant in BINARY_ALONE:
+        raise UserError(f"variant={s.variant} has two labels and cannot do four_class; use --task binary")
+    if not 0 < s.crop <= clip.size:
+        raise UserError(f"crop={s.crop} cannot be cut out of pictures of {clip.size}; use --set crop={clip.size}")
+    for name, parts in {"heads": s.heads, "position_groups": s.position_groups}.items():
+        if s.width % parts:
+            raise UserError(f"width={s.width} is no multiple of {name}={parts}")
     if (clip.fps, clip.sample_rate) != (FPS, RATE):
         raise UserError(
             f"mrdf joins {FPS} frames a second with sound at {RATE} Hz, not {clip.fps:g} and {clip.sample_rate}"

@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, MetricSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import (
+    ClipSpec,
+    Count,
+    DetectorSpec,
+    MetricSpec,
+    Preset,
+    Setting,
+    Share,
+    Stage,
+    WeightSpec,
+    ZeroOrMore,
+)
 
-OFFICIAL: dict[str, Setting] = {
-    "variant": "ce",  # or "margin"; ablations "avdf", "ensemble", "multilabel", "multiclass"
+Variant = Literal["ce", "margin", "avdf", "ensemble", "multilabel", "multiclass"]  # from "avdf" on: ablations
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as in the published code."""
+
+    variant: Variant = "ce"
     # AV-HuBERT Base
-    "trunk_width": 64,  # of the stem; the trunk ends eight times as wide
-    "width": 768,
-    "layers": 12,
-    "heads": 12,
-    "hidden": 3072,
-    "position_kernel": 128,
-    "position_groups": 16,
-    "dropout": 0.1,
+    trunk_width: Count = 64  # of the stem; the trunk ends eight times as wide
+    width: Count = 768
+    layers: ZeroOrMore = 12
+    heads: Count = 12
+    hidden: Count = 3072
+    position_kernel: Count = 128
+    position_groups: Count = 16
+    dropout: Share = 0.1
     # inputs
-    "crop": 100,  # of a picture of clip.size
+    crop: Count = 100  # of a picture of clip.size
     # start and faithfulness
-    "avhubert_weights": "random",
-    "demo_init": False,  # a random stem that sees motion from the start
-    "train_stem": True,
-    "reproduce_bugs": False,
-}
-DEMO: dict[str, Setting] = OFFICIAL | {
-    "trunk_width": 8,
-    "width": 48,
-    "layers": 2,
-    "heads": 4,
-    "hidden": 96,
-    "position_kernel": 16,
-    "position_groups": 4,
-    "dropout": 0.0,
-    "crop": 50,
-    "demo_init": True,
-}
+    avhubert_weights: str = "random"
+    demo_init: bool = False  # a random stem that sees motion from the start
+    train_stem: bool = True
+    reproduce_bugs: bool = False
+
+
+OFFICIAL = Settings()
+DEMO = replace(
+    OFFICIAL,
+    trunk_width=8,
+    width=48,
+    layers=2,
+    heads=4,
+    hidden=96,
+    position_kernel=16,
+    position_groups=4,
+    dropout=0.0,
+    crop=50,
+    demo_init=True,
+)
 
 # Pictures of 224 px are halved while they are cut, as published.
 CLIP = ClipSpec(frames=500, fps=25, size=112, whole=True)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import DetectorSpec, Setting, Stage, WeightSpec
-from avbench_antispoofing.presets import DEMO_SINC, SINC, two_presets
+from avbench.types import Count, DetectorSpec, Share, Stage, WeightSpec
+from avbench_antispoofing.presets import SincSettings, demo_sinc, two_presets
 
-OFFICIAL: dict[str, Setting] = SINC | {
-    "fused": 12,
-    "fusion": "mul",  # or "add", "cat"
-    "attention_dropout": 0.2,
-    "pool_dropout": 0.3,
-}
 
-DEMO: dict[str, Setting] = OFFICIAL | DEMO_SINC | {"fusion": "cat", "attention_dropout": 0.0, "pool_dropout": 0.0}
+@dataclass(frozen=True, slots=True)
+class Settings(SincSettings):
+    """Every setting, as in the published code."""
+
+    fused: Count = 12
+    fusion: Literal["mul", "add", "cat"] = "mul"
+    attention_dropout: Share = 0.2
+    pool_dropout: Share = 0.3
+
+
+OFFICIAL = Settings()
+DEMO = replace(demo_sinc(OFFICIAL), fusion="cat", attention_dropout=0.0, pool_dropout=0.0)
 
 STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)

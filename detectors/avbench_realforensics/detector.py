@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from avbench.config import Config
 from avbench.detector import Detector
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError
 from avbench.types import ClipBatch, Output, Stage
 from avbench_backbones import checkpoints
 from avbench_backbones.adamp import AdamP
@@ -23,6 +22,7 @@ from avbench_backbones.mel import HOP, SAMPLE_RATE
 from avbench_backbones.motion import see_motion
 from avbench_realforensics import views
 from avbench_realforensics.model import RealNetwork, Sizes, agreement, follow
+from avbench_realforensics.plugin import Settings
 from avbench_realforensics.published import parts
 
 REPRESENT = "represent"  # the stage that learns from real clips what pictures and sound tell of each other
@@ -32,17 +32,19 @@ SLOWNESS = 1e-3 / 96  # by how much a teacher moves, for each clip of a batch
 class RealForensics(Detector):
     """Judge one second of a talking face by its pictures: P(the pictures are fake)."""
 
+    settings: Settings
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        s: Mapping[str, Any] = config.settings
-        _check(config)
+        s = self.settings
+        _check(config, s)
         represents = any(stage.name == REPRESENT for stage in config.stages)
-        self.network = RealNetwork(_sizes(s), taught=s["ssl_weight"] > 0, represents=represents)
-        self.recipe = views.Recipe(s["crop_from"], s["crop"], s["input_size"], s["grayscale"], s["masking"])
-        self.prior = math.log(s["fake_share"] / (1 - s["fake_share"]))
+        self.network = RealNetwork(_sizes(s), taught=s.ssl_weight > 0, represents=represents)
+        self.recipe = views.Recipe(s.crop_from, s.crop, s.input_size, s.grayscale, s.masking)
+        self.prior = math.log(s.fake_share / (1 - s.fake_share))
         self.clips = 0  # in a batch of the stage
         self.has_teacher = represents
-        if s["demo_init"]:
+        if s.demo_init:
             see_motion(self.network.backbone.get_parameter("blocks.0.conv.weight"))
             if self.network.target_encoder is not None:
                 self.network.target_encoder[0].load_state_dict(self.network.backbone.state_dict())
@@ -60,14 +62,14 @@ class RealForensics(Detector):
         for head in (self.network.df_head, self.network.ssl_head):
             if head is not None:
                 head.requires_grad_(not self.represents)
-        if not self.represents and not self.config.settings["ssl_weight"]:
+        if not self.represents and not self.settings.ssl_weight:
             self.network.target_encoder = None
         self.train(self.training)
 
     def train(self, mode: bool = True) -> RealForensics:
         """Switch to training; a teacher that stands still keeps evaluating, unless its statistics are to drift."""
         super().train(mode)
-        drifts = self.represents or self.config.settings["teacher_batch_norm"] == "train"
+        drifts = self.represents or self.settings.teacher_batch_norm == "train"
         if self.network.target_encoder is not None:
             self.network.target_encoder.train(mode and drifts)
         return self
@@ -127,15 +129,14 @@ class RealForensics(Detector):
         if "teacher" not in output.aux:
             return {"loss": forgery}
         teacher = -output.aux["teacher"]
-        weight = float(self.config.settings["ssl_weight"] or 0)
-        return {"loss": forgery + weight * teacher, "loss_forgery": forgery, "loss_teacher": teacher}
+        return {"loss": forgery + self.settings.ssl_weight * teacher, "loss_forgery": forgery, "loss_teacher": teacher}
 
     def optimizer(self, stage: Stage, steps: int) -> tuple[Optimizer, LRScheduler | None]:
         """Return AdamP: the rate warms up, then falls as a cosine in stage 1 (not for predictors), else stays."""
-        s: Mapping[str, Any] = self.config.settings
-        if s["ssl_weight"] and not self.has_teacher:
+        s = self.settings
+        if s.ssl_weight and not self.has_teacher:
             raise UserError(
-                f"ssl_weight={s['ssl_weight']}: nobody has taught the teacher; use --preset two_stage, or give a file "
+                f"ssl_weight={s.ssl_weight}: nobody has taught the teacher; use --preset two_stage, or give a file "
                 "of stage 1 with --set backbone_weights=FILE"
             )
         predictors = [head[1] for head in self._heads()] if self.represents else []
@@ -143,7 +144,7 @@ class RealForensics(Detector):
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = [{"params": [p for p in trainable if (id(p) in apart) == chosen]} for chosen in (False, True)]
         adamp = AdamP([group for group in groups if group["params"]], lr=stage.lr, weight_decay=stage.weight_decay)
-        epochs = s["represent_warmup"] if self.represents else s["forgery_warmup"]
+        epochs = s.represent_warmup if self.represents else s.forgery_warmup
         warmup = min(1.0, epochs / max(stage.epochs, 1)) * steps
         falls = self.represents
         factors = [lambda step: rate_factor(step, steps, warmup, falls=falls), lambda step: 1.0]
@@ -153,26 +154,23 @@ class RealForensics(Detector):
         """Move the teachers of stage 1 towards their students, further for larger batches."""
         representation, teacher = self.network.representation, self.network.target_encoder
         if representation is not None and teacher is not None:
-            moved = SLOWNESS * self.clips * float(self.config.settings["teacher_speed"] or 0)
+            moved = SLOWNESS * self.clips * self.settings.teacher_speed
             momentum = max(0.0, 1 - moved)
             follow(teacher, self.network.backbone, representation.video_head, momentum)
             follow(representation.audio_teacher, representation.ears, representation.audio_head, momentum)
 
     def load_pretrained(self, weights: Mapping[str, Path]) -> None:
         """Load the eyes, and what else the file holds of this network, strictly."""
-        for setting, path in weights.items():
-            try:
-                found = parts(checkpoints.read_checkpoint(path))
-                checkpoints.load_strict(self.network.backbone, found["backbone"])
-                if "df_head" in found:
-                    checkpoints.load_strict(self.network.df_head, found["df_head"])
-                if self.network.target_encoder is not None and "target_encoder" in found:
-                    checkpoints.load_strict(self.network.target_encoder, found["target_encoder"])
-                    self.has_teacher = True
-                elif self.network.target_encoder is not None:
-                    checkpoints.load_strict(self.network.target_encoder[0], found["backbone"])
-            except checkpoints.CheckpointError as error:
-                raise UserError(f"{setting} = {path}: {error}; give another file, or {setting}=random") from error
+        for path in weights.values():
+            found = parts(checkpoints.read_checkpoint(path))
+            checkpoints.load_strict(self.network.backbone, found["backbone"])
+            if "df_head" in found:
+                checkpoints.load_strict(self.network.df_head, found["df_head"])
+            if self.network.target_encoder is not None and "target_encoder" in found:
+                checkpoints.load_strict(self.network.target_encoder, found["target_encoder"])
+                self.has_teacher = True
+            elif self.network.target_encoder is not None:
+                checkpoints.load_strict(self.network.target_encoder[0], found["backbone"])
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Take eyes and head of a published file; what only training needs stays as it is."""
@@ -201,25 +199,18 @@ def _two(logit_B: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(logit_B), logit_B], dim=1)
 
 
-def _sizes(s: Mapping[str, Any]) -> Sizes:
-    blocks = tuple(int(count) for count in s["csn_blocks"].split(","))
-    return Sizes(
-        blocks, s["csn_width"], s["audio_width"], s["projection"], s["width"], s["heads"], s["head_width"], s["hidden"]
-    )
+def _sizes(s: Settings) -> Sizes:
+    blocks = tuple(int(count) for count in s.csn_blocks.split(","))
+    return Sizes(blocks, s.csn_width, s.audio_width, s.projection, s.width, s.heads, s.head_width, s.hidden)
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, s: Settings) -> None:
     """Raise a UserError for settings that no network can have."""
-    s: Mapping[str, Any] = config.settings
-    if s["teacher_batch_norm"] not in ("eval", "train"):
-        raise unknown("value of teacher_batch_norm", str(s["teacher_batch_norm"]), ("eval", "train"))
-    counts = s["csn_blocks"].split(",")
+    counts = s.csn_blocks.split(",")
     if len(counts) != 4 or not all(count.strip().isdigit() and int(count) for count in counts):
-        raise UserError(f"csn_blocks={s['csn_blocks']}: give four block counts, such as 3,4,23,3")
-    if not 0 < s["fake_share"] < 1:
-        raise UserError(f"fake_share={s['fake_share']}: give a share between 0 and 1; 0.5 moves nothing")
-    if s["crop"] > s["crop_from"]:
-        raise UserError(f"crop={s['crop']} is larger than crop_from={s['crop_from']}, out of which it is cut")
+        raise UserError(f"csn_blocks={s.csn_blocks}: give four block counts, such as 3,4,23,3")
+    if s.crop > s.crop_from:
+        raise UserError(f"crop={s.crop} is larger than crop_from={s.crop_from}, out of which it is cut")
     clip, samples = config.clip, config.clip.frames * views.MEL_PER_FRAME * HOP
     hears = any(stage.name == REPRESENT for stage in config.stages)
     if hears and (clip.samples, clip.sample_rate) != (samples, SAMPLE_RATE):

@@ -3,57 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from avbench.hookspecs import hookimpl
-from avbench.types import ClipSpec, DetectorSpec, Preset, Setting, Stage, WeightSpec
+from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec, ZeroOrMore
 
-OFFICIAL: dict[str, Setting] = {
-    "csn_blocks": "3,4,23,3",
-    "csn_width": 64,
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, as published for the second stage alone."""
+
+    csn_blocks: str = "3,4,23,3"
+    csn_width: Count = 64
     # self-supervision
-    "audio_width": 64,
-    "projection": 256,
-    "width": 512,  # of the predictor
-    "heads": 8,
-    "head_width": 64,
-    "hidden": 2048,
-    "ssl_weight": 0.0,  # of the agreement with the teacher on real clips
-    "teacher_speed": 1.0,  # 1: the published momentum
-    "teacher_batch_norm": "eval",  # in stage 2; or "train"
+    audio_width: Count = 64
+    projection: Count = 256
+    width: Count = 512  # of the predictor
+    heads: Count = 8
+    head_width: Count = 64
+    hidden: Count = 2048
+    ssl_weight: Annotated[float, Range(min=0)] = 0.0  # of the agreement with the teacher on real clips
+    teacher_speed: Annotated[float, Range(min=0)] = 1.0  # 1: the published momentum
+    teacher_batch_norm: Literal["eval", "train"] = "eval"  # in stage 2
     # inputs; pixels of a picture of 224, scaled to others
-    "crop_from": 150,
-    "crop": 140,
-    "input_size": 112,
-    "grayscale": 0.5,
-    "masking": True,  # random erasing, time and frequency masks
+    crop_from: Count = 150
+    crop: Count = 140
+    input_size: Count = 112
+    grayscale: Share = 0.5
+    masking: bool = True  # random erasing, time and frequency masks
     # recipe
-    "fake_share": 0.5,  # of the training clips; moves the logit in training
-    "represent_warmup": 20,  # epochs
-    "forgery_warmup": 5,
+    fake_share: Annotated[float, Range(above=0, below=1)] = 0.5  # of the training clips; moves the logit in training
+    represent_warmup: ZeroOrMore = 20  # epochs
+    forgery_warmup: ZeroOrMore = 5
     # start and faithfulness
-    "backbone_weights": "auto",
-    "demo_init": False,  # a random stem that sees motion from the start
-    "reproduce_bugs": False,
-}
-TWO_STAGE: dict[str, Setting] = OFFICIAL | {"ssl_weight": 1.0}
-DEMO: dict[str, Setting] = TWO_STAGE | {
-    "csn_blocks": "1,1,1,1",
-    "csn_width": 8,
-    "audio_width": 8,
-    "projection": 32,
-    "width": 32,
-    "heads": 2,
-    "head_width": 16,
-    "hidden": 64,
-    "input_size": 40,
-    "grayscale": 0.0,
-    "masking": False,
-    "teacher_speed": 100.0,
-    "represent_warmup": 1,
-    "forgery_warmup": 1,
-    "backbone_weights": "random",
-    "demo_init": True,
-}
+    backbone_weights: str = "auto"
+    demo_init: bool = False  # a random stem that sees motion from the start
+    reproduce_bugs: bool = False
+
+
+OFFICIAL = Settings()
+TWO_STAGE = replace(OFFICIAL, ssl_weight=1.0)
+DEMO = replace(
+    TWO_STAGE,
+    csn_blocks="1,1,1,1",
+    csn_width=8,
+    audio_width=8,
+    projection=32,
+    width=32,
+    heads=2,
+    head_width=16,
+    hidden=64,
+    input_size=40,
+    grayscale=0.0,
+    masking=False,
+    teacher_speed=100.0,
+    represent_warmup=1,
+    forgery_warmup=1,
+    backbone_weights="random",
+    demo_init=True,
+)
 
 PICTURES = ClipSpec(frames=25, fps=25, size=224, hop=24, audio_samples=0)
 BOTH = ClipSpec(frames=25, fps=25, size=224, hop=24, audio_samples=16_000)

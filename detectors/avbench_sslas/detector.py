@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,40 +11,45 @@ from torch import Tensor
 from avbench.config import Config
 from avbench.errors import UserError
 from avbench.types import ClipBatch
-from avbench_antispoofing.detector import AntiSpoofing, check_sizes, check_sound, size_from
+from avbench_antispoofing.detector import AntiSpoofing, check_sound
 from avbench_backbones import checkpoints
 from avbench_backbones.aasist import JudgeSize
 from avbench_backbones.anti_spoofing import repeat_short
 from avbench_backbones.spectro_temporal import POOLED
 from avbench_sslas.keys import ENCODER, encoder_state, from_published
 from avbench_sslas.network import SSLAS, EncoderSize, feature_frames
-from avbench_sslas.rawboost import ALGORITHMS, rawboost
-
-ENCODER_SIZES = ("width", "layers", "heads", "inner")  # whose settings begin with "encoder_"
-SMALLEST = {name: 1 for name in ("encoder_heads", "position_groups", "narrow", "wide", "graph")} | {"features": POOLED}
+from avbench_sslas.plugin import Settings
+from avbench_sslas.rawboost import rawboost
 
 
 class SSLASDetector(AntiSpoofing):
     """Judge sound by a self-supervised encoder's features and AASIST's graphs."""
 
+    settings: Settings
     network: SSLAS
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        s: Mapping[str, Any] = config.settings
-        if s["rawboost"] not in ALGORITHMS:
-            raise UserError(f"rawboost={s['rawboost']}: give an algorithm of RawBoost, 1 to 8, or 0 for none")
-        check_sizes(config, SMALLEST)
-        for part in ("encoder_heads", "position_groups"):
-            if s["encoder_width"] % s[part]:
-                raise UserError(f"encoder_width={s['encoder_width']} cannot be shared by {part}={s[part]}")
+        s = self.settings
+        for name, parts in {"encoder_heads": s.encoder_heads, "position_groups": s.position_groups}.items():
+            if s.encoder_width % parts:
+                raise UserError(f"encoder_width={s.encoder_width} cannot be shared by {name}={parts}")
         check_sound(config, feature_frames(config.clip.samples), least=POOLED)
-        encoder = size_from(EncoderSize, config, **{name: s[f"encoder_{name}"] for name in ENCODER_SIZES})
-        self.network = SSLAS(encoder, size_from(JudgeSize, config, rows=s["features"]))
+        encoder = EncoderSize(
+            s.encoder_width,
+            s.encoder_layers,
+            s.encoder_heads,
+            s.encoder_inner,
+            s.conv_width,
+            s.position_kernel,
+            s.position_groups,
+        )
+        keep = (s.keep_spectral, s.keep_temporal, s.keep_joined)
+        self.network = SSLAS(encoder, JudgeSize(s.features, s.narrow, s.wide, s.graph, *keep, s.dropout))
 
     def hear(self, batch: ClipBatch) -> Tensor:
         """Return the network's logits (B,2); in training, the sound is boosted before it is filled up."""
-        algorithm = int(self.config.settings["rawboost"] or 0) if self.training else 0
+        algorithm = self.settings.rawboost if self.training else 0
         audio_BS = boosted(batch, algorithm) if algorithm else batch.audio
         logits_B2: Tensor = self.network(repeat_short(audio_BS, batch.samples))
         return logits_B2

@@ -1,0 +1,48 @@
+"""What a dataset promises, checked on its own files: a listing that repeats, ids of their own, splits by identity."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from avbench.bench.contract.results import Result
+from avbench.data import splits
+from avbench.data.databases import Database
+from avbench.media.placing import Place
+from avbench.perturb.open_clip import OpenClip
+from avbench.types import ClipSpec, MediaError
+
+
+def check_dataset(database: Database) -> Iterator[Result]:
+    """Check a dataset's listing, its splits and its first file."""
+    try:
+        samples = database.samples()
+    except Exception as error:
+        yield Result("lists its samples", False, f"{type(error).__name__}: {error}")
+        return
+    yield Result("lists its samples", True, f"{len(samples):,} at {database.root}")
+    again = [replace(s) for s in database.samples()]
+    yield Result("lists the same twice", again == samples)
+    ids = {s.id for s in samples}
+    yield Result("gives each sample its own id", len(ids) == len(samples))
+    top = database.root
+    top = top if top.is_dir() else top.parent
+    outside = [s.id for s in samples if not _below(s.path, top)]
+    yield Result("stays below its root", not outside, ", ".join(outside[:3]))
+    try:
+        parts = splits.split(samples)
+        yield Result("splits by identity", True, f"{len(parts.train)} / {len(parts.validation)} / {len(parts.test)}")
+    except Exception as error:
+        yield Result("splits by identity", False, str(error))
+    try:
+        clip = OpenClip(samples[0].path, ClipSpec(), Place.fraction(0.5)).clean()
+        yield Result("its first file can be read", clip.has_video or clip.has_audio, samples[0].id)
+    except MediaError as error:
+        yield Result("its first file can be read", False, f"{samples[0].id}: {error}")
+
+
+def _below(path: Path, root: Path) -> bool:
+    """Whether a path stays below a root, links aside: they are the user's, paths in metadata are not."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root))

@@ -1,0 +1,41 @@
+"""Caveats: what a reader must know before comparing a run's numbers with others."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from avbench.types import Forgery, Stream
+
+
+class Caveat(StrEnum):
+    """The caveats without a parameter; those with one are texts that the functions below make."""
+
+    DEMO_DATA = "demo data"
+    EXTERNAL = "external"
+    SELECTED_ON_TEST = "selected on test"
+    EVERY_SAMPLE = "every sample of the test database"
+    STRICT_IDENTITY = "strict identity"
+    SILENCE_TRIMMED = "leading silence trimmed"
+    BALANCED = "balanced test list"
+    BUGS_REPRODUCED = "published bugs reproduced"
+    FEW_CLUSTERS = "few clusters"
+
+
+def limited_to(count: int) -> str:
+    """Return the caveat of training, validation and test lists of at most `count` videos."""
+    return f"limited to {count}"
+
+
+def test_list_limited_to(count: int) -> str:
+    """Return the caveat of a test list of at most `count` videos."""
+    return f"test list limited to {count}"
+
+
+def above_ceiling(stream: Stream) -> str:
+    """Return the caveat of an AUC that one stream cannot honestly give."""
+    return f"AUC above the ceiling of {stream} alone"
+
+
+def tells_unseen(stream: Stream, forgery: Forgery) -> str:
+    """Return the caveat of a detector of one stream that tells RARV from fakes of the other stream."""
+    return f"{stream} alone tells {forgery.name} from RARV"
