@@ -9,7 +9,7 @@ from avbench.data.loading import load_batches
 from avbench.data.requests import ClipRequest
 from avbench.media.placing import Place
 from avbench.media.reading import probe
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, Forgery, Sample
 
 REQUIRES = frozenset({"video", "audio"})

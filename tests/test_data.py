@@ -15,8 +15,8 @@ from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
 from avbench.media.frames import cut_region, cut_tracked, fill_gaps
 from avbench.media.placing import Place, Window
-from avbench.perturb.conditions import Condition
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.conditions import Condition
+from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins.registry import Plugins, installed
 from avbench.types import Clip, ClipSpec, Forgery, MediaError, MediaInfo, Reason, Sample
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from avbench.records.card import Card
 
 
-@hookimpl
+@hookimpl(tryfirst=True)  # so that whoever is told next finds the figures
 def avbench_run_finished(card: Card, folder: Path) -> None:
     """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
     from avbench.engine.training import CURVES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,15 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Pre-train with every seed asked for and print a table each."""
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
     from avbench.data.databases import read_roots
     from avbench.errors import UserError
     from avbench.plugins.registry import installed
     from avbench_graphau.pretrain import ENCODER, SCORES, Request, pretrain
 
     plugins = installed()
-    selecting.check_computing(arguments)
+    if min(arguments.seed) < 0:
+        raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
     if arguments.checkpoint is not None:
         raise UserError("--checkpoint: a pre-training starts from weights by --set graphau_weights=FILE")
     for seed in dict.fromkeys(arguments.seed):
@@ -64,6 +62,7 @@ def execute(arguments: argparse.Namespace) -> int:
             arguments.out,
             arguments.fresh,
             selecting.loading_of(arguments, plugins),
+            mlflow=not arguments.no_mlflow,
         )
         card, folder = pretrain(request, plugins, progress=bar, say=say)
         say("\n" + _table(card, folder / SCORES))

@@ -64,6 +64,12 @@ class Request:
     results: Path | None = None
     fresh: bool = False
     loading: Loading = Loading()
+    mlflow: bool = True
+
+    @property
+    def silenced(self) -> frozenset[str]:
+        """Return the names of the plugins that are told nothing."""
+        return frozenset() if self.mlflow else frozenset({"mlflow"})
 
 
 def pretrain(
@@ -91,13 +97,15 @@ def pretrain(
     if leader:
         plan.folder.mkdir(parents=True, exist_ok=True)
         card.save(plan.folder)
-        plugins.notify("avbench_run_started", card=card, folder=plan.folder)
+        plugins.notify("avbench_run_started", leaving_out=request.silenced, card=card, folder=plan.folder)
     record = fit(
         plan,
         fabric,
         request.loading,
         progress=progress,
-        on_epoch=lambda epoch, values: plugins.notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
+        on_epoch=lambda epoch, values: plugins.notify(
+            "avbench_epoch_ended", leaving_out=request.silenced, card=card, epoch=epoch, values=values
+        ),
     )
     card = with_training(card, record)
     network = chosen(plan, request.seed)
@@ -111,7 +119,7 @@ def pretrain(
     if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
         card = finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
-        plugins.notify("avbench_run_finished", card=card, folder=plan.folder)
+        plugins.notify("avbench_run_finished", leaving_out=request.silenced, card=card, folder=plan.folder)
     fabric.barrier()
     return card if leader else Card.load(plan.folder), plan.folder
 

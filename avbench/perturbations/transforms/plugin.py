@@ -10,7 +10,7 @@ from avbench.types import PerturbationSpec
 
 DF10 = "DeeperForensics-1.0"
 PAPER = ("paper",)
-_HERE = "avbench.perturb.transforms"
+_HERE = "avbench.perturbations.transforms"
 
 
 @hookimpl

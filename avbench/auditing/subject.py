@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from avbench import protocol as protocols
-from avbench.audit.file_facts import KIND, file_facts
-from avbench.audit.sound_facts import SECONDS
+from avbench.auditing.file_facts import KIND, file_facts
+from avbench.auditing.sound_facts import SECONDS
 from avbench.data.databases import Database
 from avbench.data.lists import Say, prepare
 from avbench.data.scanning import scan_files

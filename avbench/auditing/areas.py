@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbench.audit.verdicts import Area
+from avbench.auditing.verdicts import Area
 from avbench.metrics import definitions as metrics
 from avbench.metrics.intervals import FEW, bootstrap
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from avbench import __version__
-from avbench.audit import balance, coverage, duplicates, leaks, modality, shortcuts
-from avbench.audit.modality import Untouched
-from avbench.audit.shortcuts import Shortcut
-from avbench.audit.subject import Subject
-from avbench.audit.verdicts import LEVELS, Verdict
+from avbench.auditing import balance, coverage, duplicates, leaks, modality, shortcuts
+from avbench.auditing.modality import Untouched
+from avbench.auditing.shortcuts import Shortcut
+from avbench.auditing.subject import Subject
+from avbench.auditing.verdicts import LEVELS, Verdict
 from avbench.progress import Progress, silent
 
 FORMAT = 1

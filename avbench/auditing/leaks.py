@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from avbench.audit.subject import Subject
-from avbench.audit.verdicts import Level, Verdict
+from avbench.auditing.subject import Subject
+from avbench.auditing.verdicts import Level, Verdict
 from avbench.records.table import percent
 
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))

@@ -19,10 +19,10 @@ from avbench.media.placing import Place, Window, stacked
 from avbench.media.reading import open_file, read_info
 from avbench.media.sound import Sound, cut_sound, read_sound, read_whole_sound, resample, sound_stream
 from avbench.media.tracking import Cut, Track, cutter, looks_for_faces
-from avbench.perturb import conditions as perturb
-from avbench.perturb.conditions import Condition
-from avbench.perturb.scene import Scene
-from avbench.perturb.strength import snr
+from avbench.perturbations import conditions as perturb
+from avbench.perturbations.conditions import Condition
+from avbench.perturbations.scene import Scene
+from avbench.perturbations.strength import snr
 from avbench.types import Change, Clip, ClipSpec, Context, MediaError, Reason
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
-from avbench.audit.picture_facts import picture_facts
-from avbench.audit.sound_facts import sound_facts
+from avbench.auditing.picture_facts import picture_facts
+from avbench.auditing.sound_facts import sound_facts
 from avbench.media.frames import picture_stream, start_of
 from avbench.media.reading import open_file, read_info
 from avbench.media.sound import sound_stream

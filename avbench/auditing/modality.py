@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbench.audit.areas import area, grouped_folds
-from avbench.audit.picture_facts import LOOK_NAMES
-from avbench.audit.sound_facts import BAND_NAMES
-from avbench.audit.verdicts import TELLS, Area, Verdict, in_part, worst
+from avbench.auditing.areas import area, grouped_folds
+from avbench.auditing.picture_facts import LOOK_NAMES
+from avbench.auditing.sound_facts import BAND_NAMES
+from avbench.auditing.verdicts import TELLS, Area, Verdict, in_part, worst
 from avbench.metrics import definitions as metrics
 from avbench.metrics.measuring import UNSEEN
 from avbench.records.table import percent

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from avbench.audit.areas import area
-from avbench.audit.verdicts import TELLS, Area, Verdict, in_part, worst
+from avbench.auditing.areas import area
+from avbench.auditing.verdicts import TELLS, Area, Verdict, in_part, worst
 from avbench.progress import Progress, silent
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from avbench.audit.report import Audit
-from avbench.audit.shortcuts import LABELS, PROBES
-from avbench.audit.tables import LABEL_TITLES
-from avbench.audit.verdicts import GIVES_AWAY, TELLS, Area
+from avbench.auditing.report import Audit
+from avbench.auditing.shortcuts import LABELS, PROBES
+from avbench.auditing.tables import LABEL_TITLES
+from avbench.auditing.verdicts import GIVES_AWAY, TELLS, Area
 from avbench.records.style import FAINT, saved_figure, write_heading
 
 _COLOURS = {"ok": "#7c8791", "warning": "#e0912f", "fail": "#c8405a"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from avbench.audit.verdicts import Level, Verdict
+from avbench.auditing.verdicts import Level, Verdict
 from avbench.data.scanning import REASON
 from avbench.records.table import percent
 from avbench.types import Forgery, Reason

@@ -14,9 +14,9 @@ from avbench.media.decoders import Seen, pictures_at
 from avbench.media.frames import Picture, Upright, frames_from, picture_stream, shown_at
 from avbench.media.placing import Window
 from avbench.media.reading import open_file
-from avbench.perturb import conditions as perturb
-from avbench.perturb.conditions import Condition
-from avbench.perturb.strength import psnr
+from avbench.perturbations import conditions as perturb
+from avbench.perturbations.conditions import Condition
+from avbench.perturbations.strength import psnr
 from avbench.types import Change
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from avbench.audit import coverage, modality
-from avbench.audit.report import Audit
-from avbench.audit.shortcuts import LABELS, PROBES
-from avbench.audit.verdicts import LEVELS
+from avbench.auditing import coverage, modality
+from avbench.auditing.report import Audit
+from avbench.auditing.shortcuts import LABELS, PROBES
+from avbench.auditing.verdicts import LEVELS
 from avbench.records.page import render
 from avbench.records.table import Table, markdown, percent, text
 from avbench.types import Forgery
@@ -92,7 +92,7 @@ def as_markdown(audit: Audit) -> str:
 def as_html(audit: Audit, figures: list[Path]) -> str:
     """Return everything as one self-contained page, with figures (SVG) inside."""
     return render(
-        "avbench.audit",
+        "avbench.auditing",
         "audit.html.j2",
         name=f"avbench audit of {audit.name}",
         demo=audit.demo,

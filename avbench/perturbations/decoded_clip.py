@@ -11,11 +11,11 @@ import av
 import numpy as np
 
 from avbench.media.frames import Picture, Upright
-from avbench.perturb import conditions as perturb
-from avbench.perturb.conditions import Condition
-from avbench.perturb.open_clip import not_computed, voice_of, with_sound
-from avbench.perturb.scene import one_by_one
-from avbench.perturb.strength import psnr
+from avbench.perturbations import conditions as perturb
+from avbench.perturbations.conditions import Condition
+from avbench.perturbations.open_clip import not_computed, voice_of, with_sound
+from avbench.perturbations.scene import one_by_one
+from avbench.perturbations.strength import psnr
 from avbench.types import Change, Clip, ClipSpec, MediaError
 
 

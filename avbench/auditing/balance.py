@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from avbench.audit.verdicts import Level, Verdict, in_part
+from avbench.auditing.verdicts import Level, Verdict, in_part
 from avbench.metrics.intervals import FEW
 from avbench.records.table import percent
 from avbench.types import Forgery

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from avbench.audit.verdicts import Verdict
+from avbench.auditing.verdicts import Verdict
 
 SHOWN = 3
 
