@@ -128,7 +128,7 @@ def _of_run(card: Card, arguments: argparse.Namespace, plugins: Plugins) -> Cell
     cell = of_card(card, read_roots(arguments.data), arguments.limit)
     if arguments.decoder not in (None, cell.loading.decoder):
         made = cell.loading.decoder
-        raise UserError(f"--decoder {arguments.decoder}: {card['id']} was made with {made}; leave it out")
+        raise UserError(f"--decoder {arguments.decoder}: {card.id} was made with {made}; leave it out")
     return replace(
         cell,
         protocol=_perturbed(cell.protocol, arguments),
