@@ -179,7 +179,7 @@ def test_a_stranger_s_metric_stands_beside_ours_and_a_broken_one_costs_nothing(
         "fake_share": MetricSpec("fake_share", "Called fake", "avbench.metrics.definitions:fake_share"),
         "gone": MetricSpec("gone", "Gone", "no_such_module:gone"),
     }
-    found = measure(swept(), "binary", METRICS | theirs, resamples=30)["metrics"]["oracle"]["video"]
-    low, high = found["fake_share"]["ci95"]
-    assert low < found["fake_share"]["value"] < high
+    found = measure(swept(), "binary", METRICS | theirs, resamples=30).metrics["oracle"]["video"]
+    low, high = found["fake_share"].ci95
+    assert low < found["fake_share"].value < high
     assert "gone" not in found and "no_such_module" in caplog.text
