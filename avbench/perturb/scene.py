@@ -47,7 +47,8 @@ class Scene:
         size = stream.width * stream.height * 3 / 2 * (stream.frames or 25 * 60)
         held = list(frames_from(container, stream, 0.0)) if size <= HELD else None
         frames = held if held is not None else frames_from(container, stream, window.times[0])
-        upright, rotation, seen = Upright(), 0, []
+        upright, rotation = Upright(), 0
+        seen: list[Seen] = []
         for shown in shown_at(window.times, frames, stream):
             rotation = rotation if seen else shown.frame.rotation
             seen.append(Seen(upright(shown.frame), shown.index, shown.count))
