@@ -14,13 +14,13 @@ import torch
 from avbench.bench.cell import Cell, resolve
 from avbench.bench.run import finish
 from avbench.data.lists import prepare
-from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under
 from avbench.engine.devices import make_fabric
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
+from avbench.engine.plan import build
 from avbench.engine.sharing import outputs
-from avbench.engine.training import build
 from avbench.perturb.conditions import Condition
 from avbench.plugins.registry import installed
 from avbench.protocol import known

@@ -12,7 +12,7 @@ import torch
 from avbench.bench.contract import random_batch
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.engine.training import build
+from avbench.engine.plan import build
 from avbench.plugins.registry import installed
 from avbench.records import card
 from avbench.types import ClipBatch, Stage

@@ -18,7 +18,7 @@ from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import Config
 from avbench.config import resolve as resolve_config
-from avbench.engine.training import build
+from avbench.engine.plan import build
 from avbench.plugins.registry import installed
 from avbench.records import card as cards
 from avbench.types import ClipBatch, ClipSpec, Stage

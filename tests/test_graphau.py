@@ -14,7 +14,7 @@ import torch
 
 from avbench import config
 from avbench.bench.contract import random_batch
-from avbench.engine.training import build
+from avbench.engine.plan import build
 from avbench.errors import UserError
 from avbench.types import Forgery, Sample, Stage
 from avbench_backbones.mefl import MEFLHead

@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avbench import config
-from avbench.engine import training as train
-from avbench.engine.evaluation import FailureBudget, Loading
-from avbench.engine.training import build
+from avbench.data.loading import Loading
+from avbench.engine import loop
+from avbench.engine.failures import FailureBudget
+from avbench.engine.plan import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.types import Forgery, Sample
@@ -137,7 +138,7 @@ def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path
 
 
 def test_it_goes_on_exactly_after_a_kill(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SAVE_SECONDS", -1.0)  # a state after every step
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)  # a state after every step
     whole = run_interrupted(faces, tmp_path / "whole", 0, monkeypatch)
     steps = 2 * len(pd.read_csv(whole / "curves.csv"))
     for step in (1, steps - 1):

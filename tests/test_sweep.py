@@ -18,13 +18,13 @@ import torch
 
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.data.loading import load_batches
+from avbench.data.loading import Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
+from avbench.engine.plan import build
 from avbench.engine.sharing import outputs
-from avbench.engine.training import build
 from avbench.errors import UserError
 from avbench.perturb.conditions import choose
 from avbench.plugins.registry import installed

@@ -12,11 +12,12 @@ from avbench.data.databases import locate
 from avbench.data.lists import Say
 from avbench.detector import Detector
 from avbench.engine import checkpoint
-from avbench.engine.training import WEIGHTS, build
+from avbench.engine.plan import build
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records import card as cards
 from avbench.records.card import is_demo, title
+from avbench.records.training import WEIGHTS
 from avbench.types import Sample
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from avbench import config
 from avbench.config import Config
 from avbench.data.lists import Lists, prepare
+from avbench.data.loading import Loading
 from avbench.data.splits import list_digest
-from avbench.engine.evaluation import Loading
-from avbench.engine.training import TrainingPlan
+from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
@@ -195,7 +195,16 @@ def _plan(cell: Cell, spec: DetectorSpec, settings: Config, lists: Lists) -> Tra
         about["trim_silence"] = True
     key = f"{spec.name}-{lists.train.spec.name}-{cell.task}-s{cell.seed}-{digest_of(about)[:8]}"
     folder = cell.results_folder / "trainings" / key
-    return TrainingPlan(key, folder, spec, settings, cell.seed, split.train, split.validation, about)
+    return TrainingPlan(
+        id=key,
+        folder=folder,
+        spec=spec,
+        config=settings,
+        seed=cell.seed,
+        train=split.train,
+        validation=split.validation,
+        about=about,
+    )
 
 
 def region_of(clip: ClipSpec) -> str:

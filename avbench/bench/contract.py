@@ -16,7 +16,7 @@ from avbench.data import splits
 from avbench.data.batches import facts
 from avbench.data.databases import Database
 from avbench.detector import Detector, probabilities
-from avbench.engine.training import build
+from avbench.engine.plan import build
 from avbench.errors import UserError
 from avbench.media import reading as media
 from avbench.types import CLASSES, ClipBatch, ClipSpec, DetectorSpec, MediaError, MediaInfo, Task

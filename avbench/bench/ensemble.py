@@ -16,7 +16,6 @@ from avbench.config import Config
 from avbench.data.lists import Lists, Say
 from avbench.data.splits import list_digest
 from avbench.engine.selection import quality
-from avbench.engine.training import VALIDATION
 from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
 from avbench.metrics.combining import RULES, Scored, combined
@@ -24,6 +23,7 @@ from avbench.perturb.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
 from avbench.records import scores
+from avbench.records.training import VALIDATION
 from avbench.types import ClipSpec, DetectorSpec
 
 COMBINE = "combine"

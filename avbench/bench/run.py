@@ -23,8 +23,9 @@ from avbench.engine import checkpoint
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
 from avbench.engine.evaluation import evaluate
+from avbench.engine.plan import build
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, build, fit
+from avbench.engine.training import fit
 from avbench.media import reading as media
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
@@ -33,6 +34,7 @@ from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import card as cards
 from avbench.records import scores
+from avbench.records.training import CURVES, WEIGHTS
 from avbench.types import DetectorSpec, MediaError, Sample
 
 # So many conditions of one clip may take one time limit of a batch.
@@ -113,9 +115,9 @@ def _scores(
             progress=progress,
             on_epoch=lambda epoch, values: plugins.notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
         )
-        if record["reused"]:
+        if record.reused:
             say(f"training {resolved.plan.id} is finished already and is used again")
-        card["training"] |= record
+        card["training"] |= record.as_dict()
     detector, about = _trained(cell, resolved)
     if resolved.plan is None:
         card["training"] |= {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(cell.checkpoint)}

@@ -13,7 +13,7 @@ from avbench.errors import UserError
 
 if TYPE_CHECKING:
     from avbench.bench.cell import Cell
-    from avbench.engine.evaluation import Loading
+    from avbench.data.loading import Loading
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import Task
@@ -133,7 +133,7 @@ def cell_of(
 
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
     """Return how clips are loaded, by default with a process for each of at most eight cores."""
-    from avbench.engine.evaluation import Loading
+    from avbench.data.loading import Loading
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))

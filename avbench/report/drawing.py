@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from avbench.hookspecs import hookimpl
+from avbench.records.training import CURVES
 
 
 @hookimpl
 def avbench_run_finished(card: dict[str, Any], folder: Path) -> None:
     """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
-    from avbench.engine.training import CURVES
     from avbench.records import scores
     from avbench.report.figures import draw_run
     from avbench.report.robustness_figure import draw_robustness

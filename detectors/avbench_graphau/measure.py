@@ -14,10 +14,12 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from avbench.data.loading import Loading
 from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
-from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
+from avbench.engine.evaluation import batches_of, load
+from avbench.engine.failures import FailureBudget
 from avbench.engine.validation import Selection, Validated, share_buffers
 from avbench.hashing import stable_hash
 from avbench.types import ClipSpec, Sample

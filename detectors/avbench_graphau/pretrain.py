@@ -19,12 +19,14 @@ from avbench.config import Config, resolve
 from avbench.data import databases, splits
 from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
+from avbench.data.loading import Loading
 from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.devices import describe, make_fabric
-from avbench.engine.evaluation import FailureBudget, Loading
+from avbench.engine.failures import FailureBudget
+from avbench.engine.plan import TrainingPlan, build
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, TrainingPlan, build, fit
+from avbench.engine.training import fit
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.media import reading as media
@@ -33,6 +35,7 @@ from avbench.plugins import weights
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import card as cards
+from avbench.records.training import CURVES, WEIGHTS
 from avbench.references import load_object
 from avbench.types import AnnotationSpec, Forgery, MediaError, Sample
 from avbench_graphau import measure
@@ -95,14 +98,14 @@ def pretrain(
         progress=progress,
         on_epoch=lambda epoch, values: plugins.notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
     )
-    card["training"] |= record
+    card["training"] |= record.as_dict()
     network = chosen(plan, request.seed)
     fabric.to_device(network)
     started = time.monotonic()
     counts, loss = measure.count(
         network, parts.test, fabric, request.loading, FailureBudget(len(parts.test), request.loading)
     )
-    card["seconds"] = {"train": record["seconds"], "evaluate": round(time.monotonic() - started, 2)}
+    card["seconds"] = {"train": record.seconds, "evaluate": round(time.monotonic() - started, 2)}
     if leader:
         scores = measure.table(counts, target.columns, rates, request.seed)
         finish(card, scores, counts.sum(axis=0), loss, network, plan.folder)
@@ -193,14 +196,14 @@ def plan_of(
     key = f"{SPEC.name}-{base.spec.name}{fold}-s{request.seed}-{digest_of(about)[:8]}"
     folder = (request.results or results_folder()) / FOLDER / key
     return TrainingPlan(
-        key,
-        folder,
-        SPEC,
-        config,
-        request.seed,
-        parts.train,
-        parts.validation,
-        about,
+        id=key,
+        folder=folder,
+        spec=SPEC,
+        config=config,
+        seed=request.seed,
+        train=parts.train,
+        validation=parts.validation,
+        about=about,
         place=measure.place,
         selection=measure.BY_F1,
     )
