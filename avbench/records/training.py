@@ -13,6 +13,7 @@ from avbench.paths import atomic_write
 
 WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
 VALIDATION = "validation.csv"  # scores of the chosen epoch
+FRAME_SCORES = "f1.csv"  # of a pre-training, on its test people
 _MEASURED = "validation_"  # begins the name of what was measured on validation data
 
 

@@ -14,6 +14,7 @@ from avbench.types.specs import (
     MetricSpec,
     PerturbationSpec,
     Preset,
+    PretrainingSpec,
     Stage,
     WeightSpec,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Placement",
     "Pooling",
     "Preset",
+    "PretrainingSpec",
     "Reason",
     "Sample",
     "Setting",
