@@ -18,12 +18,12 @@ import torch
 
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.data.loading import load_batches
+from avbench.data.loading import Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
 from avbench.engine.building import build
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
 from avbench.engine.sharing import outputs
 from avbench.errors import UserError
 from avbench.perturbations.conditions import choose
