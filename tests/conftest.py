@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +25,22 @@ hypothesis.settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+ABSENT = re.compile(r"no (\S+ \(set AVBENCH_\w+)")
+
+
 def _beside(variable: str, name: str) -> Path:
     path = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
     if not path.is_dir():
-        pytest.skip(f"{path} is not here; set {variable} to the folder")
+        pytest.skip(f"no {path} (set {variable})")
     return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of shared data, folder by folder."""
+    reasons = (str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    absent = Counter(found[1] for reason in reasons if (found := ABSENT.search(reason)))
+    for what, count in sorted(absent.items()):
+        terminalreporter.write_line(f"{count} test{'s' * (count > 1)} skipped: no {what})")
 
 
 @pytest.fixture(scope="session")
