@@ -17,6 +17,8 @@ from avbench.types import FORMER_PLACEMENTS, LEVELS, PLACEMENTS, DatasetSpec, Pl
 from avbench.types import Protocol as Protocol
 
 log = logging.getLogger(__name__)
+# What may be changed of a protocol without making it another one; the card tells.
+VARIANT = ("placements", "fold", "select_on", "strict_identity", "test_on", "test_distribution", "trim_silence")
 OWN = Path("protocols")  # of the folder in which a command is given
 SUFFIXES = (".yaml", ".yml")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -137,6 +139,24 @@ def _families(datasets: Mapping[str, DatasetSpec]) -> Iterator[tuple[str, str, s
     crossed = [name for name, spec in datasets.items() if not spec.stands_in_for]
     for train, test in itertools.permutations(crossed, 2):
         yield f"cross_{train}_to_{test}", train, test
+
+
+def varied(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
+    """Return a protocol in a variant: with other values of the fields in `VARIANT`.
+
+    Raises UserError for any other field, and for a value that the field cannot have.
+    """
+    if strange := [name for name in changes if name not in VARIANT]:
+        raise unknown("variant of a protocol", strange[0], VARIANT)
+    values = dict(changes)
+    if "placements" in values:
+        asked = values["placements"]
+        names = [asked] if isinstance(asked, str) else asked
+        values["placements"] = tuple(dict.fromkeys(placement_called(name) for name in names))
+    found = replace(protocol, **values)
+    if wrong := complaint(found):
+        raise UserError(f"protocol {protocol.name}: {wrong}")
+    return found
 
 
 def placement_called(name: str) -> Placement:

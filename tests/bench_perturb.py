@@ -12,17 +12,18 @@ import pytest
 import torch
 
 from avbench.bench.card import begin
-from avbench.bench.cell import Cell, resolve
+from avbench.bench.resolving import resolve
 from avbench.bench.run import finish
+from avbench.bench.spec import RunSpec
 from avbench.data.lists import prepare
-from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under
 from avbench.engine.building import build
 from avbench.engine.devices import make_fabric
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
 from avbench.engine.sharing import outputs
-from avbench.perturb.conditions import Condition
+from avbench.perturbations.conditions import Condition
 from avbench.plugins.registry import installed
 from avbench.protocol import known
 
@@ -41,16 +42,17 @@ def _seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 def test_paper_sweep_of_the_demo_preset(benchmark: Any, demo_root: Path, tmp_path: Path) -> None:
     """Sweep all six types over six levels; then evaluate each of the 31 conditions by itself, to card and figures."""
     plugins, loading = installed(), Loading()
-    cell = Cell("fauforensics", known(plugins.datasets())["perturb_fakeav"], "binary", preset="demo", limit_test=VIDEOS)
-    lists = prepare(cell.protocol, plugins, {"": demo_root}, limit_test=VIDEOS)
-    resolved = resolve(cell, plugins, lists)
+    protocol = known(plugins.datasets())["perturb_fakeav"]
+    spec = RunSpec(detector="fauforensics", protocol=protocol, task="binary", preset="demo", limit_test=VIDEOS)
+    lists = prepare(protocol, plugins, {"": demo_root}, limit_test=VIDEOS)
+    resolved = resolve(spec, plugins, lists)
     test, config, conditions = lists.split.test, resolved.config, resolved.conditions
-    detector, fabric = build(resolved.spec, config, 0), make_fabric("cpu")
+    detector, fabric = build(resolved.detector, config, 0), make_fabric("cpu")
     clips = oracle(test, config.clip, 0)
     spent = {"scoring": 0.0, "measuring": 0.0}
 
     def evaluated(name: str, asked: Sequence[Condition | None], ends_as: Sequence[Condition | None]) -> pd.DataFrame:
-        card = begin(cell, resolved, "", "")
+        card = begin(resolved, "", "")
         seconds, table = _seconds(
             lambda: evaluate(detector, under(clips, asked, test), tmp_path / name, fabric, loading)
         )

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from avbench.audit import subject
-from avbench.audit.report import Audit, audit
+from avbench.auditing import subject
+from avbench.auditing.report import Audit, audit
 from avbench.cli import main
 from avbench.plugins.registry import installed
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench.audit.areas import area
-from avbench.audit.leaks import leaks, verdicts
-from avbench.audit.subject import Subject, _without_start
-from avbench.audit.verdicts import Area
+from avbench.auditing.areas import area
+from avbench.auditing.leaks import leaks, verdicts
+from avbench.auditing.subject import Subject, _without_start
+from avbench.auditing.verdicts import Area
 from avbench.data.splits import Split
 from avbench.protocol import Protocol
 

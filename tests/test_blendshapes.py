@@ -16,7 +16,7 @@ from avbench.config import resolve
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
 from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes

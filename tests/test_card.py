@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from avbench.bench.card import begin, with_training
-from avbench.bench.cell import Cell, resolve
+from avbench.bench.resolving import resolve
+from avbench.bench.spec import RunSpec
 from avbench.data.lists import prepare
 from avbench.errors import UserError
 from avbench.hookspecs import hookimpl
@@ -83,10 +84,11 @@ def test_published_values_stand_beside_whole_real_databases_only(
     plugins = Plugins()
     plugins.load_installed()
     plugins._register(Example(), Source("example", "this test"))
-    cell = replace(Cell("example", PROTOCOL, "binary", roots={"folder": tiny}), **changes)
-    lists = prepare(PROTOCOL, plugins, cell.roots, limit=cell.limit, limit_test=cell.limit_test)
+    spec = RunSpec(detector="example", protocol=PROTOCOL, task="binary", roots={"folder": tiny})
+    spec = replace(spec, **changes)
+    lists = prepare(PROTOCOL, plugins, spec.roots, limit=spec.limit, limit_test=spec.limit_test)
     lists = replace(lists, test=replace(lists.test, demo=demo))
-    card = begin(cell, resolve(cell, plugins, lists), "", "")
+    card = begin(resolve(spec, plugins, lists), "", "")
     assert card.reported == beside
     assert ("demo data" in card.caveats) == demo and any("limited to 8" in caveat for caveat in card.caveats) == bool(
         {"limit", "limit_test"} & changes.keys()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.types import ClipSpec, Sample

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import avbench
-
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-NEEDS_DOOR = pytest.mark.skipif(not hasattr(avbench, "run"), reason="there is no Python door yet")
 
 
 def carry_out(script: str, *words: str, at: Path) -> str:
@@ -36,19 +33,16 @@ def data(tiny: Path) -> str:
     return f"folder={tiny}"
 
 
-@NEEDS_DOOR
 def test_run_detector(data: str, tmp_path: Path) -> None:
     printed = carry_out("run_detector.py", "majority", "within_folder", data, at=tmp_path)
     assert "balanced_acc" in printed and "oracle placement, by video" in printed
     assert list((tmp_path / "results" / "runs").glob("majority-within_folder-binary-s0-*/card.json"))
 
 
-@NEEDS_DOOR
 def test_own_detector(data: str, tmp_path: Path) -> None:
     assert "AUC " in carry_out("own_detector.py", "within_folder", data, at=tmp_path)
 
 
-@NEEDS_DOOR
 def test_sweep_perturbations(data: str, tmp_path: Path) -> None:
     printed = carry_out("sweep_perturbations.py", "within_folder", data, at=tmp_path)
     assert re.search(r"^gaussian_noise +1 ", printed, re.MULTILINE) and re.search(
@@ -58,7 +52,6 @@ def test_sweep_perturbations(data: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "results" / "trainings").iterdir())) == 1  # that of the clean run
 
 
-@NEEDS_DOOR
 def test_compare_runs(data: str, tmp_path: Path) -> None:
     printed = carry_out("compare_runs.py", "majority", "metadata", "within_folder", data, at=tmp_path)
     assert "difference" in printed and "balanced" in printed.lower()
@@ -70,7 +63,6 @@ def test_external_scores(data: str, tmp_path: Path) -> None:
     assert "external" in printed and "AUC" in printed
 
 
-@NEEDS_DOOR
 def test_minimal_benchmark(demo_root: Path, tmp_path: Path) -> None:
     printed = carry_out("minimal_benchmark.py", "majority", "metadata", at=tmp_path)
     assert printed.count("AUC ") >= 4 and "DEMO DATA" in printed

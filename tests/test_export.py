@@ -11,7 +11,7 @@ import pytest
 
 from avbench.analysis.export import export
 from avbench.cli import main
-from avbench.perturb.conditions import choose, perturb_picture, perturb_sound
+from avbench.perturbations.conditions import choose, perturb_picture, perturb_sound
 from avbench.plugins.registry import installed
 
 

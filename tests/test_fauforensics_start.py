@@ -14,7 +14,7 @@ import avbench_fauforensics
 from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins import weights
 from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from avbench.bench.cell import of_card
+from avbench.bench.spec import of_run
 from avbench.cli import main
 from avbench.errors import UserError
 from avbench.records import suite
 from avbench.records.card import Card
 from avbench.records.card_file import plain
 from avbench.records.measured import Setting
+from avbench.records.run import Run
 from avbench.records.runs import Runs
 from avbench.report.html import html
 from avbench.report.suite_tables import suite_tables
@@ -69,9 +70,9 @@ def test_the_upgrade_changes_words_and_no_number() -> None:
     assert clip["sample_rate"] == 16000 and clip["min_frames"] == 1 and "sound_rate" not in clip
     trained = old["training"]
     assert card.training.validation == {"auc": trained["validation_auc"], "nll": trained["validation_nll"]}
-    cell = of_card(card, {})
-    assert (cell.detector, cell.task, cell.training) == ("small", "binary", trained["id"])
-    assert cell.protocol.placements == ("oracle", "sliding") and cell.protocol.digest()
+    spec = of_run(Run(card, Path()), {})
+    assert (spec.detector, spec.task, spec.training) == ("small", "binary", trained["id"])
+    assert spec.protocol.placements == ("oracle", "sliding") and spec.protocol.digest()
 
 
 def test_a_stored_sweep_keeps_its_levels() -> None:
@@ -96,7 +97,7 @@ def test_an_ensemble_external_scores_and_a_pretraining_keep_what_is_theirs() -> 
     mine = loaded("mine")
     assert mine.caveats == ("external", "few clusters") and mine.variant == ("external",)
     with pytest.raises(UserError, match="does not say how it was made"):
-        of_card(mine, {})
+        of_run(Run(mine, Path()), {})
     taught = loaded("graphau")
     assert taught.encoder is not None and taught.task == "action units" and taught.detector.requires == ()
     assert (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avbench.bench.cell import region_of
+from avbench.bench.resolving import region_of
 from avbench.data.batches import load_clip
 from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
@@ -140,7 +140,7 @@ def test_plugins_give_landmarks(tiny: Path, tmp_path: Path) -> None:
 
 def test_card_tells_who_finds_the_mouth(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = Plugins()
-    monkeypatch.setattr("avbench.bench.cell.installed", lambda: plugins)
+    monkeypatch.setattr("avbench.bench.resolving.installed", lambda: plugins)
     assert region_of(ClipSpec(frames=0)) == "none" and region_of(ClipSpec()) == "frame"
     assert region_of(ClipSpec(region="mouth")) == "mouth, a fixed window"
     plugins.manager.register(Landmarks(), name="my tracker")

@@ -11,39 +11,40 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL
+from typing import Any
 
 import pytest
 
-from avbench.bench.cell import Cell
 from avbench.bench.matrix import groups, run_matrix
+from avbench.bench.spec import Computing, RunSpec
 from avbench.cli import main
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
-from avbench.protocol import Protocol, known
+from avbench.protocol import Protocol
 
 PLUGIN = Path(__file__).with_name("small_detector.py")
 ABSENT = Path(__file__).with_name("absent_detector.py")
 
 
-def cell(detector: str, protocol: str, **changes: object) -> Cell:
-    """Return a binary cell under a protocol of the installed datasets."""
-    return Cell(detector, known(installed().datasets())[protocol], "binary", **changes)  # type: ignore[arg-type]
+def spec(detector: str, protocol: str, **changes: Any) -> RunSpec:
+    """Return a binary run under a protocol of the installed datasets."""
+    return RunSpec(detector=detector, protocol=installed().protocol(protocol), task="binary", **changes)
 
 
-def names(group: Sequence[Cell]) -> list[str]:
-    """Name the cells of a group."""
+def names(group: Sequence[RunSpec]) -> list[str]:
+    """Name the runs of a group."""
     return [f"{one.detector} {one.protocol.name}" for one in group]
 
 
 def test_protocols_of_one_training_are_one_group() -> None:
-    cells = [
-        cell("chance", "within_lavdf"),
-        cell("chance", "within_fakeav"),
-        cell("chance", "cross_lavdf_to_fakeav"),
-        cell("chance", "within_lavdf", seed=1),
-        cell("chance", "within_lavdf", overrides=("epochs=1",)),
+    specs = [
+        spec("chance", "within_lavdf"),
+        spec("chance", "within_fakeav"),
+        spec("chance", "cross_lavdf_to_fakeav"),
+        spec("chance", "within_lavdf", seed=1),
+        spec("chance", "within_lavdf", overrides=("epochs=1",)),
     ]
-    (phase,) = groups([*cells, cells[0]], installed())
+    (phase,) = groups([*specs, specs[0]], installed())
     assert [names(group) for group in phase] == [
         ["chance within_lavdf", "chance cross_lavdf_to_fakeav"],
         ["chance within_fakeav"],
@@ -54,9 +55,9 @@ def test_protocols_of_one_training_are_one_group() -> None:
 
 def test_ensembles_come_after_their_members_which_are_trained_once() -> None:
     asked = [
-        cell("lipforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
-        cell("realforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
-        cell("lipforensics", "within_fakeav", overrides=("epochs=2",)),
+        spec("lipforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
+        spec("realforensics_rawgat", "within_fakeav", overrides=("epochs=2", "rawgat_st.lr=1")),
+        spec("lipforensics", "within_fakeav", overrides=("epochs=2",)),
     ]
     members, joined = groups(asked, installed())
     assert sorted(name for group in members for name in names(group)) == [
@@ -103,7 +104,6 @@ def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
 ) -> None:
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     assert main([*command, "--no-mlflow", "--out", str(tmp_path / "one")]) == 1
-    monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     assert main([*command, "--jobs", "2", "--out", str(tmp_path / "two")]) == 1
     runs = {out: sorted((tmp_path / out / "runs").glob("*/scores.parquet")) for out in ("one", "two")}
     assert [p.parent.name for p in runs["one"]] == [p.parent.name for p in runs["two"]] and len(runs["one"]) == 2
@@ -170,9 +170,9 @@ def test_a_preset_is_asked_of_detectors_that_have_a_choice(
 
 
 def test_an_unknown_database_fails_its_cells_alone(tmp_path: Path) -> None:
-    here = Cell("majority", known(installed().datasets())["within_folder"], "binary", results=tmp_path)
-    there = Cell("majority", Protocol("p", 1, "folder", "folder", fold=3), "binary", results=tmp_path)
-    outcomes = run_matrix([here, there], installed())
+    here = spec("majority", "within_folder")
+    there = RunSpec(detector="majority", protocol=Protocol("p", 1, "folder", "folder", fold=3), task="binary")
+    outcomes = run_matrix([here, there], installed(), computing=Computing(results=tmp_path))
     assert [bool(outcome.reason) for outcome in outcomes] == [True, True] and "--data" in outcomes[0].reason
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from avbench.media import sound as sound_module
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, MediaError, Reason
 
 SMALL = ClipSpec(size=64)

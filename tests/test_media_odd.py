@@ -13,7 +13,7 @@ from avbench.data.batches import load_clip
 from avbench.data.requests import ClipRequest
 from avbench.media.placing import Place
 from avbench.media.reading import probe
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, Forgery, MediaError, Reason, Sample
 
 SMALL = ClipSpec(size=64)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from avbench.cli import main
 from avbench.cli.new import FULL, KINDS
 from avbench.config import resolve
-from avbench.engine.training import build
+from avbench.engine.building import build
 from avbench.hashing import sha256
 from avbench.plugins.registry import installed
 

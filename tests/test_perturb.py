@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from avbench.errors import UserError
-from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
+from avbench.perturbations.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
 from avbench.plugins.registry import installed
 from avbench.types import Context, PerturbationSpec
 
@@ -95,7 +95,7 @@ def test_what_a_perturbation_gives_back_is_checked() -> None:
 
 def test_listing_perturbations_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import avbench.perturb.transforms.plugin as p; list(p.avbench_perturbations());"
+        "import sys; import avbench.perturbations.transforms.plugin as p; list(p.avbench_perturbations());"
         "print([m for m in ('torch', 'cv2', 'av', 'scipy', 'numpy') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

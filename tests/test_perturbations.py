@@ -13,8 +13,15 @@ import pytest
 from PIL import Image
 from scipy import ndimage, signal
 
-from avbench.perturb.conditions import Condition, choose, frames_context, perturb_frames, perturb_picture, perturb_sound
-from avbench.perturb.transforms import bands, codecs, colour, detail, noise, rooms
+from avbench.perturbations.conditions import (
+    Condition,
+    choose,
+    frames_context,
+    perturb_frames,
+    perturb_picture,
+    perturb_sound,
+)
+from avbench.perturbations.transforms import bands, codecs, colour, detail, noise, rooms
 from avbench.plugins.registry import installed
 from avbench.types import Context
 

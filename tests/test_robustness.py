@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from avbench.engine.effects import require_effects
 from avbench.errors import UserError
 from avbench.metrics.robustness import robustness
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import installed
 from avbench.records import scores
 from avbench.records.card import Card

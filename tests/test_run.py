@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from avbench.cli import main
-from avbench.engine.checkpoint import load_state
+from avbench.engine.state import Position, TrainingState
 from avbench.records.card import Card
 
 Command = Callable[..., list[str]]
@@ -99,19 +99,19 @@ def test_kill_at_any_moment_continues_to_the_same_scores(
 
 DIES_INSIDE_AN_EPOCH = """
 import os, signal, sys
-from avbench.engine import checkpoint
-from avbench.engine import training as train
+from avbench.engine import loop
+from avbench.engine.state import Position, TrainingState
 from avbench.cli import main
 
-train.SAVE_SECONDS = 0.0
-save = checkpoint.save_state
+loop.SAVE_SECONDS = 0.0
+save = TrainingState.save
 
-def save_and_die(folder, number, detector, frozen, rest):
-    save(folder, number, detector, frozen, rest)
-    if (rest["epoch"], rest["step"]) == (4, 1):
+def save_and_die(state, folder):
+    save(state, folder)
+    if state.position == Position(0, 4, 1):
         os.kill(os.getpid(), signal.SIGKILL)
 
-checkpoint.save_state = save_and_die
+TrainingState.save = save_and_die
 main(sys.argv[1:])
 """
 
@@ -121,8 +121,8 @@ def test_a_kill_inside_an_epoch_continues_to_the_same_scores(
 ) -> None:
     killed = subprocess.run([sys.executable, "-c", DIES_INSIDE_AN_EPOCH, *small_command(tmp_path)], capture_output=True)
     assert killed.returncode == -signal.SIGKILL
-    state = load_state(next((tmp_path / "trainings").iterdir()))
-    assert state is not None and (state["epoch"], state["step"]) == (4, 1)
+    state = TrainingState.load(next((tmp_path / "trainings").iterdir()))
+    assert state is not None and state.position == Position(0, 4, 1)
     _, continued = small_run(tmp_path)
     for name in ("scores.parquet", "curves.csv"):
         assert (continued / name).read_bytes() == (done[2] / name).read_bytes()

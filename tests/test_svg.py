@@ -76,4 +76,4 @@ def test_a_drawing_comes_out_of_a_page_as_it_went_in(tmp_path: Path) -> None:
 
 def test_a_template_that_lacks_a_value_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="name"):
-        render("avbench.audit", "audit.html.j2", demo=False)
+        render("avbench.auditing", "audit.html.j2", demo=False)

@@ -18,15 +18,15 @@ import torch
 
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.data.loading import load_batches
+from avbench.data.loading import Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under, voices_for
 from avbench.detector import Detector, probabilities
 from avbench.engine.building import build
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
 from avbench.engine.sharing import outputs
 from avbench.errors import UserError
-from avbench.perturb.conditions import choose
+from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import installed
 from avbench.records.card import Card
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, Request, TrainingRecord
@@ -122,12 +122,11 @@ def _samples(tiny: Path) -> list[Sample]:
 def test_run_with_the_protocol_family_does_the_same(
     swept: Swept, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from avbench.cli.selecting import find_protocol
     from avbench.protocol import perturbed
 
     plugins = installed()
-    family = find_protocol("perturb_folder", plugins)
-    assert family == replace(perturbed(find_protocol("within_folder", plugins)), title=family.title)
+    family = plugins.protocol("perturb_folder")
+    assert family == replace(perturbed(plugins.protocol("within_folder")), title=family.title)
     assert family.perturbations == ("paper",) and family.levels == (0, 1, 2, 3, 4, 5)
     assert family.placements == ("oracle",)
     assert main(["perturb", *words(tiny, swept[0], "--limit", "6", "--protocol", "within_folder")]) == 0

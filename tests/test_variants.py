@@ -16,9 +16,9 @@ from avbench.data.loading import load_batches
 from avbench.data.requests import ClipRequest
 from avbench.hookspecs import hookimpl
 from avbench.media.placing import Place
-from avbench.perturb import scene
-from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations import scene
+from avbench.perturbations.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
+from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample, Stream
 
@@ -155,7 +155,7 @@ def test_a_condition_that_fails_costs_itself_alone(video: Path, monkeypatch: pyt
     def fails(picture: np.ndarray, parameter: float, context: object) -> np.ndarray:
         raise ZeroDivisionError("of the plugin")
 
-    from avbench.perturb import conditions as perturb
+    from avbench.perturbations import conditions as perturb
 
     known = perturb._function
     monkeypatch.setattr(perturb, "_function", lambda load, name: fails if name == "contrast" else known(load, name))

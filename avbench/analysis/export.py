@@ -20,8 +20,8 @@ from avbench.media import reading as media
 from avbench.media.frames import Picture, Upright, frames_from, number_of, picture_stream, start_of
 from avbench.media.sound import Sound, read_whole_sound, resample, sound_stream
 from avbench.paths import atomic_write
-from avbench.perturb import conditions as perturb
-from avbench.perturb.conditions import Condition
+from avbench.perturbations import conditions as perturb
+from avbench.perturbations.conditions import Condition
 from avbench.progress import Progress, silent
 from avbench.types import MediaError, Reason
 

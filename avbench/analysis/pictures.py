@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avbench.errors import UserError
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, MediaError, Sample
 
 COUNT = 11

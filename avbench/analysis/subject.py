@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.bench.cell import Resolved, lists_of, of_card, resolve
+from avbench.bench.resolving import ResolvedRun, lists_of, resolve
+from avbench.bench.spec import of_run
 from avbench.data.databases import locate
 from avbench.data.lists import Say
 from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.building import build
-from avbench.engine.training import WEIGHTS
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records.card import Card
+from avbench.records.run import Run
+from avbench.records.training import WEIGHTS
 from avbench.types import Sample
 
 
@@ -25,7 +27,7 @@ class Subject:
 
     folder: Path
     card: Card
-    resolved: Resolved
+    resolved: ResolvedRun
 
     @property
     def demo(self) -> bool:
@@ -79,7 +81,7 @@ class Subject:
     def detector(self, annotations: tuple[str, ...] = ()) -> Detector:
         """Return the trained detector, in evaluation; its clips bring `annotations` along."""
         config = replace(self.resolved.config, clip=replace(self.resolved.config.clip, annotations=annotations))
-        detector = build(self.resolved.spec, config, self.card.seed)
+        detector = build(self.resolved.detector, config, self.card.seed)
         for stage in config.stages:
             detector.begin_stage(stage)
         given = self.card.request.checkpoint if self.card.request is not None else None
@@ -98,11 +100,10 @@ def open_run(
 
     Raises UserError for an unfinished run, an ensemble, imported scores, and data or versions that moved on.
     """
-    card = Card.load(folder)
-    if not card.is_finished:
-        raise UserError(f"{card.id}: this run is {card.status}; repeat its command to finish it first")
-    if card.members:
-        raise UserError(f"{card.id} is an ensemble, which has no features of its own; name the run of a member")
-    cell = replace(of_card(card, roots, limit), results=folder.resolve().parents[1])
-    cell = replace(cell, protocol=replace(cell.protocol, perturbations=(), levels=()))
-    return Subject(folder, card, resolve(cell, plugins, lists_of(cell, plugins, say=say)))
+    run = Run.read(folder)
+    spec = of_run(run, roots, limit)
+    if run.card.members:
+        raise UserError(f"{run.id} is an ensemble, which has no features of its own; name the run of a member")
+    spec = replace(spec, protocol=replace(spec.protocol, perturbations=(), levels=()))
+    lists = lists_of(spec, plugins, say=say)
+    return Subject(folder, run.card, resolve(spec, plugins, lists, run.results_folder))

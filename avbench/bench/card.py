@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from avbench import __version__
-from avbench.bench.cell import region_of
+from avbench.bench.resolving import region_of
 from avbench.records.card import Card, now
 from avbench.records.card_file import plain
 from avbench.records.card_parts import (
@@ -33,7 +33,7 @@ from avbench.settings import plain as plain_settings
 from avbench.types import Task
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell, Resolved
+    from avbench.bench.resolving import ResolvedRun
     from avbench.data.lists import Lists
     from avbench.protocol import Protocol
     from avbench.records.measured import Measurements
@@ -42,21 +42,21 @@ _PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scik
 _DECODERS = ("av", "decord2", "torchcodec")
 
 
-def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> Card:
+def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> Card:
     """Return the card of a run that starts: all that is known before anything is measured."""
-    spec, settings, protocol = resolved.spec, resolved.config, cell.protocol
-    caveats = caveats_of(protocol, resolved.lists, cell.limit, cell.limit_test)
+    asked, spec, settings, protocol = resolved.spec, resolved.detector, resolved.config, resolved.spec.protocol
+    caveats = caveats_of(protocol, resolved.lists, asked.limit, asked.limit_test)
     caveats += [Caveat.BUGS_REPRODUCED] * bool(plain_settings(settings.settings).get("reproduce_bugs"))
     # Published values stand beside whole databases only.
-    comparable = not resolved.lists.demo and cell.limit is None and cell.limit_test is None
-    reported = published_of(protocol, spec.name, cell.task) if comparable else {}
-    config = settings.as_dict() | {f"member {m.spec.name}": m.config.as_dict() for _, m in resolved.members}
+    comparable = not resolved.lists.demo and asked.limit is None and asked.limit_test is None
+    reported = published_of(protocol, spec.name, asked.task) if comparable else {}
+    config = settings.as_dict() | {f"member {m.detector.name}": m.config.as_dict() for m in resolved.members}
     return Card(
         id=resolved.id,
         started=now(),
-        group=cell.group,
-        task=cell.task,
-        seed=cell.seed,
+        group=group,
+        task=asked.task,
+        seed=asked.seed,
         detector=DetectorPart(
             name=spec.name,
             title=spec.title or spec.name,
@@ -69,13 +69,13 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> Card:
         ),
         members=members_of(resolved),
         request=Request(
-            preset=cell.preset,
-            overrides=tuple(cell.overrides),
-            limit=cell.limit,
-            limit_test=cell.limit_test,
-            data={name: str(root.resolve()) for name, root in cell.roots.items()},
-            checkpoint=str(cell.checkpoint.resolve()) if cell.checkpoint else None,
-            decoder=cell.loading.decoder,
+            preset=asked.preset,
+            overrides=tuple(asked.overrides),
+            limit=asked.limit,
+            limit_test=asked.limit_test,
+            data={name: str(root.resolve()) for name, root in asked.roots.items()},
+            checkpoint=str(asked.checkpoint.resolve()) if asked.checkpoint else None,
+            decoder=asked.decoder,
         ),
         protocol=ProtocolRecord.of(protocol, resolved.placements),
         data=resolved.lists.describe(),
@@ -90,19 +90,19 @@ def begin(cell: Cell, resolved: Resolved, source: str, device: str) -> Card:
     )
 
 
-def members_of(resolved: Resolved) -> tuple[Member, ...]:
+def members_of(resolved: ResolvedRun) -> tuple[Member, ...]:
     """Return what the card of an ensemble says of its members and their runs; nothing for a single detector."""
     return tuple(
         Member(
-            detector=member.spec.name,
-            title=member.spec.title or member.spec.name,
-            version=member.spec.version,
+            detector=member.detector.name,
+            title=member.detector.title or member.detector.name,
+            version=member.detector.version,
             preset=member.config.preset,
-            pooling=member.spec.pooling,
+            pooling=member.detector.pooling,
             requires=tuple(sorted(member.config.requires)),
             run=member.id,
         )
-        for _, member in resolved.members
+        for member in resolved.members
     )
 
 

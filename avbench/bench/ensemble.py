@@ -1,41 +1,71 @@
-"""An ensemble as a cell: its members are ordinary cells, run or found again, and their scores become its own."""
+"""An ensemble as a scorer: its members are ordinary runs, computed or found again, and their scores become its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avbench.bench import cell as cells
-from avbench.bench.cell import Cell, Resolved
+from avbench.bench import resolving
+from avbench.bench.resolving import ResolvedRun
+from avbench.bench.scoring import Work
+from avbench.bench.spec import Computing, RunSpec
 from avbench.config import Config
-from avbench.data.lists import Lists, Say
-from avbench.data.splits import list_digest
+from avbench.data.lists import Lists
 from avbench.engine.selection import quality
-from avbench.engine.training import VALIDATION
 from avbench.errors import UserError, unknown
-from avbench.hashing import digest_of
 from avbench.metrics.combining import RULES, Scored, combined
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
-from avbench.protocol import Protocol
-from avbench.records import scores
 from avbench.records.card import Card
 from avbench.records.card_parts import Member, MemberTraining
 from avbench.records.caveats import Caveat
+from avbench.records.training import VALIDATION
 from avbench.settings import plain
-from avbench.types import ClipSpec, DetectorSpec
+from avbench.types import ClipSpec, DetectorSpec, Protocol
 
 COMBINE = "combine"
 _KEPT = tuple(f.name for f in fields(MemberTraining))
-RunMember = Callable[[Cell], tuple[Card, Path]]
 
 
-def require_members(spec: DetectorSpec, known: Mapping[str, DetectorSpec], cell: Cell | None = None) -> None:
-    """Raise UserError for members that are missing or ensembles themselves, and for a cell that no ensemble can do."""
+class EnsembleScorer:
+    """Runs the members of an ensemble or finds their runs, and combines the scores of each video."""
+
+    def __init__(self, spec: RunSpec, plugins: Plugins, computing: Computing) -> None:
+        require_members(plugins.detector(spec.detector), plugins.detectors(), spec)
+        self.spec, self.plugins = spec, plugins
+        group = computing.group or f"{spec.detector}-{spec.protocol.name}"  # which its members join
+        self.computing = replace(computing, group=group)
+
+    def resolve(self, lists: Lists) -> ResolvedRun:
+        """Resolve the members' runs; the id is a hash of theirs and of the rule."""
+        return resolve(self.spec, self.plugins, lists, self.computing.results_folder)
+
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
+        """Return the card with the runs that the scores came from, and the combined scores."""
+        card, scored, members, bugs = work.card, list[Scored](), list[Member](), False
+        for number, (member, note) in enumerate(zip(resolved.members, card.members, strict=True), 1):
+            work.say(f"member {number} of {len(resolved.members)} of {self.spec.detector}: {member.spec.detector}")
+            run = work.run(member.spec)
+            scored.append(Scored(run.scores, member.config.requires, member.detector.pooling))
+            about = MemberTraining(**{name: getattr(run.card.training, name) for name in _KEPT})
+            members.append(replace(note, training=about))
+            bugs = bugs or Caveat.BUGS_REPRODUCED in run.card.caveats
+        parameters = sum(one.training.parameters or 0 for one in members if one.training is not None)
+        card = replace(
+            card,
+            members=tuple(members),
+            caveats=(*card.caveats, *([Caveat.BUGS_REPRODUCED] if bugs else [])),
+            training=replace(card.training, threshold=_threshold(resolved), parameters=parameters),
+        )
+        return card, combined(scored, str(resolved.config.settings[COMBINE]))
+
+
+def require_members(spec: DetectorSpec, known: Mapping[str, DetectorSpec], asked: RunSpec | None = None) -> None:
+    """Raise UserError for members that are missing or ensembles themselves, and for a run that no ensemble can do."""
     made_of = f"{spec.name} is an ensemble of {' and '.join(spec.members)}"
     for name in spec.members:
         if name not in known:
@@ -44,9 +74,9 @@ def require_members(spec: DetectorSpec, known: Mapping[str, DetectorSpec], cell:
             raise UserError(f"{made_of}: {name} is an ensemble too; name its members {', '.join(known[name].members)}")
     if len(set(spec.members)) < len(spec.members):
         raise UserError(f"{made_of}: each member once; give a variant of a detector a name of its own")
-    if cell is not None and cell.task not in spec.tasks:
-        raise UserError(f"{spec.name} cannot do {cell.task}: an ensemble does binary; use --task binary")
-    if cell is not None and cell.checkpoint is not None:
+    if asked is not None and asked.task not in spec.tasks:
+        raise UserError(f"{spec.name} cannot do {asked.task}: an ensemble does binary; use --task binary")
+    if asked is not None and asked.checkpoint is not None:
         raise UserError(f"{made_of} and has no weights of its own; judge --checkpoint with a member as --detector")
 
 
@@ -73,93 +103,69 @@ def settings_of(spec: DetectorSpec, overrides: Sequence[str]) -> tuple[str, dict
     return rule, {name: tuple(own) for name, own in given.items()}
 
 
-def members_of(cell: Cell, plugins: Plugins) -> list[Cell]:
-    """Return the cells of an ensemble's members, each with its own settings and preset, under the same protocol."""
-    spec = plugins.detector(cell.detector)
-    _, overrides = settings_of(spec, cell.overrides)
+def members_of(spec: RunSpec, plugins: Plugins) -> list[RunSpec]:
+    """Return the runs of an ensemble's members, each with its own settings and preset, under the same protocol."""
+    detector = plugins.detector(spec.detector)
+    _, overrides = settings_of(detector, spec.overrides)
     members = []
-    for name in spec.members:
+    for name in detector.members:
         own = [text.partition("=")[2].strip() for text in overrides[name] if text.startswith("preset=")]
         others = tuple(text for text in overrides[name] if not text.startswith("preset="))
-        members.append(
-            replace(cell, detector=name, overrides=others, preset=own[-1] if own else cell.preset, training="")
-        )
+        preset = own[-1] if own else spec.preset
+        members.append(replace(spec, detector=name, overrides=others, preset=preset, training=""))
     return members
 
 
-def resolve(cell: Cell, plugins: Plugins, lists: Lists) -> Resolved:
-    """Resolve the members' cells; the id is a hash of theirs and of the rule."""
-    spec = plugins.detector(cell.detector)
-    rule, _ = settings_of(spec, cell.overrides)
-    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
-    plain = replace(cell.protocol, perturbations=(), levels=())
-    members: list[tuple[Cell, Resolved]] = []
-    for member in members_of(cell, plugins):
-        clip = cells.resolve(replace(member, protocol=plain), plugins, lists).config.clip
-        member = replace(member, protocol=_felt_by(clip, cell.protocol, asked))
-        members.append((member, cells.resolve(member, plugins, lists)))
-    conditions = tuple(c for c in asked if c is None or any(c in resolved.conditions for _, resolved in members))
-    cells.require_felt(spec.name, asked, conditions)
-    configs = [resolved.config for _, resolved in members]
-    presets = {config.preset for config in configs}
+def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None = None) -> ResolvedRun:
+    """Resolve the members' runs; the id is a hash of theirs and of the rule."""
+    detector = plugins.detector(spec.detector)
+    rule, _ = settings_of(detector, spec.overrides)
+    asked = choose(spec.protocol.perturbations, spec.protocol.levels, plugins.perturbations())
+    unperturbed = replace(spec.protocol, perturbations=(), levels=())
+    members: list[ResolvedRun] = []
+    for member in members_of(spec, plugins):
+        clip = resolving.resolve(replace(member, protocol=unperturbed), plugins, lists, results).config.clip
+        member = replace(member, protocol=_felt_by(clip, spec.protocol, asked))
+        members.append(resolving.resolve(member, plugins, lists, results))
+    conditions = tuple(c for c in asked if c is None or any(c in member.conditions for member in members))
+    resolving.require_felt(detector.name, asked, conditions)
+    presets = {member.config.preset for member in members}
     settings = Config(
-        spec.name,
-        cell.task,
+        detector.name,
+        spec.task,
         presets.pop() if len(presets) == 1 else "of each",
         settings={COMBINE: rule},
         stages=(),
-        requires=frozenset().union(*(config.requires for config in configs)),
+        requires=frozenset().union(*(member.config.requires for member in members)),
     )
-    placements = members[0][1].placements
-    shaping = {
-        "members": [resolved.id for _, resolved in members],
-        "combine": rule,
-        "version": spec.version,
-        "protocol": cell.protocol.digest(),
-        "test": list_digest(lists.split.test),
-        "placements": list(placements),
-        **cell.loading.shaping,
-    }
-    name = f"{cell.detector}-{cell.protocol.name}-{cell.task}-s{cell.seed}-{digest_of(shaping)[:8]}"
-    return Resolved(spec, settings, lists, placements, conditions, None, name, tuple(members))
+    placements = members[0].placements
+    shaping = {"members": [member.id for member in members], "combine": rule, "version": detector.version}
+    return ResolvedRun(
+        spec=spec,
+        detector=detector,
+        config=settings,
+        lists=lists,
+        placements=placements,
+        conditions=conditions,
+        plan=None,
+        id=resolving.id_of(spec, lists, placements, shaping),
+        members=tuple(members),
+    )
 
 
 def _felt_by(clip: ClipSpec, protocol: Protocol, asked: Sequence[Condition | None]) -> Protocol:
     """Return the protocol without the perturbations of streams that a member is not fed."""
-    felt = {c.name: cells.felt(c, clip) for c in asked if c is not None}
+    felt = {c.name: resolving.felt(c, clip) for c in asked if c is not None}
     if all(felt.values()):
         return protocol  # as it is, so that a sweep of the member alone is found again
     names = tuple(name for name, is_felt in felt.items() if is_felt)
     return replace(protocol, perturbations=names, levels=protocol.levels if names else ())
 
 
-def score(resolved: Resolved, card: Card, run: RunMember, say: Say) -> tuple[Card, pd.DataFrame]:
-    """Run the members or find their runs; return the ensemble's scores, and its card with what they came from."""
-    scored: list[Scored] = []
-    members: list[Member] = []
-    bugs = False
-    for number, ((cell, member), note) in enumerate(zip(resolved.members, card.members, strict=True), 1):
-        say(f"member {number} of {len(resolved.members)} of {resolved.spec.name}: {cell.detector}")
-        theirs, folder = run(cell)
-        table, _ = scores.read(folder / "scores.parquet")
-        scored.append(Scored(table, member.config.requires, member.spec.pooling))
-        about = theirs.training
-        members.append(replace(note, training=MemberTraining(**{k: getattr(about, k) for k in _KEPT})))
-        bugs = bugs or Caveat.BUGS_REPRODUCED in theirs.caveats
-    parameters = sum(one.training.parameters or 0 for one in members if one.training is not None)
-    card = replace(
-        card,
-        members=tuple(members),
-        caveats=(*card.caveats, *([Caveat.BUGS_REPRODUCED] if bugs else [])),
-        training=replace(card.training, threshold=_threshold(resolved), parameters=parameters),
-    )
-    return card, combined(scored, str(resolved.config.settings[COMBINE]))
-
-
-def _threshold(resolved: Resolved) -> float | None:
+def _threshold(resolved: ResolvedRun) -> float | None:
     """Return the best threshold on the validation clips that every member scored; None where one kept no scores."""
     tables = []
-    for _, member in resolved.members:
+    for member in resolved.members:
         path = member.plan.folder / VALIDATION if member.plan is not None else None
         if path is None or not path.is_file():
             return None

@@ -18,6 +18,7 @@ from avbench.records import scores
 from avbench.records.card import Card
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
 from avbench.records.caveats import Caveat
+from avbench.records.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -33,8 +34,8 @@ def judge(
     seed: int = 0,
     results: Path | None = None,
     say: Say = lambda line: None,
-) -> tuple[Card, Path]:
-    """Measure a scores file on a protocol's test list; return the card and the run's folder.
+) -> Run:
+    """Measure a scores file on a protocol's test list.
 
     Raises UserError for scores that do not fit the list.
     """
@@ -60,4 +61,4 @@ def judge(
     )
     folder.mkdir(parents=True, exist_ok=True)
     plugins.notify("avbench_run_started", card=card, folder=folder)
-    return finish(card, table, folder, plugins), folder
+    return Run(finish(card, table, folder, plugins), folder)

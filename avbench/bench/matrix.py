@@ -1,96 +1,107 @@
-"""Many cells in one command: each training made once, finished cells found again, a failed one stops nothing."""
+"""Many runs in one command: each training made once, finished runs found again, a failed one stops nothing."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from avbench.bench import ensemble
 from avbench.bench.backends import Backend
-from avbench.bench.cell import Cell
+from avbench.bench.run import run
+from avbench.bench.spec import MLFLOW, Computing, RunSpec
 from avbench.data import databases
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed, register_named
 from avbench.progress import Progress, made_with, silent
-from avbench.records.card import Card, now
+from avbench.records.card import now
+from avbench.records.run import Run
+from avbench.types import DetectorSpec
 
-Group = tuple[Cell, ...]
+Group = tuple[RunSpec, ...]
+Begun = Callable[[Sequence[RunSpec]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a cell: its card and the run's folder, or the reason why there is none; `new`: computed now."""
+    """What became of a spec: its run, or the reason why there is none; `new`: computed now, in so many seconds."""
 
-    cell: Cell
-    card: Card | None = None
-    folder: Path | None = None
+    spec: RunSpec
+    run: Run | None = None
     reason: str = ""
     new: bool = False
     seconds: float = 0.0
 
 
-def key_of(cell: Cell) -> Hashable:
-    """Return what tells cells of one command apart."""
-    return cell.detector, cell.overrides, cell.protocol.name, cell.protocol.digest(), cell.task, cell.seed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a process that is started is told: how to compute, which plugins to load, how many threads to use."""
+
+    computing: Computing
+    named: tuple[str, ...]
+    declared: tuple[DetectorSpec, ...]
+    threads: int
 
 
-def groups(cells: Sequence[Cell], plugins: Plugins) -> list[list[Group]]:
-    """Return the cells in phases of groups: what shares a training is one group, computed in order by one process.
+def fitting(spec: RunSpec, plugins: Plugins) -> RunSpec:
+    """Return the spec without its preset where the detector has no choice of them, such as a control."""
+    detector = plugins.detector(spec.detector)
+    return replace(spec, preset=None) if len(detector.presets) == 1 and not detector.members else spec
+
+
+def groups(specs: Sequence[RunSpec], plugins: Plugins) -> list[list[Group]]:
+    """Return the runs in phases of groups: what shares a training is one group, computed in order by one process.
 
     Ensembles are the second phase. Members that nobody asked for are added to the first one, so that no two
     ensembles train the same member at once.
     """
-    joined = [cell for cell in cells if plugins.detector(cell.detector).members]
-    single = [cell for cell in cells if not plugins.detector(cell.detector).members]
-    single += [member for cell in joined for member in ensemble.members_of(cell, plugins)]
+    joined = [spec for spec in specs if plugins.detector(spec.detector).members]
+    single = [spec for spec in specs if not plugins.detector(spec.detector).members]
+    single += [member for spec in joined for member in ensemble.members_of(spec, plugins)]
     phases = []
     for phase in (single, joined):
-        by_training: dict[Hashable, dict[Hashable, Cell]] = {}
-        for cell in phase:
-            by_training.setdefault(_training(cell), {}).setdefault(key_of(cell), cell)
+        by_training: dict[Hashable, dict[str, RunSpec]] = {}
+        for spec in phase:
+            by_training.setdefault(spec.training_group, {}).setdefault(spec.fingerprint, spec)
         phases.append([tuple(group.values()) for group in by_training.values()])
     return [phase for phase in phases if phase]
 
 
-def _training(cell: Cell) -> Hashable:
-    """Return what two cells have in common that need the same training."""
-    protocol = cell.protocol
-    shaping = (protocol.train, protocol.fold, protocol.select_on, protocol.strict_identity and protocol.test)
-    return cell.detector, cell.overrides, cell.task, cell.seed, shaping
-
-
 def run_matrix(
-    cells: Sequence[Cell],
+    specs: Sequence[RunSpec],
     plugins: Plugins,
     *,
+    computing: Computing | None = None,
     jobs: int = 1,
     backend: str = "loky",
     slurm: Mapping[str, str | int] | None = None,
     progress: Progress = silent,
-    begun: Callable[[Sequence[Cell]], None] = lambda cells: None,
+    begun: Begun = lambda specs: None,
     done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Compute every cell and return what became of each, in the order in which they ended.
+    """Compute every run and return what became of each, in the order in which they ended.
 
     Each of several `jobs` is a process of joblib's `backend`: loky, or ray or dask on a cluster; or, with the options
-    `slurm`, a job of Slurm. `begun` is told the cells that are computed now, `done` each outcome; both are called in
-    this process.
+    `slurm`, a job of Slurm. `begun` is told the runs that are computed now, `done` each outcome; both are called in
+    this process, as is the observer that logs to MLflow. Raises UserError for a backend that is not there; what ails a
+    single run is its outcome's reason.
     """
-    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=cells[0].results_folder / "slurm")
-    for name in dict.fromkeys(name for cell in cells for name in (cell.protocol.train, cell.protocol.test)):
-        with suppress(UserError):  # what is missing is told by the cells that need it
-            made = made_with(progress, "make demo data")
-            databases.locate(plugins.dataset(name), cells[0].roots, plugins.datasets(), made)
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: use 1 or more")
+    computing = computing or Computing()
+    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=computing.results_folder / "slurm")
+    for spec in specs:
+        for name in dict.fromkeys((spec.protocol.train, spec.protocol.test)):
+            with suppress(UserError):  # what is missing is told by the runs that need it
+                made = made_with(progress, "make demo data")
+                databases.locate(plugins.dataset(name), spec.roots, plugins.datasets(), made)
     outcomes: list[Outcome] = []
-    for phase in groups(cells, plugins):
-        computed = _alone(phase, plugins, progress, begun)
+    for phase in groups(specs, plugins):
+        computed = _alone(phase, plugins, computing, progress, begun)
         if not place.is_this_process:
-            computed = _shared(phase, plugins, place, begun)
+            computed = _shared(phase, plugins, computing, place, begun)
         for outcome in computed:
             outcomes.append(outcome)
             done(outcome)
@@ -98,49 +109,71 @@ def run_matrix(
 
 
 def _alone(
-    phase: Sequence[Group], plugins: Plugins, progress: Progress, begun: Callable[[Sequence[Cell]], None]
+    phase: Sequence[Group], plugins: Plugins, computing: Computing, progress: Progress, begun: Begun
 ) -> Iterator[Outcome]:
     for group in phase:
-        for cell in group:
-            begun([cell])
-            yield _attempt(cell, plugins, progress)
+        for spec in group:
+            begun([spec])
+            yield _attempt(spec, plugins, computing, progress)
 
 
 def _shared(
-    phase: Sequence[Group], plugins: Plugins, place: Backend, begun: Callable[[Sequence[Cell]], None]
+    phase: Sequence[Group], plugins: Plugins, computing: Computing, place: Backend, begun: Begun
 ) -> Iterator[Outcome]:
+    """Compute groups in processes of their own and log their runs to MLflow from this one: its store is one file."""
+    told = _Told(
+        computing=replace(computing, mlflow=False),
+        named=tuple(plugins.named),
+        declared=_importable(plugins.declared.values()),
+        threads=place.threads,
+    )
     waiting = list(phase[place.jobs :])
-    begun([cell for group in phase[: place.jobs] for cell in group])
-    calls = [(group, tuple(plugins.named), place.threads, number) for number, group in enumerate(phase)]
-    for outcomes in place.computed(_work, calls, _lost):
-        yield from outcomes
+    begun([spec for group in phase[: place.jobs] for spec in group])
+    for outcomes in place.computed(_work, [(group, told, number) for number, group in enumerate(phase)], _lost):
+        for outcome in outcomes:
+            if computing.mlflow and outcome.new and outcome.run is not None:
+                card, folder = outcome.run.card, outcome.run.folder
+                plugins.notify("avbench_run_finished", only={MLFLOW}, card=card, folder=folder)
+            yield outcome
         begun(waiting.pop(0) if waiting else [])
 
 
 def _lost(call: tuple[Any, ...], reason: str) -> list[Outcome]:
     """Return what became of a group whose process was ended from outside."""
-    return [Outcome(cell, reason=reason, new=True) for cell in call[0]]
+    return [Outcome(spec=spec, reason=reason, new=True) for spec in call[0]]
 
 
-def _work(group: Group, named: Sequence[str], threads: int, number: int) -> list[Outcome]:
-    """Compute a group in a process of its own; the process that asked for it logs the runs."""
+def _importable(declared: Iterable[DetectorSpec]) -> tuple[DetectorSpec, ...]:
+    """Return detectors that another process can load; UserError for one of the program that runs."""
+    for spec in declared:
+        if spec.load.startswith("__main__:"):
+            raise UserError(
+                f"detector {spec.name}: its class is in the program that runs, where another process does not find it; "
+                "put it into a module of its own, or use jobs=1"
+            )
+    return tuple(declared)
+
+
+def _work(group: Group, told: _Told, number: int) -> list[Outcome]:
+    """Compute a group in a process of its own."""
     import torch
 
-    os.environ["AVBENCH_MLFLOW"] = "off"
-    torch.set_num_threads(threads)
-    register_named(named)
-    gpus = torch.cuda.device_count()
-    here = [replace(c, device=f"cuda:{number % gpus}") if gpus and c.device == "auto" else c for c in group]
-    return [replace(_attempt(c, installed(), silent), cell=cell) for c, cell in zip(here, group, strict=True)]
+    torch.set_num_threads(told.threads)
+    register_named(told.named)
+    for spec in told.declared:
+        installed().declare(spec)
+    gpus, computing = torch.cuda.device_count(), told.computing
+    if gpus and computing.device == "auto":
+        computing = replace(computing, device=f"cuda:{number % gpus}")
+    return [_attempt(spec, installed(), computing, silent) for spec in group]
 
 
-def _attempt(cell: Cell, plugins: Plugins, progress: Progress) -> Outcome:
-    from avbench.bench.run import run_cell
-
+def _attempt(spec: RunSpec, plugins: Plugins, computing: Computing, progress: Progress) -> Outcome:
     started, began = time.monotonic(), now()
     try:
-        card, folder = run_cell(cell, plugins, progress=progress)
+        found = run(spec, plugins, computing=computing, progress=progress)
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return Outcome(cell, reason=reason, new=True, seconds=time.monotonic() - started)
-    return Outcome(cell, card, folder, new=card.started >= began, seconds=time.monotonic() - started)
+        return Outcome(spec=spec, reason=reason, new=True, seconds=time.monotonic() - started)
+    new = found.card.started >= began
+    return Outcome(spec=spec, run=found, new=new, seconds=time.monotonic() - started)

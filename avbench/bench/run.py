@@ -1,85 +1,94 @@
-"""One cell of the benchmark: find or make the training, evaluate it, measure, write the card, tell observers."""
+"""One run of the benchmark: find or make the training, score, measure, write the card, tell observers."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from avbench.bench import ensemble
-from avbench.bench.card import begin, with_measurements, with_training
-from avbench.bench.cell import Cell, Resolved, lists_of, resolve
+from avbench.bench.card import begin, with_measurements
+from avbench.bench.ensemble import EnsembleScorer
+from avbench.bench.resolving import ResolvedRun, lists_of
+from avbench.bench.scoring import DetectorScorer, Scorer, Work
+from avbench.bench.spec import Computing, RunSpec
 from avbench.data.lists import Say
-from avbench.data.placement import oracle, sliding
-from avbench.data.requests import ClipRequest, under
-from avbench.detector import Detector
-from avbench.engine import checkpoint
-from avbench.engine.building import build
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
-from avbench.engine.evaluation import evaluate
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES, WEIGHTS, fit
-from avbench.media import reading as media
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
-from avbench.perturb.conditions import Condition, choose
+from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
-from avbench.types import DetectorSpec, MediaError, Sample
+from avbench.records.run import Run
+from avbench.records.training import CURVES
+from avbench.types import DetectorSpec
 
-# So many conditions of one clip may take one time limit of a batch.
-CONDITIONS_A_TIME_LIMIT = 8
+
+def scorer_of(spec: RunSpec, plugins: Plugins, computing: Computing) -> Scorer:
+    """Return what gives a run its scores; UserError for an unknown detector and what an ensemble cannot do."""
+    kind = EnsembleScorer if plugins.detector(spec.detector).members else DetectorScorer
+    return kind(spec, plugins, computing)
 
 
-def run_cell(
-    cell: Cell, plugins: Plugins, *, progress: Progress = silent, say: Say = lambda line: None
-) -> tuple[Card, Path]:
-    """Run one cell, or return the card of one that is finished; return the card and the run's folder.
+def run(
+    spec: RunSpec,
+    plugins: Plugins,
+    *,
+    computing: Computing | None = None,
+    progress: Progress = silent,
+    say: Say = lambda line: None,
+) -> Run:
+    """Compute one run, or return the one that is finished.
 
-    A repeated call continues an interrupted one: training from its last state, evaluation from its last part.
+    A repeated call continues an interrupted one: training from its last state, evaluation from its last part. Raises
+    UserError for whatever its caller can mend; whatever ends it is noted in the card.
     """
-    spec = plugins.detector(cell.detector)  # a typo is told before the data are read, a missing encoder too
-    if spec.members:
-        ensemble.require_members(spec, plugins.detectors(), cell)
-        cell = replace(cell, group=cell.group or f"{cell.detector}-{cell.protocol.name}")
-    asked = choose(cell.protocol.perturbations, cell.protocol.levels, plugins.perturbations())
+    scorer = scorer_of(spec, plugins, computing or Computing())  # a typo is told before the data are read
+    computing = scorer.computing
+    asked = choose(spec.protocol.perturbations, spec.protocol.levels, plugins.perturbations())
     started = time.monotonic()
-    lists = lists_of(cell, plugins, say=say, made=made_with(progress, "make demo data"), progress=progress)
-    resolved = (ensemble.resolve if spec.members else resolve)(cell, plugins, lists)
+    lists = lists_of(spec, plugins, say=say, made=made_with(progress, "make demo data"), progress=progress)
+    resolved = scorer.resolve(lists)
     if unfelt := dict.fromkeys(c.name for c in asked if c is not None and c not in resolved.conditions):
-        say(f"left out, {spec.name} is not fed what they change: {', '.join(unfelt)}")
-    folder = cell.results_folder / "runs" / resolved.id
-    if cell.fresh and leads():
+        say(f"left out, {spec.detector} is not fed what they change: {', '.join(unfelt)}")
+    folder = computing.results_folder / "runs" / resolved.id
+    if computing.fresh and leads():
         _forget(folder, resolved)
-    if not cell.fresh and (folder / "card.json").is_file() and (card := Card.load(folder)).is_finished:
+    if not computing.fresh and (folder / "card.json").is_file() and (found := Run.read(folder)).finished:
         say(f"finished before: {folder} (--fresh starts anew)")
-        return card, folder
+        return found
 
-    fabric = make_fabric(cell.device, resolved.config.stages[0].precision if resolved.config.stages else "32-true")
+    fabric = make_fabric(computing.device, resolved.config.stages[0].precision if resolved.config.stages else "32-true")
     fabric.barrier()  # nobody goes on before the leader has forgotten
     leader = fabric.global_rank == 0
-    source = plugins.source_of("avbench_detectors", DetectorSpec, cell.detector)
-    card = begin(cell, resolved, str(source), describe(fabric))
+    source = plugins.source_of("avbench_detectors", DetectorSpec, spec.detector)
+    card = begin(resolved, str(source), describe(fabric), computing.group)
     card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
     folder.mkdir(parents=True, exist_ok=True)
     if leader:
         card.save(folder)
-        plugins.notify("avbench_run_started", card=card, folder=folder)
+        plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
+    work = Work(
+        card=card,
+        folder=folder,
+        fabric=fabric,
+        run=partial(run, plugins=plugins, computing=computing, progress=progress, say=say),
+        epoch_ended=lambda epoch, values: plugins.notify(
+            "avbench_epoch_ended", leaving_out=computing.silenced, card=card, epoch=epoch, values=values
+        ),
+        progress=progress,
+        say=say,
+    )
     try:
-        if resolved.members:
-            again = partial(run_cell, plugins=plugins, progress=progress, say=say)
-            card, table = ensemble.score(resolved, card, again, say)
-        else:
-            card, table = _scores(cell, resolved, card, folder, fabric, plugins, progress, say)
+        card, table = scorer.score(resolved, work)
     except BaseException as error:
         if leader:
             status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -87,49 +96,19 @@ def run_cell(
         raise
     if leader:
         curves = resolved.plan.folder / CURVES if resolved.plan else None
-        card = finish(card, table, folder, plugins, curves=curves, conditions=resolved.conditions)
+        card = finish(
+            card,
+            table,
+            folder,
+            plugins,
+            curves=curves,
+            conditions=resolved.conditions,
+            leaving_out=computing.silenced,
+        )
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader:
         shutil.rmtree(folder / "parts", ignore_errors=True)
-    return card if leader else Card.load(folder), folder
-
-
-def _scores(
-    cell: Cell,
-    resolved: Resolved,
-    card: Card,
-    folder: Path,
-    fabric: Any,
-    plugins: Plugins,
-    progress: Progress,
-    say: Say,
-) -> tuple[Card, pd.DataFrame]:
-    """Train unless that was done, and score the test list; return the card with what came of it, and the scores."""
-    if resolved.plan is not None:
-        record = fit(
-            resolved.plan,
-            fabric,
-            cell.loading,
-            progress=progress,
-            on_epoch=lambda epoch, values: plugins.notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
-        )
-        if record["reused"]:
-            say(f"training {resolved.plan.id} is finished already and is used again")
-        card = with_training(card, record)
-    detector, about = _trained(cell, resolved)
-    if resolved.plan is None:
-        told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(cell.checkpoint)}
-        card = with_training(card, told)
-    started = time.monotonic()
-    fabric.to_device(detector)
-    requests = under(_clips(resolved, cell.seed), resolved.conditions, resolved.lists.split.test)
-    time_limit = cell.loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
-    loading = replace(cell.loading, time_limit=time_limit)
-    table = evaluate(detector, requests, folder, fabric, loading, progress=progress)
-    seconds = time.monotonic() - started
-    speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
-    spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
-    return replace(card, seconds=spent, clips_per_second=speed), table
+    return Run(card, folder) if leader else Run.read(folder)
 
 
 def finish(
@@ -140,10 +119,12 @@ def finish(
     *,
     curves: Path | None = None,
     conditions: Sequence[Condition | None] = (None,),
+    leaving_out: Collection[str] = (),
 ) -> Card:
     """Measure a scores table, write scores.parquet and the finished card, tell observers; return the card.
 
-    What every card holds is measured on the videos as they are; `conditions` add what becomes of it.
+    What every card holds is measured on the videos as they are; `conditions` add what becomes of it. The plugins that
+    are called as `leaving_out` says are told nothing.
     """
     started = time.monotonic()
     threshold, pooling, placements = card.training.threshold, card.detector.pooling, card.protocol.placements
@@ -169,45 +150,11 @@ def finish(
     spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
     card = replace(card, status="finished", seconds=spent)
     card.save(folder)
-    plugins.notify("avbench_run_finished", card=card, folder=folder)
+    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
     return card
 
 
-def _trained(cell: Cell, resolved: Resolved) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector with the weights to judge, and the note they carry."""
-    detector = build(resolved.spec, resolved.config, cell.seed)
-    for stage in resolved.config.stages:
-        detector.begin_stage(stage)
-    path = resolved.plan.folder / WEIGHTS if resolved.plan is not None else cell.checkpoint
-    assert path is not None
-    return detector, checkpoint.load_weights(detector, path)
-
-
-def _clips(resolved: Resolved, seed: int) -> list[ClipRequest]:
-    """Return every clip of the test list, for each placement."""
-    samples, clip = resolved.lists.split.test, resolved.config.clip
-    requests: list[ClipRequest] = []
-    for placement in resolved.placements:
-        if placement == "oracle":
-            requests += oracle(samples, clip, seed)
-        else:
-            requests += sliding(samples, clip, _durations(samples), seed)
-    return requests
-
-
-def _durations(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return seconds by id where the metadata do not tell; an unreadable file counts as one clip, and fails there."""
-    found: dict[str, float] = {}
-    for sample in samples:
-        if sample.duration is None:
-            try:
-                found[sample.id] = media.probe(sample.path).duration - sample.skip
-            except MediaError:
-                found[sample.id] = 0.0
-    return found
-
-
-def _forget(folder: Path, resolved: Resolved) -> None:
+def _forget(folder: Path, resolved: ResolvedRun) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if resolved.plan is not None:
         shutil.rmtree(resolved.plan.folder, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -110,8 +109,6 @@ def slug(name: str) -> str:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Open the runs, draw the figure, say where it lies."""
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
     _check(arguments)
     subjects = _subjects(arguments)
     draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention, "phonemes": _phonemes}
@@ -119,7 +116,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.analysis.keeping import keep
 
     kept = keep(table, paths)
-    _log(subjects[0], kept)
+    if not arguments.no_mlflow:
+        _log(subjects[0], kept)
     for path in kept:
         say(str(path))
     return 0
@@ -127,8 +125,6 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _log(subject: Subject, paths: list[Path]) -> None:
     """Add figures to the run in MLflow where it is up; what was drawn is there, whatever becomes of the server."""
-    if os.environ.get("AVBENCH_MLFLOW", "on") == "off":
-        return
     from avbench.report.tracking import log_figures
 
     try:

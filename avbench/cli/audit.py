@@ -13,7 +13,7 @@ from avbench.errors import UserError
 from avbench.paths import atomic_write, results_folder
 
 if TYPE_CHECKING:
-    from avbench.audit.report import Audit
+    from avbench.auditing.report import Audit
 
 EXAMPLES = """examples:
   avbench audit lavdf
@@ -45,31 +45,25 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UserError(f"--workers {arguments.workers}: use 0 (read in this process) or more")
     if arguments.resamples < 1:
         raise UserError(f"--resamples {arguments.resamples}: must be at least 1")
-    from avbench.audit import subject
-    from avbench.audit.report import audit
     from avbench.data.databases import read_roots
-    from avbench.plugins.registry import installed
+    from avbench.door.judging import audit
 
-    plugins = installed()
-    protocol, whole = subject.find(arguments.name, plugins)
-    read = subject.read(
+    found = audit(
         arguments.name,
-        selecting.vary(protocol, arguments),
-        plugins,
-        read_roots(arguments.data),
-        whole=whole,
+        data=read_roots(arguments.data),
+        variant=selecting.variant_of(arguments),
         limit=arguments.limit,
         seed=arguments.seed,
+        resamples=arguments.resamples,
         workers=arguments.workers,
         progress=bar,
         say=say,
     )
-    found = audit(read, resamples=arguments.resamples, seed=arguments.seed, progress=bar)
     folder = _write(found, (arguments.out or results_folder()) / "audits" / arguments.name)
     if arguments.json:
         _write_json(found, arguments.json)
         say(f"JSON: {arguments.json}")
-    from avbench.audit.tables import terminal
+    from avbench.auditing.tables import terminal
 
     say("\n" + terminal(found))
     say(f"everything of this audit: {folder}")
@@ -78,8 +72,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _write(found: Audit, folder: Path) -> Path:
     """Write JSON, Markdown, HTML and the figure into a folder, and return it."""
-    from avbench.audit.figure import draw_shortcuts
-    from avbench.audit.tables import as_html, as_markdown
+    from avbench.auditing.figure import draw_shortcuts
+    from avbench.auditing.tables import as_html, as_markdown
 
     folder.mkdir(parents=True, exist_ok=True)
     _, drawn = draw_shortcuts(found, folder / "figures" / "shortcuts")

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 
 from avbench.cli.terminal import say
-from avbench.paths import results_folder
-from avbench.records.runs import Runs
 
 EXAMPLES = """examples:
   avbench compare fauforensics-within_fakeav-binary-s0 avts-within_fakeav-binary-s0
@@ -27,10 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the paired differences and the settings that differ."""
-    from avbench.records.table import text
-    from avbench.report.compare import compare_runs
+    from avbench.door.judging import compare
 
-    runs = Runs(arguments.out or results_folder())
-    for table in compare_runs(runs.one(arguments.first), runs.one(arguments.second)):
-        say(text(table) + "\n")
+    say(f"{compare(arguments.first, arguments.second, results=arguments.out)}\n")
     return 0

@@ -38,8 +38,8 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     if arguments.fold == "all":
         raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
-    protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
-    card, folder = judge(
+    protocol = selecting.vary(plugins.protocol(arguments.protocol), arguments)
+    run = judge(
         arguments.scores,
         arguments.name,
         protocol,
@@ -50,6 +50,6 @@ def execute(arguments: argparse.Namespace) -> int:
         results=arguments.out,
         say=say,
     )
-    say("\n" + report.terminal(card))
-    say(f"everything of this run: {folder}")
+    say("\n" + report.terminal(run.card))
+    say(f"everything of this run: {run.folder}")
     return 0

@@ -37,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     if arguments.fold == "all":
         raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
-    protocol = selecting.vary(selecting.find_protocol(arguments.protocol, plugins), arguments)
+    protocol = selecting.vary(plugins.protocol(arguments.protocol), arguments)
     lists = prepare(protocol, plugins, read_roots(arguments.data), limit=arguments.limit, seed=arguments.seed)
     samples = getattr(lists.split, arguments.part)
     rows = [(s.id, s.path, int(s.forgery > 0), s.forgery.name, s.identity, s.method, arguments.part) for s in samples]

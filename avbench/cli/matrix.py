@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avbench.bench import slurm
@@ -17,12 +14,10 @@ from avbench.records import suite
 from avbench.records.suite import Row, Suite
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
     from avbench.bench.matrix import Outcome
+    from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
     from avbench.types import Protocol
-
-log = logging.getLogger(__name__)
 
 EXAMPLES = """examples:
   avbench matrix --paper table1 --preset demo
@@ -62,9 +57,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Compute what is missing, show how it goes, then the tables; 1 where a cell failed."""
-    logs = not arguments.no_mlflow and os.environ.get("AVBENCH_MLFLOW") != "off"
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
     from avbench.bench.matrix import run_matrix
     from avbench.cli.overview import Overview, label
     from avbench.plugins.registry import installed
@@ -72,30 +64,26 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     _check(arguments)
     suites = list(_suites(arguments, plugins))
-    cells = _cells(suites, arguments, plugins)
-    jobs = arguments.jobs or _jobs(arguments.backend)
-    overview = Overview(cells)
-
-    def done(outcome: Outcome) -> None:
-        overview.ended(outcome)
-        if logs and (jobs > 1 or arguments.backend == "slurm"):
-            _log(outcome)
-
+    specs = _specs(suites, arguments, plugins)
+    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *_asked(arguments, plugins)])
+    computing = selecting.computing_of(arguments, plugins, group=group)
+    overview = Overview(specs)
     outcomes = run_matrix(
-        cells,
+        specs,
         plugins,
-        jobs=jobs,
+        computing=computing,
+        jobs=arguments.jobs or _jobs(arguments.backend),
         backend=arguments.backend,
         slurm=slurm.pairs(arguments.slurm),
         progress=overview.progress,
         begun=overview.begun,
-        done=done,
+        done=overview.ended,
     )
     _tables(suites, outcomes, arguments)
     failed = [outcome for outcome in outcomes if outcome.reason]
     for outcome in failed:
-        say(f"failed: {label(outcome.cell)}: {outcome.reason}")
-    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {cells[0].results_folder / 'runs'}")
+        say(f"failed: {label(outcome.spec)}: {outcome.reason}")
+    say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {computing.results_folder / 'runs'}")
     return 1 if failed else 0
 
 
@@ -106,7 +94,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"--jobs {arguments.jobs}: use 1 or more")
     if bool(arguments.paper) == bool(arguments.detector and arguments.protocol):
         raise UserError("name --paper TABLE..., or --detector NAME... with --protocol NAME...")
-    selecting.check_computing(arguments)
 
 
 def _suites(arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Suite]:
@@ -123,7 +110,7 @@ def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protoco
     """Return the protocols of --protocol by their own names, which those of files need not be."""
     asked: dict[str, Protocol] = {}
     for name in arguments.protocol:
-        found = selecting.find_protocol(name, plugins)
+        found = plugins.protocol(name)
         if asked.setdefault(found.name, found).digest() != found.digest():
             raise UserError(
                 f"--protocol names two protocols that are called {found.name}; give them names of their own"
@@ -131,31 +118,26 @@ def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protoco
     return asked
 
 
-def _cells(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
-    """Return every cell that the suites need, each once."""
-    from avbench.bench.matrix import key_of
+def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
+    """Return every run that the suites need, each once."""
+    from avbench.bench.matrix import fitting
 
     asked = _asked(arguments, plugins)
-    group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *asked])
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
     names = dict.fromkeys(name for _, name, _ in wanted)
-    found = {name: asked.get(name) or selecting.find_protocol(name, plugins) for name in names}
+    found = {name: asked.get(name) or plugins.protocol(name) for name in names}
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
-    cells = [
-        selecting.cell_of(arguments, plugins, row.detector, protocol, task, seed, row.settings)
+    specs = [
+        selecting.spec_of(
+            arguments, detector=row.detector, protocol=protocol, task=task, seed=seed, settings=row.settings
+        )
         for row, name, task in wanted
         for protocol in folds[name]
         for seed in dict.fromkeys(arguments.seed)
     ]
-    if not cells:
+    if not specs:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
-    return list({key_of(cell): replace(_preset_of(cell, plugins), group=group) for cell in cells}.values())
-
-
-def _preset_of(cell: Cell, plugins: Plugins) -> Cell:
-    """Return the cell without --preset where its detector has no choice of them, such as a control."""
-    spec = plugins.detector(cell.detector)
-    return replace(cell, preset=None) if len(spec.presets) == 1 and not spec.members else cell
+    return list({spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}.values())
 
 
 def _jobs(backend: str) -> int:
@@ -167,23 +149,11 @@ def _jobs(backend: str) -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _log(outcome: Outcome) -> None:
-    """Log a run that another process made; what MLflow refuses is told and lost to nobody."""
-    if outcome.card is None or outcome.folder is None or not outcome.new:
-        return
-    from avbench.report.tracking import log_run
-
-    try:
-        log_run(outcome.card, outcome.folder)
-    except Exception as error:
-        log.warning("%s is not in MLflow (%s); avbench report --to-mlflow logs it later", outcome.folder.name, error)
-
-
 def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:
     from avbench.records.table import text
     from avbench.report.suite_tables import suite_tables
 
-    cards = [outcome.card for outcome in outcomes if outcome.card is not None]
+    cards = [outcome.run.card for outcome in outcomes if outcome.run is not None]
     for one in suites:
         for table in suite_tables(one, cards, arguments.overrides):
             say("\n" + text(table) + "\n")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from avbench.bench.matrix import Outcome, key_of
+from avbench.bench.matrix import Outcome
 from avbench.cli.terminal import say
 from avbench.progress import Bar
 from avbench.records.table import Table, percent, text
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
+    from avbench.bench.spec import RunSpec
 
 WAITING, RUNNING, FAILED = "·", "…", "✗"
 SECONDS = 0.5  # between two drawings
@@ -23,10 +23,10 @@ SECONDS = 0.5  # between two drawings
 class Overview:
     """A grid of detectors by protocols on a terminal; elsewhere a line for each cell that ends."""
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self._cells = {key_of(cell): cell for cell in cells}
-        self._shown: dict[Hashable, str] = dict.fromkeys(self._cells, WAITING)
-        self._running: list[Hashable] = []
+    def __init__(self, specs: Sequence[RunSpec]) -> None:
+        self._specs = {spec.fingerprint: spec for spec in specs}
+        self._shown: dict[str, str] = dict.fromkeys(self._specs, WAITING)
+        self._running: list[str] = []
         self._ended = 0
         self._live = sys.stdout.isatty()
         self._lines = 0
@@ -34,14 +34,14 @@ class Overview:
         self._started = time.monotonic()
         self._draw(at_once=True)
 
-    def begun(self, cells: Sequence[Cell]) -> None:
-        """Show these cells as running."""
-        self._running += [key_of(cell) for cell in cells]
+    def begun(self, specs: Sequence[RunSpec]) -> None:
+        """Show these runs as running."""
+        self._running += [spec.fingerprint for spec in specs]
         self._show(self._running, RUNNING)
 
     def ended(self, outcome: Outcome) -> None:
-        """Show what became of a cell: its AUC, or that it failed."""
-        key = key_of(outcome.cell)
+        """Show what became of a run: its AUC, or that it failed."""
+        key = outcome.spec.fingerprint
         self._running = [other for other in self._running if other != key]
         self._ended += key in self._shown
         result = FAILED if outcome.reason else f"{'' if outcome.new else '= '}{_auc(outcome)}"
@@ -49,14 +49,14 @@ class Overview:
         if not self._live:
             spent = f"{outcome.seconds:.0f} s" if outcome.new else "finished before"
             said = f"failed: {outcome.reason}" if outcome.reason else f"AUC {_auc(outcome)}"
-            say(f"[{self._ended} of {len(self._shown)}] {label(outcome.cell)}: {said} ({spent})")
+            say(f"[{self._ended} of {len(self._shown)}] {label(outcome.spec)}: {said} ({spent})")
 
     @contextmanager
     def progress(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
         """Show in the running cell how far its work is."""
         yield _Share(self, title, total, done)
 
-    def _show(self, keys: Sequence[Hashable], what: str) -> None:
+    def _show(self, keys: Sequence[str], what: str) -> None:
         self._shown |= {key: what for key in keys if key in self._shown}
         self._draw(at_once=True)
 
@@ -74,10 +74,10 @@ class Overview:
         self._lines = drawing.count("\n") + 1
 
     def _table(self) -> Table:
-        columns = list(dict.fromkeys(_column(cell) for cell in self._cells.values()))
+        columns = list(dict.fromkeys(_column(spec) for spec in self._specs.values()))
         rows: dict[str, dict[str, str]] = {}
-        for key, cell in self._cells.items():
-            rows.setdefault(_row(cell), {})[_column(cell)] = self._shown[key]
+        for key, spec in self._specs.items():
+            rows.setdefault(_row(spec), {})[_column(spec)] = self._shown[key]
         minutes = (time.monotonic() - self._started) / 60
         title = f"{self._ended} of {len(self._shown)} cells, {minutes:.0f} min"
         body = tuple((name, *(row.get(column, "") for column in columns)) for name, row in rows.items())
@@ -95,20 +95,20 @@ class _Share:
         self._overview._advanced(self._title, self._done / max(self._total, 1))
 
 
-def label(cell: Cell) -> str:
-    """Name a cell in one line."""
-    return f"{_row(cell)}, {_column(cell)}".replace("\n", " ")
+def label(spec: RunSpec) -> str:
+    """Name a run in one line."""
+    return f"{_row(spec)}, {_column(spec)}".replace("\n", " ")
 
 
-def _row(cell: Cell) -> str:
-    return " ".join([cell.detector, *cell.overrides, *([f"seed {cell.seed}"] if cell.seed else [])])
+def _row(spec: RunSpec) -> str:
+    return " ".join([spec.detector, *spec.overrides, *([f"seed {spec.seed}"] if spec.seed else [])])
 
 
-def _column(cell: Cell) -> str:
-    fold = f" fold {cell.protocol.fold}" if cell.protocol.fold != 1 else ""
-    return f"{cell.protocol.name}{fold}\n{cell.task.replace('_', '-')}"
+def _column(spec: RunSpec) -> str:
+    fold = f" fold {spec.protocol.fold}" if spec.protocol.fold != 1 else ""
+    return f"{spec.protocol.name}{fold}\n{spec.task.replace('_', '-')}"
 
 
 def _auc(outcome: Outcome) -> str:
-    auc = outcome.card.headline("auc") if outcome.card is not None else None
+    auc = outcome.run.card.headline("auc") if outcome.run is not None else None
     return percent(auc.value if auc is not None else None)

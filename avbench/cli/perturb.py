@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,16 @@ from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.paths import results_folder
-from avbench.records.runs import FoundRun, Runs
+from avbench.protocol import placement_called
+from avbench.records.run import Run
+from avbench.records.runs import Runs
 from avbench.types import LEVELS
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
+    from avbench.bench.spec import Computing, RunSpec
     from avbench.plugins.registry import Plugins
-    from avbench.protocol import Protocol
     from avbench.records.card import Card
+    from avbench.records.run import Run
 
 EXAMPLES = """examples:
   avbench perturb
@@ -52,110 +54,87 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Sweep each cell, print its tables, and draw all of them into one figure."""
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench.perturb.conditions import choose
+    """Sweep each run, print its tables, and draw all of them into one figure."""
+    from avbench.perturbations.conditions import choose
     from avbench.plugins.registry import installed
 
-    selecting.check_computing(arguments)
     plugins = installed()
     conditions = choose(arguments.types, arguments.levels, plugins.perturbations())
     if arguments.export:
         return _export(arguments, conditions)
-    if not any(conditions):
-        raise UserError("--levels 0 alone perturbs nothing; name at least one level from 1 to 5")
-    from avbench.bench.run import run_cell
+    from avbench.bench.run import run
     from avbench.report import tables as report
 
-    finished: list[Card] = []
-    cells = _cells(arguments, plugins)
-    for number, cell in enumerate(cells, 1):
-        if len(cells) > 1:
-            say(f"--- {number} of {len(cells)}: {cell.detector}, {cell.task}, seed {cell.seed}")
-        card, folder = run_cell(cell, plugins, progress=bar, say=say)
-        finished.append(card)
-        say("\n" + report.terminal(card))
-        say(f"figure: {folder / 'figures' / 'robustness.png'}\neverything of this run: {folder}\n")
+    finished = []
+    specs, computing = _asked(arguments, plugins)
+    for number, spec in enumerate(specs, 1):
+        if len(specs) > 1:
+            say(f"--- {number} of {len(specs)}: {spec.detector}, {spec.task}, seed {spec.seed}")
+        done = run(spec, plugins, computing=computing, progress=bar, say=say)
+        finished.append(done.card)
+        say("\n" + report.terminal(done.card))
+        say(f"figure: {done.figures['robustness']}\neverything of this run: {done.folder}\n")
     if len(finished) > 1:
         from avbench.records.table import text
         from avbench.report.robustness_figure import draw_robustness
         from avbench.report.robustness_tables import compared
 
         say(text(compared(finished)))
-        say(f"figure of all: {draw_robustness(finished, cells[0].results_folder / 'figures' / cells[0].group)[0]}")
+        say(f"figure of all: {draw_robustness(finished, computing.results_folder / 'figures' / computing.group)[0]}")
     return 0
 
 
-def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
+def _asked(arguments: argparse.Namespace, plugins: Plugins) -> tuple[list[RunSpec], Computing]:
+    """Return what is to be swept: detectors, a finished run, or the newest one of all."""
+    from avbench.bench.spec import of_run, swept
+    from avbench.data.databases import read_roots
+
     if arguments.detector:
-        return _of_detectors(arguments, plugins)
+        return _of_detectors(arguments.detector, arguments, plugins)
     if arguments.protocol:
         raise UserError(f"--protocol {arguments.protocol}: with which --detector? or name a finished run with --run")
     runs = Runs(arguments.out or results_folder())
-    found = _named(arguments.run, runs) if arguments.run else _newest(runs)
+    found = runs.one(arguments.run) if arguments.run else _newest(runs)
     if found is None:
         say(f"no finished run of {DETECTOR} in {runs.below}: the demo is trained first")
-        arguments.detector = [DETECTOR]
-        return _of_detectors(arguments, plugins)
-    if arguments.run:
-        arguments.out = arguments.out or found.folder.resolve().parents[1]  # where its training is
-    say(f"sweeping {found.card.id}")
-    return [_of_run(found.card, arguments, plugins)]
+        return _of_detectors([DETECTOR], arguments, plugins)
+    spec = of_run(found, read_roots(arguments.data), arguments.limit)
+    if arguments.decoder not in (None, spec.decoder):
+        raise UserError(f"--decoder {arguments.decoder}: {found.id} was made with {spec.decoder}; leave it out")
+    say(f"sweeping {found.id}")
+    computing = selecting.computing_of(arguments, plugins)
+    if arguments.out is None:
+        computing = replace(computing, results=found.results_folder)  # where its training is
+    placements = tuple(map(placement_called, arguments.placement or ()))
+    return [swept(spec, plugins, types=arguments.types, levels=arguments.levels, placements=placements)], computing
 
 
-def _of_detectors(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
-    """Return a cell for each detector, task and seed asked for."""
-    found = selecting.find_protocol(arguments.protocol or f"perturb_{DATABASE}", plugins)
+def _of_detectors(
+    detectors: Sequence[str], arguments: argparse.Namespace, plugins: Plugins
+) -> tuple[list[RunSpec], Computing]:
+    """Return a run for each detector, task and seed asked for."""
+    from avbench.bench.spec import swept
+
+    found = plugins.protocol(arguments.protocol or f"perturb_{DATABASE}")
     if arguments.fold == "all":
         raise UserError("--fold all: sweep one fold at a time, or use avbench run --protocol perturb_... --fold all")
-    protocol = _perturbed(selecting.vary(found, arguments), arguments)
-    cells = [
-        selecting.cell_of(arguments, plugins, name, protocol, task, seed)
-        for name in dict.fromkeys(arguments.detector)
+    protocol = selecting.vary(found, arguments)
+    specs = [
+        swept(
+            selecting.spec_of(arguments, detector=name, protocol=protocol, task=task, seed=seed),
+            plugins,
+            types=arguments.types,
+            levels=arguments.levels,
+        )
+        for name in dict.fromkeys(detectors)
         for task in dict.fromkeys(arguments.task or plugins.detector(name).tasks[:1])
         for seed in dict.fromkeys(arguments.seed)
     ]
-    group = f"{'-'.join(dict.fromkeys(c.detector for c in cells))}-{protocol.name}" if len(cells) > 1 else ""
-    return [replace(cell, group=group) for cell in cells]
+    group = f"{'-'.join(dict.fromkeys(detectors))}-{specs[0].protocol.name}" if len(specs) > 1 else ""
+    return specs, selecting.computing_of(arguments, plugins, group=group)
 
 
-def _of_run(card: Card, arguments: argparse.Namespace, plugins: Plugins) -> Cell:
-    """Return the cell of a finished run with its test videos perturbed; its training is used again."""
-    from avbench.bench.cell import of_card
-    from avbench.data.databases import read_roots
-
-    cell = of_card(card, read_roots(arguments.data), arguments.limit)
-    if arguments.decoder not in (None, cell.loading.decoder):
-        made = cell.loading.decoder
-        raise UserError(f"--decoder {arguments.decoder}: {card.id} was made with {made}; leave it out")
-    return replace(
-        cell,
-        protocol=_perturbed(cell.protocol, arguments),
-        device=arguments.device,
-        results=arguments.out,
-        fresh=arguments.fresh,
-        loading=replace(selecting.loading_of(arguments, plugins), decoder=cell.loading.decoder),
-    )
-
-
-def _perturbed(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
-    from avbench.protocol import perturbed, placement_called
-
-    if arguments.placement:
-        protocol = replace(protocol, placements=tuple(map(placement_called, arguments.placement)))
-    return perturbed(protocol, arguments.types, arguments.levels)
-
-
-def _named(name: str, runs: Runs) -> FoundRun:
-    """Return a named run; UserError where there is none, several, or an unfinished one."""
-    found = runs.one(name)
-    if not found.card.is_finished:
-        raise UserError(f"--run {name}: this run is {found.card.status}; repeat its command to finish it first")
-    return found
-
-
-def _newest(runs: Runs) -> FoundRun | None:
+def _newest(runs: Runs) -> Run | None:
     """Return the newest finished FauForensics run; of binary ones where there are any, as in Figure 6."""
 
     def able(card: Card) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
@@ -14,10 +12,9 @@ from avbench.errors import UserError
 from avbench.records import suite
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
+    from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
-    from avbench.records.card import Card
     from avbench.types import DetectorSpec, Task
 
     Asked = tuple[tuple[str, ...], Protocol, tuple[Task, ...]]
@@ -54,40 +51,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run every task, fold and seed asked for, print a table each and a summary of several."""
-    if arguments.no_mlflow:
-        os.environ["AVBENCH_MLFLOW"] = "off"
-    from avbench.bench.run import run_cell
+    from avbench.bench.run import run
     from avbench.plugins.registry import installed
     from avbench.report import tables as report
 
     plugins = installed()
-    finished: list[Card] = []
-    cells = _cells(arguments, plugins)
-    for number, cell in enumerate(cells, 1):
-        if len(cells) > 1:
-            say(f"--- {number} of {len(cells)}: {cell.task}, seed {cell.seed}, fold {cell.protocol.fold}")
-        card, folder = run_cell(cell, plugins, progress=bar, say=say)
-        finished.append(card)
-        say("\n" + report.terminal(card))
-        say(f"everything of this run: {folder}\n")
+    finished = []
+    specs = _specs(arguments, plugins)
+    asked = arguments.protocol if suite.named(arguments.protocol) else specs[0].protocol.name
+    group = f"{arguments.detector}-{asked}" if len(specs) > 1 else ""
+    computing = selecting.computing_of(arguments, plugins, group=group)
+    for number, spec in enumerate(specs, 1):
+        if len(specs) > 1:
+            say(f"--- {number} of {len(specs)}: {spec.task}, seed {spec.seed}, fold {spec.protocol.fold}")
+        done = run(spec, plugins, computing=computing, progress=bar, say=say)
+        finished.append(done.card)
+        say("\n" + report.terminal(done.card))
+        say(f"everything of this run: {done.folder}\n")
     if len(finished) > 1:
         say(report.summary(finished))
     return 0
 
 
-def _cells(arguments: argparse.Namespace, plugins: Plugins) -> list[Cell]:
-    spec = plugins.detector(arguments.detector)
-    selecting.check_computing(arguments)
-    cells = [
-        selecting.cell_of(arguments, plugins, spec.name, protocol, task, seed, settings)
-        for settings, asked, tasks in _asked(arguments, spec, plugins)
+def _specs(arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
+    detector = plugins.detector(arguments.detector)
+    return [
+        selecting.spec_of(arguments, detector=detector.name, protocol=protocol, task=task, seed=seed, settings=settings)
+        for settings, asked, tasks in _asked(arguments, detector, plugins)
         for task in tasks
         for protocol in selecting.folds_of(asked, arguments, plugins)
         for seed in dict.fromkeys(arguments.seed)
     ]
-    asked = arguments.protocol if suite.named(arguments.protocol) else cells[0].protocol.name
-    group = f"{arguments.detector}-{asked}" if len(cells) > 1 else ""
-    return [replace(cell, group=group) for cell in cells]
 
 
 def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) -> Iterator[Asked]:
@@ -95,7 +89,7 @@ def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) 
     if not suite.named(arguments.protocol):
         yield (
             (),
-            selecting.find_protocol(arguments.protocol, plugins),
+            plugins.protocol(arguments.protocol),
             tuple(dict.fromkeys(arguments.task or spec.tasks)),
         )
         return
@@ -106,4 +100,4 @@ def _asked(arguments: argparse.Namespace, spec: DetectorSpec, plugins: Plugins) 
         raise UserError(f"{arguments.protocol} says nothing of {spec.name}; it asks for {asked}")
     for row, name, task in cells:
         if task in (arguments.task or spec.tasks):
-            yield row.settings, selecting.find_protocol(name, plugins), (task,)
+            yield row.settings, plugins.protocol(name), (task,)

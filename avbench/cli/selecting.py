@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 from avbench.errors import UserError
 
 if TYPE_CHECKING:
-    from avbench.bench.cell import Cell
-    from avbench.engine.evaluation import Loading
+    from avbench.bench.spec import Computing, RunSpec
+    from avbench.data.loading import Loading
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import Task
@@ -85,16 +84,6 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
 
 
-def check_computing(arguments: argparse.Namespace) -> None:
-    """Raise UserError for values that nothing can be computed with."""
-    if arguments.checkpoint is not None and not arguments.checkpoint.is_file():
-        raise UserError(f"--checkpoint {arguments.checkpoint}: no such file; trainings leave weights.safetensors")
-    if min(arguments.seed) < 0:
-        raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
-    if arguments.workers is not None and arguments.workers < 0:
-        raise UserError(f"--workers {arguments.workers}: use 0 (decode in this process) or more")
-
-
 def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> list[Protocol]:
     """Return a protocol in the variant that was asked for, once a fold where --fold all was given."""
     from avbench.data.databases import read_roots
@@ -107,71 +96,73 @@ def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins
     return [replace(varied, fold=fold) for fold in range(1, count + 1)]
 
 
-def cell_of(
+def spec_of(
     arguments: argparse.Namespace,
-    plugins: Plugins,
+    *,
     detector: str,
     protocol: Protocol,
     task: Task,
     seed: int,
     settings: Sequence[str] = (),
-) -> Cell:
-    """Return a cell computed as the arguments say, with `settings` beside those of --set."""
-    from avbench.bench.cell import Cell
+) -> RunSpec:
+    """Return what the arguments ask for, with `settings` beside those of --set."""
+    from avbench.bench.spec import RunSpec
     from avbench.data.databases import read_roots
+    from avbench.media.decoders import PYAV
 
-    return Cell(
-        detector,
-        protocol,
-        task,
-        seed,
-        read_roots(arguments.data),
-        arguments.preset,
-        (*settings, *arguments.overrides),
-        arguments.limit,
-        arguments.device,
-        arguments.out,
-        arguments.fresh,
-        arguments.checkpoint,
-        loading_of(arguments, plugins),
+    return RunSpec(
+        detector=detector,
+        protocol=protocol,
+        task=task,
+        seed=seed,
+        roots=read_roots(arguments.data),
+        preset=arguments.preset,
+        overrides=(*settings, *arguments.overrides),
+        limit=arguments.limit,
+        checkpoint=arguments.checkpoint,
+        decoder=arguments.decoder or PYAV,
+    )
+
+
+def computing_of(arguments: argparse.Namespace, plugins: Plugins, *, group: str = "") -> Computing:
+    """Return how the arguments say that runs are computed."""
+    from avbench.bench.spec import Computing
+
+    return Computing(
+        device=arguments.device,
+        results=arguments.out,
+        fresh=arguments.fresh,
+        loading=loading_of(arguments, plugins),
+        group=group,
+        mlflow=not arguments.no_mlflow,
     )
 
 
 def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
     """Return how clips are loaded, by default with a process for each of at most eight cores."""
-    from avbench.engine.evaluation import Loading
-    from avbench.media.decoders import PYAV
+    from avbench.bench.spec import loading_with
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = arguments.workers if arguments.workers is not None else max(1, min(cores, 8))
-    decoder = getattr(arguments, "decoder", None) or PYAV
-    return Loading(workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named), decoder=decoder)
-
-
-def find_protocol(name: str, plugins: Plugins) -> Protocol:
-    """Return a protocol by its name or its YAML file."""
-    return plugins.protocol(name)
+    return loading_with(arguments.workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named))
 
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
-    """Apply the command line's variant of a protocol."""
-    from avbench.protocol import placement_called
+    """Return a protocol in the variant that the arguments ask for."""
+    from avbench.protocol import varied
 
-    changes: dict[str, object] = {}
-    if arguments.fold not in (None, "all"):
-        if not arguments.fold.isdigit():
-            raise UserError(f"--fold {arguments.fold}: use a number or all")
-        changes["fold"] = int(arguments.fold)
-    if arguments.placement:
-        changes["placements"] = tuple(dict.fromkeys(map(placement_called, arguments.placement)))
-    if arguments.strict_identity:
-        changes["strict_identity"] = True
-    if arguments.trim_silence:
-        changes["trim_silence"] = True
-    if arguments.balanced:
-        changes["test_distribution"] = "balanced"
-    if arguments.test_on:
-        changes["test_on"] = arguments.test_on
-    if arguments.select_on:
-        changes["select_on"] = arguments.select_on
-    return replace(protocol, **changes)  # type: ignore[arg-type]
+    return varied(protocol, variant_of(arguments))
+
+
+def variant_of(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the fields of a protocol that the arguments change; --fold all changes none, see `folds_of`."""
+    if arguments.fold not in (None, "all") and not arguments.fold.isdigit():
+        raise UserError(f"--fold {arguments.fold}: use a number or all")
+    asked = {
+        "fold": int(arguments.fold) if arguments.fold not in (None, "all") else None,
+        "placements": arguments.placement,
+        "strict_identity": arguments.strict_identity,
+        "trim_silence": arguments.trim_silence,
+        "test_distribution": "balanced" if arguments.balanced else None,
+        "test_on": arguments.test_on,
+        "select_on": arguments.select_on,
+    }
+    return {name: value for name, value in asked.items() if value is not None and value is not False}

@@ -16,9 +16,9 @@ from avbench.data.annotations import annotations_of
 from avbench.data.requests import ClipRequest
 from avbench.media.decoders import PYAV
 from avbench.media.reading import probe
-from avbench.perturb.conditions import Condition
-from avbench.perturb.decoded_clip import DecodedClip
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.conditions import Condition
+from avbench.perturbations.decoded_clip import DecodedClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipBatch, ClipSpec, MediaError, MediaInfo, Reason, Stream
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from avbench.hashing import stable_hash
 from avbench.media.placing import Place
-from avbench.perturb.conditions import Condition
+from avbench.perturbations.conditions import Condition
 from avbench.types import Forgery, Placement, Sample
 
 VOICE_DRAWS = 8  # tries for each voice that is wanted, before fewer will do

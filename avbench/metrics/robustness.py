@@ -17,7 +17,7 @@ from avbench.records.measured import CommonVideos, Measured, PerturbedLevel, Per
 from avbench.types import Placement, Pooling
 
 if TYPE_CHECKING:  # a condition's own module can encode sound
-    from avbench.perturb.conditions import Condition
+    from avbench.perturbations.conditions import Condition
 
 METRICS = {"auc": built_in.auc, "acc": built_in.acc}
 Key = tuple[str, int]

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -19,10 +19,10 @@ import pluggy
 
 from avbench import hookspecs, protocol
 from avbench.errors import UserError, in_one_line, unknown
-from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, Protocol
+from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, PretrainingSpec, Protocol
 
 log = logging.getLogger(__name__)
-Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec)
+Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec, PretrainingSpec)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -33,6 +33,11 @@ class Source:
     name: str
     origin: str
     named: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return what pluggy calls the plugin."""
+        return f"{self.name}@{self.origin}"
 
     def __str__(self) -> str:
         return f"plugin {self.name!r} ({self.origin})"
@@ -46,6 +51,7 @@ class Plugins:
         self.manager.add_hookspecs(hookspecs)
         self.sources: dict[str, Source] = {}
         self.named: list[str] = []
+        self.declared: dict[str, DetectorSpec] = {}
         self._collected: dict[str, dict[str, Any]] = {}
 
     def load_installed(self) -> None:
@@ -76,8 +82,31 @@ class Plugins:
             ) from error
         self.named.append(_key(name))
 
+    def declare(self, spec: DetectorSpec) -> None:
+        """Register a detector of this process alone; it takes the place of one that was declared under its name.
+
+        Raises UserError for a name that cannot be one, and where a plugin gives another detector of that name. A
+        process that is started does not know of it.
+        """
+        try:
+            _validate(spec, DetectorSpec, "a detector")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"detector {spec.name}: {error}") from error
+        if self.detectors().get(spec.name) == spec:
+            return
+        source = Source(spec.name, f"declared as {spec.load}", named=True)
+        if spec.name in self.declared:
+            former = Source(spec.name, f"declared as {self.declared.pop(spec.name).load}")
+            self.manager.unregister(name=former.key)
+            self._collected.clear()
+        if spec.name in self.detectors():
+            other = self.source_of("avbench_detectors", DetectorSpec, spec.name)
+            raise UserError(f"{other} gives another detector {spec.name!r}; give yours a name of its own")
+        self._register(_Declared(spec), source)
+        self.declared[spec.name] = spec
+
     def _register(self, plugin: object, source: Source) -> None:
-        key = f"{source.name}@{source.origin}"
+        key = source.key
         try:
             self.manager.register(plugin, name=key)
             self.manager.check_pending()
@@ -143,6 +172,10 @@ class Plugins:
         """Return the declared perturbations by name."""
         return self.collect("avbench_perturbations", PerturbationSpec)
 
+    def pretrainings(self) -> dict[str, PretrainingSpec]:
+        """Return the declared networks for pre-training by name."""
+        return self.collect("avbench_pretrainings", PretrainingSpec)
+
     def detector(self, name: str) -> DetectorSpec:
         """Return one detector or a UserError with the closest name."""
         return pick("detector", name, self.detectors())
@@ -150,6 +183,10 @@ class Plugins:
     def dataset(self, name: str) -> DatasetSpec:
         """Return one dataset or a UserError with the closest name."""
         return pick("dataset", name, self.datasets())
+
+    def pretraining(self, name: str) -> PretrainingSpec:
+        """Return one network for pre-training or a UserError with the closest name."""
+        return pick("network for pre-training", name, self.pretrainings())
 
     def protocols(self) -> dict[str, Protocol]:
         """Return every protocol by name: of datasets, shipped, declared, and in ./protocols/*.yaml."""
@@ -159,14 +196,35 @@ class Plugins:
         """Return one protocol by its name or its YAML file, or a UserError with the closest name."""
         return protocol.find(name, self.datasets(), self.collect("avbench_protocols", Protocol).values())
 
-    def notify(self, hook: str, **values: Any) -> None:
-        """Call observers one by one; what one of them raises is logged and harms nobody."""
-        for source, function in self.each(hook):
+    def notify(
+        self, hook: str, *, leaving_out: Collection[str] = (), only: Collection[str] | None = None, **values: Any
+    ) -> None:
+        """Call observers one by one; what one of them raises is logged and harms nobody.
+
+        Those marked `tryfirst` come first and those marked `trylast` last, else they are called as they were
+        registered. Plugins called as `leaving_out` says are passed over; with `only`, all but those.
+        """
+        found = getattr(self.manager.hook, hook).get_hookimpls()
+        for implementation in sorted(found, key=lambda one: one.trylast - one.tryfirst):
+            source, function = self.sources[implementation.plugin_name], implementation.function
+            if source.name in leaving_out or (only is not None and source.name not in only):
+                continue
             accepted = function.__code__.co_varnames[: function.__code__.co_argcount]
             try:
                 function(**{name: value for name, value in values.items() if name in accepted})
             except Exception as error:
                 log.warning("%s: %s failed: %s", source, hook, in_one_line(error))
+
+
+class _Declared:
+    """The plugin of one detector that a Python program hands over."""
+
+    def __init__(self, spec: DetectorSpec) -> None:
+        self._spec = spec
+
+    @hookspecs.hookimpl
+    def avbench_detectors(self) -> Iterable[DetectorSpec]:
+        yield self._spec
 
 
 def pick(kind: str, name: str, known: dict[str, Spec]) -> Spec:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from avbench.errors import UserError
 from avbench.records.card import Card
 from avbench.records.card_file import NAME
+from avbench.records.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRun:
-    """A run's folder and its card."""
-
-    folder: Path
-    card: Card
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """The runs below `folder`/runs; cards are read when they are asked for."""
+class Runs(Sequence[Run]):
+    """The runs below `folder`/runs, by id; cards are read when they are asked for."""
 
     folder: Path
 
@@ -30,26 +24,38 @@ class Runs:
         """Return the folder that holds the runs' folders."""
         return self.folder / "runs"
 
-    def all(self) -> list[FoundRun]:
+    def all(self) -> list[Run]:
         """Return every run, by id."""
-        return [_read(folder) for folder in self._folders()]
+        return [Run.read(folder) for folder in self._folders()]
 
-    def matching(self, name: str) -> list[FoundRun]:
+    def __len__(self) -> int:
+        return len(self._folders())
+
+    @overload
+    def __getitem__(self, place: int) -> Run: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Run]: ...
+    def __getitem__(self, place: int | slice) -> Run | list[Run]:
+        """Return the run at a place, or those at several."""
+        found = self._folders()[place]
+        return [Run.read(folder) for folder in found] if isinstance(found, list) else Run.read(found)
+
+    def matching(self, name: str) -> list[Run]:
         """Return the runs of that id, or whose ids begin like it, or the one in that folder; UserError for none."""
-        return [_read(folder) for folder in self._named(name)]
+        return [Run.read(folder) for folder in self._named(name)]
 
-    def one(self, name: str) -> FoundRun:
+    def one(self, name: str) -> Run:
         """Return the only run of that name, see `matching`; UserError for none and for several."""
         found = self._named(name)
         if len(found) > 1:
             raise UserError(f"{name} is the beginning of {', '.join(path.name for path in found)}; name one of them")
-        return _read(found[0])
+        return Run.read(found[0])
 
-    def newest(self, chosen: Callable[[Card], bool] = lambda card: True, *, beginning: str = "") -> FoundRun | None:
+    def newest(self, chosen: Callable[[Card], bool] = lambda card: True, *, beginning: str = "") -> Run | None:
         """Return the run whose card was written last, of those that are `chosen` and whose ids begin so; or None."""
         folders = [folder for folder in self._folders() if folder.name.startswith(beginning)]
         for folder in sorted(folders, key=lambda folder: (folder / NAME).stat().st_mtime_ns, reverse=True):
-            if chosen((found := _read(folder)).card):
+            if chosen((found := Run.read(folder)).card):
                 return found
         return None
 
@@ -64,7 +70,3 @@ class Runs:
         if not found:
             raise UserError(f"no run called {name!r} in {self.below}; avbench report lists those there are")
         return found
-
-
-def _read(folder: Path) -> FoundRun:
-    return FoundRun(folder, Card.load(folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,12 +13,11 @@ from avbench.metrics import definitions as metrics
 from avbench.metrics.definitions import Metric
 from avbench.metrics.intervals import Interval, bootstrap, compare
 from avbench.metrics.pooling import pool
-from avbench.records import scores
 from avbench.records.card import Card
 from avbench.records.card_file import plain
 from avbench.records.measured import Measured
-from avbench.records.runs import FoundRun
-from avbench.records.table import Table, percent, with_interval
+from avbench.records.run import Run
+from avbench.records.table import Table, percent, text, with_interval
 
 SHOWN: Mapping[str, Metric] = {
     "Acc": metrics.acc,
@@ -31,13 +30,49 @@ SHOWN: Mapping[str, Metric] = {
 _PARTS = ("detector", "protocol", "task", "seed", "variant", "request", "data", "device", "environment")
 
 
-def compare_runs(first: FoundRun, second: FoundRun) -> tuple[Table, Table]:
-    """Return the table of paired differences, first minus second, and that of settings which differ.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs, A and B, on the videos that both scored: each one's values there, and A minus B, by metric.
 
-    The headline placement that both have is compared, videos pooled as each run
-    pools them. Raises UserError for runs that share no video, or not the class of one.
+    `videos` were scored by both, `alone` by A or by B alone; `placement` says which clips of them.
     """
-    cards, tables = zip(*(_read(run.card, run.folder) for run in (first, second)), strict=True)
+
+    runs: tuple[Run, Run]
+    placement: str
+    own: tuple[Mapping[str, Interval], Mapping[str, Interval]]
+    difference: Mapping[str, Interval]
+    videos: int
+    alone: tuple[int, int]
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """Return a row for each metric: metric, a, b, difference, low, high (95 %), n, verdict; shares of 1."""
+        rows = [
+            (name, *(own[name].value for own in self.own), one.value, one.low, one.high, one.n, _verdict(one)[1])
+            for name, one in self.difference.items()
+        ]
+        return pd.DataFrame(rows, columns=["metric", "a", "b", "difference", "low", "high", "n", "verdict"])
+
+    @property
+    def settings(self) -> pd.DataFrame:
+        """Return a row for each setting that differs: setting, a, b, as texts."""
+        return pd.DataFrame(_differing(*(run.card for run in self.runs)), columns=["setting", "a", "b"])
+
+    def tables(self) -> tuple[Table, Table]:
+        """Return the table of paired differences and that of settings which differ."""
+        return _paired(self), _differences(*(run.card for run in self.runs))
+
+    def __str__(self) -> str:
+        return "\n\n".join(text(table) for table in self.tables())
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compare the headline placement that both runs have, videos pooled as each run pools them.
+
+    Raises UserError for runs that share no video, or not the class of one.
+    """
+    tables = [_clean(run) for run in (first, second)]
+    cards = [first.card, second.card]
     names = " and ".join(card.id for card in cards)
     placement = next((p for p in cards[0].protocol.placements if p in cards[1].metrics), None)
     if placement is None:
@@ -48,26 +83,37 @@ def compare_runs(first: FoundRun, second: FoundRun) -> tuple[Table, Table]:
         raise UserError(f"{names} scored no video in common; compare runs of one test list")
     difference = compare(pooled[0], pooled[1], SHOWN, seed=cards[0].seed)
     own = [bootstrap(table[table["id"].isin(shared)].reset_index(drop=True), SHOWN) for table in pooled]
-    rows = tuple((name, _shown(own[0][name]), _shown(own[1][name]), *_verdict(difference[name])) for name in SHOWN)
-    some = difference["AUC"]
+    return Comparison(
+        (first, second),
+        placement,
+        (own[0], own[1]),
+        difference,
+        len(shared),
+        (len(pooled[0]) - len(shared), len(pooled[1]) - len(shared)),
+    )
+
+
+def _paired(found: Comparison) -> Table:
+    own, cards = found.own, [run.card for run in found.runs]
+    rows = tuple((n, _shown(own[0][n]), _shown(own[1][n]), *_verdict(one)) for n, one in found.difference.items())
+    some = found.difference["AUC"]
     notes = (
         f"A: {cards[0].title} ({cards[0].id})",
         f"B: {cards[1].title} ({cards[1].id})",
-        f"{len(shared)} videos that both scored, in {some.clusters} clusters, {placement}; left out: "
-        f"{len(pooled[0]) - len(shared)} that A alone scored, {len(pooled[1]) - len(shared)} that B alone scored",
+        f"{found.videos} videos that both scored, in {some.clusters} clusters, {found.placement}; left out: "
+        f"{found.alone[0]} that A alone scored, {found.alone[1]} that B alone scored",
         "A − B in points with the 95 % interval of a bootstrap that draws the same clusters for both",
         *(["* few clusters: the interval is a rough guide only"] if some.few_clusters else []),
     )
     demo = "DEMO DATA · " if any(card.is_demo for card in cards) else ""
     head = ("%", "A", "B", "A − B", "")
-    return Table(f"{demo}Paired comparison", head, rows, notes), _differences(*cards)
+    return Table(f"{demo}Paired comparison", head, rows, notes)
 
 
-def _read(card: Card, folder: Path) -> tuple[Card, pd.DataFrame]:
-    if not card.is_finished:
-        raise UserError(f"{card.id} is {card.status}; repeat its command to finish it first")
-    table, _ = scores.read(folder / "scores.parquet")
-    return card, table[table["level"] == 0] if "level" in table else table
+def _clean(run: Run) -> pd.DataFrame:
+    """Return the scores of the videos as they are."""
+    table = run.scores
+    return table[table["level"] == 0] if "level" in table else table
 
 
 def _pooled(card: Card, table: pd.DataFrame, placement: str) -> pd.DataFrame:
@@ -92,10 +138,14 @@ def _verdict(interval: Interval) -> tuple[str, str]:
 
 
 def _differences(first: Card, second: Card) -> Table:
+    rows = _differing(first, second)
+    return Table("Settings that differ", ("", "A", "B"), tuple(rows) or (("none", "", ""),))
+
+
+def _differing(first: Card, second: Card) -> list[tuple[str, str, str]]:
     flat = [dict(_flat(_shaping(card))) for card in (first, second)]
     names = sorted({name for one in flat for name in one})
-    rows = tuple((n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n))
-    return Table("Settings that differ", ("", "A", "B"), rows or (("none", "", ""),))
+    return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
 
 
 def _shaping(card: Card) -> Any:

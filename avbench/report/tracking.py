@@ -20,17 +20,24 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "avbench"
 _running: dict[str, tuple[MlflowClient, str]] = {}
+_given_up: set[str] = set()
 
 
-@hookimpl
+def switched_on() -> bool:
+    """Whether runs are logged: unless the environment says AVBENCH_MLFLOW=off."""
+    return os.environ.get("AVBENCH_MLFLOW", "on") != "off"
+
+
+@hookimpl(trylast=True)
 def avbench_run_started(card: Card, folder: Path) -> None:
     """Open an MLflow run and log the parameters."""
-    if os.environ.get("AVBENCH_MLFLOW", "on") != "off":
+    _given_up.discard(card.id)
+    if switched_on():
         with _given_up_at_once(card):
             _running[card.id] = _open(card, folder)
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def avbench_epoch_ended(card: Card, epoch: int, values: dict[str, float]) -> None:
     """Log the values of an epoch."""
     if card.id in _running:
@@ -39,14 +46,17 @@ def avbench_epoch_ended(card: Card, epoch: int, values: dict[str, float]) -> Non
             _log_curves(client, run, values, epoch)
 
 
-@hookimpl
+@hookimpl(trylast=True)  # when all is in the folder
 def avbench_run_finished(card: Card, folder: Path) -> None:
-    """Log metrics, tables, figures and files, and close the run."""
+    """Log metrics, tables, figures and files, and close the run; log all of one that another process computed."""
     if card.id in _running:
         client, run = _running[card.id]
         with _given_up_at_once(card):
             _complete(client, run, card, folder, curves=card.training.reused)
         del _running[card.id]
+    elif switched_on() and card.id not in _given_up:
+        with _given_up_at_once(card):
+            log_run(card, folder)
 
 
 @contextmanager
@@ -56,6 +66,7 @@ def _given_up_at_once(card: Card) -> Iterator[None]:
         yield
     except Exception as error:
         _running.pop(card.id, None)
+        _given_up.add(card.id)
         later = f"avbench report {card.id} --to-mlflow"
         raise RuntimeError(f"this run is not logged, {later} does it later ({str(error).splitlines()[0]})") from error
 
@@ -68,7 +79,9 @@ def log_run(card: Card, folder: Path) -> str:
 
 
 def log_figures(name: str, folder: Path, paths: Sequence[Path]) -> bool:
-    """Add figures to the newest MLflow run of the run called `name`; return whether there is one."""
+    """Add figures to the newest MLflow run of the run called `name`; return whether that was done."""
+    if not switched_on():
+        return False
     client = _client(folder.resolve().parents[1])
     experiment = client.get_experiment_by_name(EXPERIMENT)
     found = experiment and client.search_runs(

@@ -11,7 +11,7 @@ from avbench.bench.contract.results import Result
 from avbench.data import splits
 from avbench.data.databases import Database
 from avbench.media.placing import Place
-from avbench.perturb.open_clip import OpenClip
+from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, MediaError
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avbench.bench.contract.results import Result, judged
 from avbench.media.frames import Upright
-from avbench.perturb.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
+from avbench.perturbations.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
 from avbench.types import LEVELS, PerturbationSpec, Stream
 
 HEIGHT, WIDTH = 288, 352

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from avbench.bench.contract.results import Result, judged
 from avbench.errors import unknown
-from avbench.perturb.conditions import choose
+from avbench.perturbations.conditions import choose
 from avbench.protocol import complaint, from_values
 from avbench.types import DatasetSpec, PerturbationSpec, Protocol
 

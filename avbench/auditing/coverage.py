@@ -1,0 +1,85 @@
+"""Which share of the videos would be scored: files that cannot be read, missing streams, videos that are too short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from avbench.auditing.verdicts import Level, Verdict
+from avbench.data.scanning import REASON
+from avbench.records.table import percent
+from avbench.types import Forgery, Reason
+
+SHORT = (1.0, 4.0)  # seconds: LipForensics leaves out what is shorter than the first, FGMDF than the second
+BROKEN_ALLOWED = 0.01  # the share of files that may fail before a run stops
+CUT_OFF = 0.2  # seconds that the packets of the pictures fall short of what the header says
+SHOWN = 3
+
+
+def coverage(table: pd.DataFrame) -> dict[str, Any]:
+    """Return for all videos and for each class how many there are, and how many are lost for which reason."""
+    lost = losses(table)
+    by_class = {f.name: _counts(lost[table["forgery"] == f]) for f in Forgery}
+    broken = table.loc[lost["broken"], ["id", REASON]].sort_values("id")
+    return {
+        **_counts(lost),
+        "by_class": by_class,
+        "reasons": {str(k): int(v) for k, v in table[REASON].value_counts().sort_index().items()},
+        "examples": [f"{row.id} ({row.reason})" for row in broken.head(SHOWN).itertuples()],
+    }
+
+
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of bool by reason, a row for each of `table`."""
+
+    def column(name: str) -> pd.Series:
+        return table[name] if name in table else pd.Series(None, table.index, dtype=object)
+
+    broken = table[REASON].notna()
+    seconds = pd.to_numeric(column("seconds"), errors="coerce")
+    found = {
+        "broken": broken,
+        str(Reason.NO_VIDEO): ~broken & ~column("has_video").eq(True),
+        str(Reason.NO_AUDIO): ~broken & ~column("has_audio").eq(True),
+        "cut_off": ~broken & (seconds - pd.to_numeric(column("video_seconds"), errors="coerce") > CUT_OFF),
+    }
+    for least in SHORT:
+        found[f"under_{least:g}_s"] = ~broken & (seconds < least - 1e-6)
+    return pd.DataFrame(found)
+
+
+def _counts(lost: pd.DataFrame) -> dict[str, int]:
+    return {"n": len(lost), **{str(name): int(values.sum()) for name, values in lost.items()}}
+
+
+def verdict(found: dict[str, Any]) -> Verdict:
+    """Return whether detectors would be compared on all videos."""
+    n = max(found["n"], 1)
+    broken, short = found["broken"], found["under_1_s"]
+    missing = found["no_video"] + found["no_audio"]
+    parts = [f"{percent((n - broken) / n)} % of {found['n']} can be read"]
+    if broken:
+        parts.append(f"{broken} cannot: {', '.join(found['examples'])}")
+    parts += [f"{found[key]} {text}" for key, text in _TEXTS.items() if found[key]]
+    odd = broken or missing or short or found["cut_off"]
+    level: Level = "fail" if broken > max(2, BROKEN_ALLOWED * n) else "warning" if odd else "ok"
+    advice = "" if level == "ok" else "mend or leave out these files; compare detectors on what both scored"
+    return Verdict("coverage", (10,), level, "; ".join(parts), advice, (n - broken) / n)
+
+
+_TEXTS = {
+    "no_video": "without pictures",
+    "no_audio": "without sound",
+    "cut_off": "end before their header says",
+    "under_1_s": "under 1 s",
+    "under_4_s": "under 4 s, not scored by detectors of 4 s",
+}
+
+
+def lines(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a row of texts for each class."""
+    for name, counts in {"all": found, **found["by_class"]}.items():
+        if counts["n"]:
+            yield (name, str(counts["n"]), *(str(counts[key]) for key in ("broken", *_TEXTS)))

@@ -1,0 +1,134 @@
+"""What gives a run its scores, behind one interface: here one detector, trained or with given weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from lightning_fabric import Fabric
+
+from avbench.bench.card import with_training
+from avbench.bench.resolving import ResolvedRun, resolve
+from avbench.bench.spec import Computing, RunSpec
+from avbench.data.lists import Lists, Say
+from avbench.data.placement import oracle, sliding
+from avbench.data.requests import ClipRequest, under
+from avbench.detector import Detector
+from avbench.engine import checkpoint
+from avbench.engine.building import build
+from avbench.engine.evaluation import evaluate
+from avbench.engine.training import fit
+from avbench.media import reading as media
+from avbench.plugins.registry import Plugins
+from avbench.progress import Progress
+from avbench.records.card import Card
+from avbench.records.run import Run
+from avbench.records.training import WEIGHTS
+from avbench.types import MediaError, Sample
+
+# So many conditions of one clip may take one time limit of a batch.
+CONDITIONS_A_TIME_LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A run under way: its card as it began, its folder, the device, and whom to tell of it.
+
+    `run` computes a further run in the same way, `epoch_ended` tells observers of (epoch, values).
+    """
+
+    card: Card
+    folder: Path
+    fabric: Fabric
+    run: Callable[[RunSpec], Run]
+    epoch_ended: Callable[[int, dict[str, float]], None]
+    progress: Progress
+    say: Say
+
+
+class Scorer(Protocol):
+    """What gives a run its scores.
+
+    Made from (spec, plugins, computing) before any data are read, it raises UserError for what can never be computed;
+    `computing` is how it will be.
+    """
+
+    computing: Computing
+
+    def resolve(self, lists: Lists) -> ResolvedRun:
+        """Return what the run comes to with its data."""
+
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
+        """Return the card with what the scores came from, and the scores table of the test list."""
+
+
+class DetectorScorer:
+    """Trains a detector unless that was done or weights are given, and shows it the test list."""
+
+    def __init__(self, spec: RunSpec, plugins: Plugins, computing: Computing) -> None:
+        self.spec, self.plugins, self.computing = spec, plugins, computing
+
+    def resolve(self, lists: Lists) -> ResolvedRun:
+        """Return what the run comes to with its data."""
+        return resolve(self.spec, self.plugins, lists, self.computing.results_folder)
+
+    def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
+        """Train, and score every clip of the test list under every condition."""
+        card, loading = work.card, replace(self.computing.loading, decoder=self.spec.decoder)
+        if resolved.plan is not None:
+            record = fit(resolved.plan, work.fabric, loading, progress=work.progress, on_epoch=work.epoch_ended)
+            if record.reused:
+                work.say(f"training {resolved.plan.id} is finished already and is used again")
+            card = with_training(card, record.as_dict())
+        detector, about = _trained(resolved)
+        if resolved.plan is None:
+            told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(self.spec.checkpoint)}
+            card = with_training(card, told)
+        started = time.monotonic()
+        work.fabric.to_device(detector)
+        requests = under(_clips(resolved), resolved.conditions, resolved.lists.split.test)
+        time_limit = loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
+        loading = replace(loading, time_limit=time_limit)
+        table = evaluate(detector, requests, work.folder, work.fabric, loading, progress=work.progress)
+        seconds = time.monotonic() - started
+        speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
+        spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
+        return replace(card, seconds=spent, clips_per_second=speed), table
+
+
+def _trained(resolved: ResolvedRun) -> tuple[Detector, dict[str, Any]]:
+    """Return the detector with the weights to judge, and the note they carry."""
+    detector = build(resolved.detector, resolved.config, resolved.spec.seed)
+    for stage in resolved.config.stages:
+        detector.begin_stage(stage)
+    path = resolved.plan.folder / WEIGHTS if resolved.plan is not None else resolved.spec.checkpoint
+    assert path is not None
+    return detector, checkpoint.load_weights(detector, path)
+
+
+def _clips(resolved: ResolvedRun) -> list[ClipRequest]:
+    """Return every clip of the test list, for each placement."""
+    samples, clip, seed = resolved.lists.split.test, resolved.config.clip, resolved.spec.seed
+    requests: list[ClipRequest] = []
+    for placement in resolved.placements:
+        if placement == "oracle":
+            requests += oracle(samples, clip, seed)
+        else:
+            requests += sliding(samples, clip, _durations(samples), seed)
+    return requests
+
+
+def _durations(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return seconds by id where the metadata do not tell; an unreadable file counts as one clip, and fails there."""
+    found: dict[str, float] = {}
+    for sample in samples:
+        if sample.duration is None:
+            try:
+                found[sample.id] = media.probe(sample.path).duration - sample.skip
+            except MediaError:
+                found[sample.id] = 0.0
+    return found

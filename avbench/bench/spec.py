@@ -1,0 +1,161 @@
+"""What a run is asked to be, apart from how it is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from avbench.data.loading import Loading
+from avbench.errors import UserError, unknown
+from avbench.hashing import digest_of
+from avbench.media.decoders import PYAV, require_decoder
+from avbench.paths import results_folder
+from avbench.perturbations.conditions import choose
+from avbench.plugins.registry import Plugins
+from avbench.protocol import perturbed
+from avbench.records.run import Run
+from avbench.types import LEVELS, TASKS, Placement, Protocol, Task
+
+MLFLOW = "mlflow"  # the name of the plugin that logs runs there
+MAX_WORKERS = 8
+PAPER = ("paper",)  # the set of perturbations that the paper sweeps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One detector under one protocol in one task with one seed: all that shapes the result of a run.
+
+    `detector` is a registered name, `roots` are folders of databases by name (key "": the folder that holds them all),
+    `overrides` are `key=value` settings. `limit` bounds the training, validation and test lists, `limit_test` the test
+    list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
+    of the only training that will do. `decoder` decodes the pictures. Raises UserError for an unknown task, a negative
+    seed, a checkpoint that is not there and a decoder that is not installed.
+    """
+
+    detector: str
+    protocol: Protocol
+    task: Task
+    seed: int = 0
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    preset: str | None = None
+    overrides: tuple[str, ...] = ()
+    limit: int | None = None
+    limit_test: int | None = None
+    checkpoint: Path | None = None
+    training: str = ""
+    decoder: str = PYAV
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise unknown("task", self.task, TASKS)
+        if self.seed < 0:
+            raise UserError(f"--seed {self.seed}: seeds are 0 or more")
+        if self.checkpoint is not None and not self.checkpoint.is_file():
+            raise UserError(f"--checkpoint {self.checkpoint}: no such file; trainings leave weights.safetensors")
+        require_decoder(self.decoder)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash of everything that is asked for, known before any data are read.
+
+        Equal ones are one run. What a run and its training are called is hashed by `resolve`, once the data are known.
+        """
+        asked = {f.name: getattr(self, f.name) for f in fields(self)}
+        return digest_of(asked | {"protocol": [self.protocol.name, self.protocol.digest()]})
+
+    @property
+    def training_group(self) -> Hashable:
+        """Return what specs have in common that may need the same training; never finer than a training's id."""
+        protocol = self.protocol
+        shaping = (protocol.train, protocol.fold, protocol.select_on, protocol.strict_identity and protocol.test)
+        return self.detector, self.overrides, self.task, self.seed, shaping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computing:
+    """How a run is computed and where it goes; nothing of it changes the scores or the run's id.
+
+    `device` is auto, cpu, cuda, cuda:0 or cuda:0,1; `results` the folder of runs/ and trainings/ (default: see
+    `avbench.paths`). `fresh` forgets what an earlier call left. Runs of one `group` are shown together in MLflow, which
+    logs a run unless `mlflow` is False.
+    """
+
+    device: str = "auto"
+    results: Path | None = None
+    fresh: bool = False
+    loading: Loading = Loading()
+    group: str = ""
+    mlflow: bool = True
+
+    @property
+    def results_folder(self) -> Path:
+        """Return the folder that holds runs/ and trainings/."""
+        return self.results or results_folder()
+
+    @property
+    def silenced(self) -> frozenset[str]:
+        """Return the names of the plugins that are told nothing of the run."""
+        return frozenset() if self.mlflow else frozenset({MLFLOW})
+
+
+def loading_with(
+    workers: int | None = None, *, max_errors: float = Loading().max_errors, plugins: tuple[str, ...] = ()
+) -> Loading:
+    """Return how clips are loaded: by so many processes, by default one for each of at most eight cores.
+
+    `max_errors` is the share of files that may fail, `plugins` what the processes register. Raises UserError for a
+    number of processes below 0; 0 decodes in this process.
+    """
+    if workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = max(1, min(cores, MAX_WORKERS))
+    if workers < 0:
+        raise UserError(f"--workers {workers}: use 0 (decode in this process) or more")
+    return Loading(workers, max_errors=max_errors, plugins=plugins)
+
+
+def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -> RunSpec:
+    """Return the spec of a finished run, which needs that run's training and no other.
+
+    `roots` stand in for those that the run was made with, by name; `limit_test` bounds its test list. Raises UserError
+    for a run that is not finished, and for a card that does not say how it was made, such as that of imported scores.
+    """
+    run.require_finished()
+    card, asked = run.card, run.card.request
+    if asked is None:
+        raise UserError(f"{card.id} does not say how it was made; run it again by avbench run")
+    return RunSpec(
+        detector=card.detector.name,
+        protocol=card.protocol.protocol(),
+        task=card.benchmark_task(),
+        seed=card.seed,
+        roots={name: Path(root) for name, root in asked.data.items()} | dict(roots),
+        preset=asked.preset,
+        overrides=asked.overrides,
+        limit=asked.limit,
+        limit_test=limit_test,  # the training stays as it was
+        checkpoint=Path(asked.checkpoint) if asked.checkpoint else None,
+        training=card.training.id,
+        decoder=asked.decoder,
+    )
+
+
+def swept(
+    spec: RunSpec,
+    plugins: Plugins,
+    *,
+    types: Sequence[str] = PAPER,
+    levels: Sequence[int] = LEVELS,
+    placements: Sequence[Placement] = (),
+) -> RunSpec:
+    """Return a spec with its test videos perturbed by `types` (names or sets of them) at `levels` 0 to 5.
+
+    `placements` (default: those of the spec) place the clips. Raises UserError for unknown types and levels, and where
+    nothing would be perturbed.
+    """
+    if not any(choose(types, levels, plugins.perturbations())):
+        raise UserError("--levels 0 alone perturbs nothing; name at least one level from 1 to 5")
+    protocol = replace(spec.protocol, placements=tuple(placements) or spec.protocol.placements)
+    return replace(spec, protocol=perturbed(protocol, types, levels))
