@@ -13,7 +13,6 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from avbench.perturb.conditions import choose
 
 from avbench.cli import main
 from avbench.data.loading import load_batches
@@ -23,6 +22,7 @@ from avbench.errors import UserError
 from avbench.media import decoders
 from avbench.media.decoders import Seen, pictures_at, require_decoder
 from avbench.media.frames import Upright, decodable, picture_stream
+from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import installed
 from avbench.types import ClipSpec, Forgery, Sample
 

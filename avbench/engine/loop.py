@@ -24,6 +24,7 @@ from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import BestEpoch, History, Position, TrainingState, moved_weights
 from avbench.engine.steps import Steps
 from avbench.errors import UserError
+from avbench.hashing import stable_hash
 from avbench.paths import atomic_write
 from avbench.progress import Progress
 from avbench.records.training import CURVES, VALIDATION, WEIGHTS
@@ -175,8 +176,8 @@ class TrainingLoop:
 
     def _seed_at(self, position: Position) -> int:
         """Return the seed of what a step draws beside augmentation, such as dropout."""
-        key = (self.plan.seed, position.stage, position.epoch, position.step, self.fabric.global_rank)
-        return int(hash(key) % 2**63)
+        rank = self.fabric.global_rank
+        return stable_hash(self.plan.seed, position.stage, position.epoch, position.step, rank)
 
     def _clip_gradients(self, running: _Stage) -> None:
         stage = running.steps.stage

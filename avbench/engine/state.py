@@ -16,6 +16,7 @@ from avbench.errors import UserError
 from avbench.paths import atomic_write
 
 _KEPT = 2
+_FORMAT = 2  # rises where an unfinished training of before could not go on exactly; 2: seeds by stable_hash
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +74,7 @@ class TrainingState:
     def save(self, folder: Path) -> None:
         """Write the state into a training's folder and keep the newest two."""
         plain = {
+            "format": _FORMAT,
             "stage": self.position.stage,
             "epoch": self.position.epoch,
             "step": self.position.step,
@@ -99,19 +101,19 @@ class TrainingState:
     def load(cls, folder: Path) -> TrainingState | None:
         """Return the newest state of a training's folder that can be read, or None.
 
-        Raises UserError for one that is whole and yet lacks what a state holds.
+        Raises UserError for one of another version, which could not go on exactly.
         """
         for path in reversed(_files(folder)):
             try:
                 plain: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             except Exception:  # cut off by a full disk: the one before it serves
                 continue
-            try:
-                return _state_of(plain)
-            except (KeyError, TypeError) as error:
+            if plain.get("format") != _FORMAT:
                 raise UserError(
-                    f"{path}: an unfinished training of another version (its state lacks {error}); repeat with --fresh"
-                ) from error
+                    f"{path}: an unfinished training of another version of avbench, which cannot go on exactly; "
+                    "repeat with --fresh"
+                )
+            return _state_of(plain)
         return None
 
     def restore_weights(self, detector: Detector, frozen: Mapping[str, str]) -> None:
@@ -165,6 +167,6 @@ def _state_of(plain: Mapping[str, Any]) -> TrainingState:
             clips=plain["clips"],
             saves=plain["saves"],
         ),
-        failed_files=plain.get("failed_files", {}),
-        without_clip=plain.get("without_clip", {}),
+        failed_files=plain["failed_files"],
+        without_clip=plain["without_clip"],
     )
