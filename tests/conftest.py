@@ -64,10 +64,14 @@ def specs_root() -> Path:
 @pytest.fixture(scope="session")
 def demo_root() -> Path:
     """Return the demo data, made on first use."""
+    from filelock import FileLock
+
     from avbench.paths import cache_folder
     from avbench_demo.make import make_demo
 
-    return make_demo(cache_folder() / "demo")
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_folder() / "demo.lock"):  # of several test processes one makes them
+        return make_demo(cache_folder() / "demo")
 
 
 @pytest.fixture(autouse=True)

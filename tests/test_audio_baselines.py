@@ -73,6 +73,7 @@ def speech(batch: ClipBatch, seed: int) -> ClipBatch:
 
 
 @pytest.mark.parametrize(("detector", "steps"), [("rawgat_st", 40), ("aasist", 10), ("aasist_l", 10)])
+@pytest.mark.slow
 def test_demo_preset_hears_what_is_dull(detector: str, steps: int) -> None:
     """What betrays a fake is far softer than the rest: a demo preset in which it drowns does not learn."""
     config = resolve(installed().detector(detector), "binary", preset="demo", overrides=["clip.audio_samples=9000"])

@@ -112,6 +112,7 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, noise: np.ndar
         compare_runs(one, a_run(tmp_path / "four", noise, metrics={"sliding": {}}))
 
 
+@pytest.mark.slow
 def test_the_command_compares_two_runs(
     small_run: Callable[..., tuple[Card, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,6 +157,7 @@ def test_another_rule_uses_the_members_runs_again(do: Do, done: Path, capsys: py
     newest.parent.rename(done / "max")  # the other tests know one run of the ensemble
 
 
+@pytest.mark.slow
 def test_a_sweep_perturbs_each_member_with_what_it_can_feel(do: Do, done: Path, tmp_path: Path) -> None:
     assert do(f"perturb --detector both --protocol within_folder --types jpeg {SOUND} --levels 5", tmp_path) == 0
     card, folder = card_of(tmp_path, "both-*")
@@ -169,6 +170,7 @@ def test_a_sweep_perturbs_each_member_with_what_it_can_feel(do: Do, done: Path, 
     assert felt == {"flicker": {"jpeg"}, "buzz": {SOUND}}
 
 
+@pytest.mark.slow
 def test_what_a_detector_is_not_fed_is_left_out_of_its_sweep_or_refused(
     do: Do, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

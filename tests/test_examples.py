@@ -1,4 +1,7 @@
-"""The examples: each runs as printed, on small videos or with detectors that learn in a moment, and stays short."""
+"""The examples: each runs as printed, on small videos or with detectors that learn in a moment, and stays short.
+
+Each starts Python anew, so that all but one are slow tests; `.ci/run` runs them too.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,12 @@ def test_run_detector(data: str, tmp_path: Path) -> None:
     assert list((tmp_path / "results" / "runs").glob("majority-within_folder-binary-s0-*/card.json"))
 
 
+@pytest.mark.slow
 def test_own_detector(data: str, tmp_path: Path) -> None:
     assert "AUC " in carry_out("own_detector.py", "within_folder", data, at=tmp_path)
 
 
+@pytest.mark.slow
 def test_sweep_perturbations(data: str, tmp_path: Path) -> None:
     printed = carry_out("sweep_perturbations.py", "within_folder", data, at=tmp_path)
     assert re.search(r"^gaussian_noise +1 ", printed, re.MULTILINE) and re.search(
@@ -52,12 +57,14 @@ def test_sweep_perturbations(data: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "results" / "trainings").iterdir())) == 1  # that of the clean run
 
 
+@pytest.mark.slow
 def test_compare_runs(data: str, tmp_path: Path) -> None:
     printed = carry_out("compare_runs.py", "majority", "metadata", "within_folder", data, at=tmp_path)
     assert "difference" in printed and "balanced" in printed.lower()
     assert len(list((tmp_path / "results" / "runs").glob("*/card.json"))) == 2
 
 
+@pytest.mark.slow
 def test_external_scores(data: str, tmp_path: Path) -> None:
     printed = carry_out("external_scores.py", "within_folder", data, at=tmp_path)
     assert "external" in printed and "AUC" in printed

@@ -26,6 +26,7 @@ def unsplit(tiny: Path, tmp_path: Path) -> Path:
     return data
 
 
+@pytest.mark.slow
 def test_all_folds_and_two_seeds_are_runs_of_their_own_with_mean_and_spread(
     unsplit: Path,
     small_command: Callable[..., list[str]],

@@ -94,6 +94,7 @@ def test_a_failed_cell_shows_its_reason_and_stops_nothing_and_repeating_does_not
     assert before.items() <= finished(tmp_path / "out" / "runs").items()
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_cluster_gives_the_same_scores(command: list[str], tmp_path: Path, bac
     assert len(runs["two"]) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_matrix_goes_on_where_it_was(command: list[str], tmp_path: Path) -> None:
     whole = [*command, "--no-mlflow", "--seed", "0", "1"]
     kill_after("avbench.bench.run:measure", 2, whole)

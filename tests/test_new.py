@@ -59,6 +59,7 @@ def test_a_detector_runs(written: Written, tiny: Path, more: tuple[str, ...]) ->
     assert card_of_newest()["metrics"]["oracle"]["video"]["auc"]["n"] == 12
 
 
+@pytest.mark.slow
 def test_the_full_detector_learns_in_both_tasks_from_start_weights(written: Written, tiny: Path) -> None:
     path = written("detector", "new_full", "--full")
     spec = installed().detector("new_full")
@@ -91,6 +92,7 @@ def test_a_dataset_runs(written: Written, tiny: Path, tmp_path: Path, capsys: py
     assert card_of_newest()["counts"]["by_class"] == {"RARV": 2, "RAFV": 2, "FARV": 2, "FAFV": 2}
 
 
+@pytest.mark.slow
 def test_a_metric_is_in_the_card_with_an_interval(written: Written, tiny: Path) -> None:
     path = written("metric", "new_metric")
     words = ["run", "--plugin", str(path), "--detector", "chance", "--protocol", "within_folder", "--task", "binary"]

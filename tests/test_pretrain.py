@@ -114,6 +114,7 @@ def test_people_are_apart_and_a_database_without_units_is_refused(faces: Path, t
         locate(request, installed())
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path: Path) -> None:
     settings = ("anfl.epochs=8", "mefl.epochs=2", "lr=3e-3", "jitter=0.02")
     request, _ = tiny_request(faces, *settings, results=tmp_path / "out")

@@ -98,6 +98,7 @@ def test_values_means_and_drops_are_those_of_sklearn() -> None:
     assert part.types["mp3"].levels[1].strength == Strength(80, 0, snr=19.0, kbps=40.0)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_drop_is_that_of_paired_resamples() -> None:
     """A drop by nothing has an interval of nothing, however wide that of each AUC is."""
     known = table()

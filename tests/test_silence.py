@@ -86,16 +86,17 @@ def test_clips_come_from_behind_the_silence(video: Path) -> None:
     assert np.abs(first.sound[:100]).min() > 0.05, "it begins with sound"
 
 
+@pytest.mark.slow
 def test_a_run_says_that_it_was_trimmed_and_is_another_run(
     small_run: Callable[..., tuple[Card, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain, _ = small_run(tmp_path, "--set", "epochs=1")
     trimmed, folder = small_run(tmp_path, "--set", "epochs=1", "--trim-silence")
-    assert trimmed["id"] != plain["id"] and trimmed["training"]["id"] != plain["training"]["id"]
+    assert trimmed.id != plain.id and trimmed.training.id != plain.training.id
     caveats = set(trimmed.variant) - set(plain.variant)
     assert len(caveats) == 1 and "silence" in caveats.pop()
-    assert any("leading silence trimmed" in note for note in trimmed["data"]["notes"])
+    assert any("leading silence trimmed" in note for note in trimmed.data.notes)
     assert json.loads((folder / "card.json").read_text("utf-8"))["protocol"]["trim_silence"] is True
-    assert main(["compare", trimmed["id"], plain["id"], "--out", str(tmp_path)]) == 0
+    assert main(["compare", trimmed.id, plain.id, "--out", str(tmp_path)]) == 0
     assert "protocol.trim_silence" in capsys.readouterr().out
     shutil.rmtree(folder)

@@ -73,6 +73,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_jobs_give_the_same_scores_and_one_that_dies_costs_its_cell_alone(
     tiny: Path, tmp_path: Path, cluster: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,8 +71,8 @@ def test_the_card_holds_every_condition_and_the_headline_is_clean(swept: Swept) 
         assert list(strength.medians())[:1] == (["snr"] if name == "white_noise" else ["psnr"])
         assert ("psnr" in strength.medians()) != ("snr" in strength.medians())
     assert found.types["video_compression"].levels[5].strength.kbps > 1
-    for name in ("robustness.png", "robustness.svg"):
-        assert (folder / "figures" / name).stat().st_size > 10_000
+    assert (folder / "figures" / "robustness.png").stat().st_size > 10_000
+    assert "Robustness to unseen perturbations" in (folder / "figures" / "robustness.svg").read_text("utf-8")
     table = pd.read_parquet(folder / "scores.parquet")
     assert len(table) == 12 * 7 and sorted(table["level"].unique()) == [0, 2, 5]
     assert not table.duplicated(["id", "start", "perturbation", "level"]).any()
@@ -345,13 +345,13 @@ def test_without_a_word_the_newest_binary_run_is_swept_and_without_any_run_the_d
     swept: Swept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from avbench.cli import _parser
-    from avbench.cli.perturb import _cells
+    from avbench.cli.perturb import _asked
 
     plugins = installed()
     arguments = _parser(["perturb", "--out", str(tmp_path)]).parse_args(["perturb", "--out", str(tmp_path)])
-    (cell,) = _cells(arguments, plugins)
-    assert (cell.detector, cell.protocol.name, cell.task) == ("fauforensics", "perturb_fakeav", "binary")
-    assert cell.limit is None and not cell.training and "the demo is trained first" in capsys.readouterr().out
+    ((spec,), _) = _asked(arguments, plugins)
+    assert (spec.detector, spec.protocol.name, spec.task) == ("fauforensics", "perturb_fakeav", "binary")
+    assert spec.limit is None and not spec.training and "the demo is trained first" in capsys.readouterr().out
 
     arguments = _parser(["perturb", "--out", str(tmp_path)]).parse_args(["perturb", "--out", str(tmp_path)])
     for number, (task, status) in enumerate([("binary", "finished"), ("four_class", "finished"), ("binary", "failed")]):
@@ -366,12 +366,12 @@ def test_without_a_word_the_newest_binary_run_is_swept_and_without_any_run_the_d
             request=Request(preset="demo", overrides=("epochs=2",), limit=9),
             training=TrainingRecord(id=f"training-{number}"),
         ).save(tmp_path / "runs" / name)
-    (cell,) = _cells(arguments, plugins)
+    ((spec,), _) = _asked(arguments, plugins)
     assert "sweeping fauforensics-cross_lavdf_to_fakeav-binary-s3-0" in capsys.readouterr().out
-    assert (cell.protocol.name, cell.protocol.train, cell.protocol.fold) == (
+    assert (spec.protocol.name, spec.protocol.train, spec.protocol.fold) == (
         "perturb_cross_lavdf_to_fakeav",
         "lavdf",
         2,
     )
-    assert (cell.seed, cell.limit, cell.limit_test, cell.overrides) == (3, 9, None, ("epochs=2",))
-    assert cell.training == "training-0" and cell.protocol.perturbations == ("paper",)
+    assert (spec.seed, spec.limit, spec.limit_test, spec.overrides) == (3, 9, None, ("epochs=2",))
+    assert spec.training == "training-0" and spec.protocol.perturbations == ("paper",)
