@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from avbench.cli import main
 from avbench.cli.new import FULL, KINDS
 from avbench.config import resolve
-from avbench.engine.training import build
+from avbench.engine.building import build
 from avbench.hashing import sha256
 from avbench.plugins.registry import installed
 
@@ -59,7 +59,9 @@ def test_a_detector_runs(written: Written, tiny: Path, more: tuple[str, ...]) ->
     assert card_of_newest()["metrics"]["oracle"]["video"]["auc"]["n"] == 12
 
 
-def test_the_full_detector_learns_in_both_tasks_from_start_weights(written: Written, tiny: Path) -> None:
+def test_the_full_detector_learns_in_both_tasks_from_start_weights(
+    written: Written, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written("detector", "new_full", "--full")
     spec = installed().detector("new_full")
     detector: Any = build(spec, resolve(spec, "binary", preset="demo"), seed=5)
@@ -73,8 +75,14 @@ def test_the_full_detector_learns_in_both_tasks_from_start_weights(written: Writ
         assert sha256(Path("video.safetensors")) in json.dumps(card)
         assert card["metrics"]["oracle"]["video"]["auc"]["value"] > 0.6
     save_file(detector.audio.state_dict(), "audio.safetensors")
-    assert main([*words, "--set", "pretrained=audio.safetensors"]) == 2
-    assert main([*words, "--set", "width=0"]) == 2
+    capsys.readouterr()
+    for wrong, message in (
+        ("pretrained=audio.safetensors", "new_full cannot start from this file"),
+        ("width=0", "must be at least 1"),
+        ("stream_loss=much", "expected a value of type float"),
+    ):
+        assert main([*words, "--set", wrong]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_dataset_runs(written: Written, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
