@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from avbench.types import ClipSpec, DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec
+from avbench.types import ClipSpec, DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, PretrainingSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +90,28 @@ def avbench_metrics() -> Iterable[MetricSpec]:
         @hookimpl
         def avbench_metrics():
             yield MetricSpec(name="hit_rate", title="Hit rate", compute=f"{__name__}:hit_rate", tasks=("binary",))
+    """
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_pretrainings() -> Iterable[PretrainingSpec]:
+    """Yield networks that `avbench pretrain` teaches frame-level truth; see PretrainingSpec for what each must give.
+
+    Example::
+
+        def labels(values, settings):
+            return np.where(np.isnan(values), np.nan, values >= 2)
+
+        def loss(network, p, labels):
+            known = ~labels.isnan()
+            return binary_cross_entropy(p[known], labels[known])
+
+        @hookimpl
+        def avbench_pretrainings():
+            preset = Preset(clip=ClipSpec(frames=1, size=112, audio_samples=0, annotations=("au",)))
+            yield PretrainingSpec(name="smiles", load=f"{__name__}:Smiles", annotation="au", learns="action units",
+                                  labels=f"{__name__}:labels", loss=f"{__name__}:loss", presets=(preset,))
     """
     raise AssertionError("a specification is never called")
 

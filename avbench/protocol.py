@@ -152,7 +152,8 @@ def varied(protocol: Protocol, changes: Mapping[str, Any]) -> Protocol:
     if "placements" in values:
         asked = values["placements"]
         names = [asked] if isinstance(asked, str) else asked
-        values["placements"] = tuple(dict.fromkeys(placement_called(name) for name in names))
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            values["placements"] = tuple(dict.fromkeys(placement_called(name) for name in names))
     found = replace(protocol, **values)
     if wrong := complaint(found):
         raise UserError(f"protocol {protocol.name}: {wrong}")
@@ -178,7 +179,7 @@ def read(path: Path) -> Protocol:
         values = yaml.safe_load(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a protocol: it is not UTF-8 text; save it as UTF-8") from error
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a date that is none
         raise UserError(f"{path}: not a protocol: {in_one_line(error)}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: not a protocol: give fields, one `name: value` a line; see docs/protocols.md")

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from avbench.bench.contract import random_batch
-from avbench.config import resolve
-from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 CLIPS = {"demo": 16, "official": 1, "paper": 1}
@@ -17,8 +16,8 @@ WARM_UP = {"demo": 1, "official": 0, "paper": 0}  # seconds a round
 
 
 def build(preset):
-    config = resolve(SPEC, "binary", preset=preset)
-    return FauForensics(config), random_batch(config.clip, CLIPS[preset])
+    detector = build_detector("fauforensics", preset=preset)
+    return detector, random_batch(detector.config.clip, CLIPS[preset])
 
 
 @pytest.mark.parametrize("preset", CLIPS)

@@ -16,12 +16,12 @@ from avbench.bench.resolving import resolve
 from avbench.bench.run import finish
 from avbench.bench.spec import RunSpec
 from avbench.data.lists import prepare
-from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest, under
 from avbench.engine.building import build
 from avbench.engine.devices import make_fabric
-from avbench.engine.evaluation import Loading, evaluate, in_batches
+from avbench.engine.evaluation import evaluate, in_batches
 from avbench.engine.sharing import outputs
 from avbench.perturbations.conditions import Condition
 from avbench.plugins.registry import installed

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -15,14 +18,29 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
 os.environ["AVBENCH_MLFLOW"] = "off"  # unless a test asks for it
 
+# The same examples each time, however slow the machine, and nothing left behind.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+ABSENT = re.compile(r"no (\S+ \(set AVBENCH_\w+)")
 
 
 def _beside(variable: str, name: str) -> Path:
     path = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
     if not path.is_dir():
-        pytest.skip(f"{path} is not here; set {variable} to the folder")
+        pytest.skip(f"no {path} (set {variable})")
     return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of shared data, folder by folder."""
+    reasons = (str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    absent = Counter(found[1] for reason in reasons if (found := ABSENT.search(reason)))
+    for what, count in sorted(absent.items()):
+        terminalreporter.write_line(f"{count} test{'s' * (count > 1)} skipped: no {what})")
 
 
 @pytest.fixture(scope="session")

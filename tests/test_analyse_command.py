@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,7 @@ import torch
 
 from avbench.bench.contract import random_batch
 from avbench.cli import main
-from avbench.config import resolve
-from avbench_fauforensics.detector import FauForensics
-from avbench_fauforensics.plugin import avbench_detectors
+from building import build_detector
 
 TINY = (
     "clip.frames=10",
@@ -129,15 +128,12 @@ def test_mlflow_being_down_costs_nothing(
     assert analyse("correlation", told) == 0 and "not logged to MLflow" in caplog.text
 
 
-def build(*overrides: str) -> FauForensics:
-    torch.manual_seed(0)
-    config = resolve(next(iter(avbench_detectors())), "four_class", preset="demo", overrides=[*TINY, *overrides])
-    return FauForensics(config).eval()
+build = partial(build_detector, "fauforensics", *TINY, task="four_class")
 
 
 @pytest.mark.parametrize("rows", ["video", "audio"])
 def test_fauforensics_gives_what_its_heads_read(rows: str) -> None:
-    detector = build(f"joint_rows={rows}")
+    detector = build(f"joint_rows={rows}").eval()
     batch = random_batch(detector.config.clip, 2)
     with torch.inference_mode():
         found, output = detector.features(batch), detector(batch)
@@ -152,7 +148,7 @@ def test_fauforensics_gives_what_its_heads_read(rows: str) -> None:
 def test_fauforensics_gives_what_there_is() -> None:
     batch_of = {}
     for switches in (("use_fau=false",), ("use_tap=false",), ("use_audio=false",)):
-        detector = build(*switches)
+        detector = build(*switches).eval()
         with torch.inference_mode():
             batch_of[switches[0]] = detector.features(random_batch(detector.config.clip, 2))
     assert "units" not in batch_of["use_fau=false"]

@@ -16,7 +16,6 @@ from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench.references import load_object
 from avbench_aasist.plugin import avbench_detectors as aasist_detectors
 from avbench_backbones.aasist import AASIST, AASIST_L
 from avbench_backbones.anti_spoofing import emphasised, real_then_fake, repeat_short, weighted_loss
@@ -26,6 +25,7 @@ from avbench_backbones.graph import GraphAttention, GraphPool, HeterogeneousAtte
 from avbench_backbones.rawgat import RawGATSize, RawGATST
 from avbench_backbones.sinc import SincFilters, mask_bands, sinc_filters
 from avbench_rawgat.plugin import avbench_detectors as rawgat_detectors
+from building import build_detector
 
 SPECS = {spec.name: spec for spec in (*rawgat_detectors(), *aasist_detectors())}
 SHORT = ("clip.audio_samples=16000", "hop=2")
@@ -33,12 +33,6 @@ GOLDEN = {
     "rawgat_st": ("RawGAT_ST_mul.pth", [[7.0716, -5.0497], [23.2480, -16.4782]]),
     "aasist": ("AASIST.pth", [[11.1034, -11.8137], [3.4180, -4.2184]]),
 }
-
-
-def build(name, *overrides, preset="demo", seed=0):
-    torch.manual_seed(seed)
-    config = resolve(SPECS[name], "binary", preset=preset, overrides=overrides)
-    return load_object(SPECS[name].load, name)(config)
 
 
 def published_sounds():
@@ -71,14 +65,14 @@ def test_parameters_are_as_many_as_published(network, parameters):
 @pytest.mark.parametrize("name", ["rawgat_st", "aasist", "aasist_l"])
 def test_official_preset_is_the_published_network(name):
     published = {"rawgat_st": RawGATST(), "aasist": AASIST(), "aasist_l": AASIST(AASIST_L)}[name].state_dict()
-    own = build(name, preset="official").network.state_dict()
+    own = build_detector(name, preset="official").network.state_dict()
     assert {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in published.items()}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_published_weights_give_published_logits_with_fake_last(name, specs_root):
     file, golden = GOLDEN[name]
-    detector = build(name, preset="official")
+    detector = build_detector(name, preset="official")
     detector.load_pretrained({"weights": specs_root / "data" / file})
     detector.eval()
     with torch.inference_mode():
@@ -94,13 +88,13 @@ def test_published_weights_give_published_logits_with_fake_last(name, specs_root
 @pytest.mark.parametrize("name", GOLDEN)
 def test_published_files_are_checkpoints_too(name, specs_root):
     state = torch.load(specs_root / "data" / GOLDEN[name][0], map_location="cpu", weights_only=True)
-    detector = build(name, preset="official")
+    detector = build_detector(name, preset="official")
     for wrapped in (state, {f"module.{n}": v for n, v in state.items()}):
         detector.load_state_dict(detector.convert_checkpoint(wrapped), strict=True)
     own = detector.state_dict()
     assert detector.convert_checkpoint(own).keys() == own.keys()
     with pytest.raises(UserError, match=r"do not fit.*weights=random"):
-        load_pretrained(build(name), {"weights": specs_root / "data" / GOLDEN[name][0]})
+        load_pretrained(build_detector(name), {"weights": specs_root / "data" / GOLDEN[name][0]})
 
 
 def test_emphasis_lifts_what_is_high_and_is_none_as_published():
@@ -112,7 +106,7 @@ def test_emphasis_lifts_what_is_high_and_is_none_as_published():
     assert emphasised(torch.ones(1, 3), 0.5).tolist() == [[0.5] * 3]  # no click at the beginning
     heard = []
     for preset in ("official", "demo"):
-        detector = build("aasist", preset=preset).eval()
+        detector = build_detector("aasist", preset=preset).eval()
         detector.network.forward = lambda audio, dice: heard.append(audio) or audio[:, :2]
         detector(replace(random_batch(detector.config.clip, 1), audio=low))
     assert torch.equal(heard[0], low) and torch.equal(heard[1], emphasised(low, 0.97))
@@ -120,7 +114,7 @@ def test_emphasis_lifts_what_is_high_and_is_none_as_published():
 
 def test_training_raises_the_fake_logit_of_fake_sounds():
     """Class 1 is fake: what the loss teaches must come out of the network in the published order, spoof first."""
-    detector = build("aasist", "filters=12", "narrow=4", "hop=2", "clip.audio_samples=9000")
+    detector = build_detector("aasist", "filters=12", "narrow=4", "hop=2", "clip.audio_samples=9000")
     for module in detector.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -158,7 +152,7 @@ def test_class_weights_come_from_the_settings(name):
     assert fakeav.weight_fake / fakeav.weight_real == pytest.approx((21_544 - 11_335) / 11_335, abs=1e-3)
     published = config(overrides=["asvspoof_weights=true"], dataset="fakeav")
     assert (published.weight_real, published.weight_fake) == (0.9, 0.1)
-    detector = build(name, "asvspoof_weights=true", *SHORT)
+    detector = build_detector(name, "asvspoof_weights=true", *SHORT)
     batch = random_batch(detector.config.clip, 4)
     output = detector(batch)
     assert detector.loss(output, batch)["loss"] == weighted_loss(output.logits, detector.labels(batch), 0.9, 0.1)
@@ -172,7 +166,7 @@ def test_short_sounds_are_repeated():
 
 @pytest.mark.parametrize("name", SPECS)
 def test_padding_is_not_heard(name):
-    detector = build(name, *SHORT).eval()
+    detector = build_detector(name, *SHORT).eval()
     batch = random_batch(detector.config.clip, 2)
     batch = replace(batch, samples=torch.tensor([9_000, 16_000]))
     silent, noisy = batch.audio.clone(), batch.audio.clone()
@@ -269,14 +263,14 @@ def test_only_the_binary_task(name):
 )
 def test_senseless_settings_are_refused(name, override, message):
     with pytest.raises(UserError, match=message):
-        build(name, override)
+        build_detector(name, override)
 
 
 def test_recipes_are_as_published():
     rawgat, aasist = (resolve(SPECS[n], "binary", preset="official").stages[0] for n in ("rawgat_st", "aasist"))
     assert (rawgat.lr, rawgat.weight_decay, rawgat.batch, rawgat.epochs) == (1e-4, 1e-4, 10, 300)
     assert (aasist.lr, aasist.weight_decay, aasist.batch, aasist.epochs) == (1e-4, 1e-4, 24, 100)
-    optimizer, schedule = build("aasist").optimizer(aasist, 100)
+    optimizer, schedule = build_detector("aasist").optimizer(aasist, 100)
     assert isinstance(optimizer, torch.optim.Adam)
     for _ in range(100):
         optimizer.step()

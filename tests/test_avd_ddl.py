@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,11 @@ from avbench_avd_ddl.model import DissonanceNetwork, Sizes
 from avbench_avd_ddl.plugin import avbench_detectors
 from avbench_backbones.motion import differ
 from avbench_backbones.short import BatchNorm1d, hold_last
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 TINY = ("clip.size=32", "clip.frames=8", "clip.audio_samples=8000", "video_width=4", "audio_width=4", "hidden=16")
-
-
-def build(*overrides: str, seed: int = 0) -> AVDDL:
-    torch.manual_seed(seed)
-    return AVDDL(resolve(SPEC, "binary", preset="demo", overrides=(*TINY, "embedding=16", *overrides)))
+build = partial(build_detector, "avd_ddl", *TINY, "embedding=16")
 
 
 def batch_of(detector: AVDDL, clips: int = 4) -> ClipBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,27 +18,16 @@ from avbench.detector import probabilities
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.records.card import Card
-from avbench.types import ClipBatch, Output, Task
+from avbench.types import ClipBatch, Output
 from avbench_avts import windows
 from avbench_avts.detector import AVTS, rate_factor
 from avbench_avts.plugin import avbench_detectors
 from avbench_backbones.speech_features import INT16, mfcc
+from building import begin_stages, build_detector
 
 SPEC = next(iter(avbench_detectors()))
 SMALL = ("clip.size=32", "clip.frames=15", "features=16", "heads=2", "head_width=8", "hidden=16", "align_windows=4")
-
-
-def build(*overrides: str, task: Task = "binary", preset: str = "demo", seed: int = 0) -> AVTS:
-    torch.manual_seed(seed)
-    return AVTS(resolve(SPEC, task, preset=preset, overrides=(*SMALL, *overrides)))
-
-
-def begun(stage: int, *overrides: str, task: Task = "binary") -> AVTS:
-    """Build a detector and begin its stages up to this one."""
-    detector = build(*overrides, task=task)
-    for reached in detector.config.stages[: stage + 1]:
-        detector.begin_stage(reached)
-    return detector
+build = partial(build_detector, "avts", *SMALL)
 
 
 def step(detector: AVTS, stage: int) -> tuple[dict[str, Tensor], set[str]]:
@@ -110,28 +100,28 @@ def test_only_whole_windows_are_judged() -> None:
 
 
 def test_stage_1_trains_encoders_and_stage_2_what_judges() -> None:
-    losses, moved = step(begun(0), 0)
+    losses, moved = step(begin_stages(build(), 0), 0)
     assert losses.keys() == {"loss"} and moved and all(name.startswith(("v_encoder.", "a_encoder.")) for name in moved)
-    _, moved = step(begun(1, "freeze_encoders=true"), 1)
+    _, moved = step(begin_stages(build("freeze_encoders=true"), 1), 1)
     assert moved and all(name.startswith("temporal_classifier.") for name in moved), "neither weights nor statistics"
-    _, moved = step(begun(1, "freeze_encoders=true", "frozen_batch_norm=train"), 1)
+    _, moved = step(begin_stages(build("freeze_encoders=true", "frozen_batch_norm=train"), 1), 1)
     drifting = {name.rpartition(".")[2] for name in moved if not name.startswith("temporal_classifier.")}
     assert drifting == {"running_mean", "running_var", "num_batches_tracked"}
-    _, moved = step(begun(1), 1)
+    _, moved = step(begin_stages(build(), 1), 1)
     assert "v_encoder.v_conv3D.0.weight" in moved
 
 
 def test_variant_of_the_training_code_trains() -> None:
     small = ("variant=train", "features=32", "window=18", "clip.frames=36", "align_windows=3", "clip.size=64")
-    detector = begun(1, *small)
+    detector = begin_stages(build(*small), 1)
     assert step(detector, 1)[0]["loss"].isfinite()
     batch = random_batch(detector.config.clip, 2)
     assert detector.eval()(batch).aux["windows"].shape == (2, 2, 1)
-    assert step(begun(0, *small), 0)[0]["loss"].isfinite()
+    assert step(begin_stages(build(*small), 0), 0)[0]["loss"].isfinite()
 
 
 def test_clips_that_hold_not_all_windows_do_not_count_in_stage_1() -> None:
-    detector = begun(0).train()
+    detector = begin_stages(build(), 0).train()
     batch = random_batch(detector.config.clip, 3)
     batch.frames[1] = 3
     output = detector(batch)
@@ -184,7 +174,7 @@ def test_four_logits_are_in_the_order_of_the_classes() -> None:
 
 def test_rate_falls_to_a_hundredth_in_stage_2_alone() -> None:
     assert [rate_factor(s, 100) for s in (0, 50, 100)] == pytest.approx([1, 0.505, 0.01])
-    assert begun(0).optimizer(begun(0).config.stages[0], 10)[1] is None
+    assert begin_stages(build(), 0).optimizer(begin_stages(build(), 0).config.stages[0], 10)[1] is None
 
 
 def test_both_streams_and_their_order_matter() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from avbench.bench.contract import random_batch
-from avbench.config import resolve
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.media.placing import Place
@@ -21,8 +21,8 @@ from avbench.types import ClipSpec
 from avbench_backbones.augment import normalise
 from avbench_backbones.blendshapes import BUNDLE_SHA256, JAW_OPEN, SUBSET, Blendshapes
 from avbench_backbones.checkpoints import CheckpointError
-from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 BUNDLE = "face_landmarker.task"
@@ -34,11 +34,7 @@ LITERT = [
     [0.3096, 0.0567, 0.0869],
     [0.1834, 0.0347, 0.0736],
 ]
-
-
-def build(*overrides: str) -> FauForensics:
-    torch.manual_seed(0)
-    return FauForensics(resolve(SPEC, "binary", preset="demo", overrides=overrides))
+build = partial(build_detector, "fauforensics")
 
 
 def faces(real_root: Path) -> Tensor:

@@ -234,3 +234,5 @@ def test_a_training_s_record_and_the_note_of_given_weights_become_part_of_the_ca
     assert training.config == {"a": 1} and training.id == "t" and training.validation == {"auc": 0.5}
     assert training.trained_on == TrainedOn("d", data_version="v2")
     assert with_training(begun, {"trained_on": "unknown", "checkpoint": "w"}).training.trained_on == "unknown"
+    with pytest.raises(UserError, match=r"say of themselves cannot be read: .*trained_on"):
+        with_training(begun, {"trained_on": {"dataset": 5}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import av
@@ -18,7 +18,7 @@ from avbench.media.placing import Place, Window
 from avbench.perturbations.conditions import Condition
 from avbench.perturbations.open_clip import OpenClip
 from avbench.plugins.registry import Plugins, installed
-from avbench.types import Clip, ClipSpec, Forgery, MediaError, MediaInfo, Reason, Sample
+from avbench.types import Clip, ClipBatch, ClipSpec, Forgery, MediaError, MediaInfo, Reason, Sample
 
 SMALL = ClipSpec(size=64)
 
@@ -140,6 +140,21 @@ def test_a_batch_holds_its_clips() -> None:
         np.testing.assert_array_equal(batch.audio[row, : len(one.sound)].numpy(), one.sound)
     assert batch.forgery.tolist() == [2, 2] and batch.seed.tolist() == [7, 7] and batch.ids == ("12.mp4", "30.mp4")
     assert batch.has_video.tolist() == [True, True] and batch.has_audio.tolist() == [False, True]
+
+
+def test_whatever_of_a_batch_is_a_tensor_goes_along() -> None:
+    """Every field but `ids` is one by its declaration, and those of `annotations` are."""
+    rows = {f.name: torch.arange(6).reshape(3, 2) for f in fields(ClipBatch) if f.type == "torch.Tensor"}
+    assert len(rows) == 8
+    batch = ClipBatch(**rows, ids=("a", "b", "c"), annotations={"au": torch.arange(3.0)})
+    moved, cut, taken = batch.to("meta"), batch.part(1, 3), batch.take([2, 0])
+    assert moved.ids == batch.ids and cut.ids == ("b", "c") and taken.ids == ("c", "a")
+    assert moved.annotations["au"].is_meta and cut.annotations["au"].tolist() == [1, 2]
+    for name in rows:
+        assert getattr(moved, name).is_meta and getattr(batch, name).device.type == "cpu"
+        assert getattr(cut, name).tolist() == [[2, 3], [4, 5]] and getattr(taken, name).tolist() == [[4, 5], [0, 1]]
+    cut.seed.fill_(9)
+    assert batch.seed.tolist() == [[0, 1], [9, 9], [9, 9]] and taken.seed.tolist() == [[4, 5], [0, 1]]
 
 
 @pytest.mark.parametrize("condition", [None, Condition(installed().perturbations()["jpeg"], 3)])

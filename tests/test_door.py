@@ -80,7 +80,7 @@ def test_by_spec_and_by_class_it_is_registered_for_this_process(
     spec = replace(installed().detector("small"), name="small_by_spec")
     by_spec = avbench.run(spec, "within_folder", results=tmp_path, **asked)
     assert by_spec.id.startswith("small_by_spec-") and by_spec.scores["score"].equals(expected)
-    assert "declared as" in by_spec.card["detector"]["source"]
+    assert "declared as" in by_spec.card.detector.source
 
     settings = {**RECIPE, **asked["settings"]}
     by_class = avbench.run(of_classes.OwnNet, "within_folder", results=tmp_path, **{**asked, "settings": settings})
@@ -132,8 +132,8 @@ def test_a_protocol_is_a_name_a_value_or_a_file_in_a_variant(tmp_path: Path) -> 
         ({"strict": True}, "did you mean 'strict_identity'"),
         ({"test": "lavdf"}, "variant of a protocol"),
         ({"select_on": "tset"}, "did you mean 'test'"),
-        ({"strict_identity": "no"}, "True or False"),
-        ({"fold": 0}, "from 1"),
+        ({"strict_identity": "no"}, "not true or false"),
+        ({"fold": 0}, "0 is below 1"),
         ({"placements": ["oracel"]}, "did you mean 'oracle'"),
     ):
         with pytest.raises(avbench.UserError, match=said):
@@ -153,14 +153,14 @@ def test_settings_and_data_are_those_of_the_command_line(tiny: Path) -> None:
 
 def test_a_run_gives_tables_of_what_it_left(cli: Cli) -> None:
     run = avbench.runs(cli[0]).one("small-within_folder")
-    assert run.folder == cli[1] and run.finished and "few clusters" in run.card["marks"]
+    assert run.folder == cli[1] and run.finished and "few clusters" in run.card.caveats
     assert run.scores.equals(pd.read_parquet(cli[1] / "scores.parquet")) and len(run.scores) == 48
     metrics = run.metrics
     assert list(metrics) == ["placement", "granularity", "metric", "value", "low", "high", "n"]
     (auc,) = metrics.query("placement == 'oracle' and granularity == 'video' and metric == 'auc'").itertuples()
-    entry = run.card["metrics"]["oracle"]["video"]["auc"]
-    assert (auc.value, [auc.low, auc.high], auc.n) == (entry["value"], entry["ci95"], 12)
-    assert len(metrics) == sum(len(m) for p in run.card["metrics"].values() for m in p.values())
+    entry = run.card.metrics["oracle"]["video"]["auc"]
+    assert (auc.value, (auc.low, auc.high), auc.n) == (entry.value, entry.ci95, 12)
+    assert len(metrics) == sum(len(m) for p in run.card.metrics.values() for m in p.values())
     counts = run.confusion["oracle", "video"]
     assert counts.loc["real"].sum() == 3 and counts.loc["fake"].sum() == 9 and list(counts) == ["real", "fake"]
     assert run.figures["roc_oracle_video"].is_file() and run.figures["training"].with_suffix(".svg").is_file()
@@ -187,7 +187,7 @@ def test_runs_are_found_by_the_beginning_of_their_id(cli: Cli, tmp_path: Path) -
 def test_a_run_is_swept_and_compared_with_another(cli: Cli, asked: dict[str, Any]) -> None:
     run = avbench.runs(cli[0])[0]
     swept = avbench.perturb(run, types=["jpeg"], levels=[0, 5], placements=["oracle"], workers=0)
-    assert swept.folder.parent == run.folder.parent and swept.card["training"]["id"] == run.card["training"]["id"]
+    assert swept.folder.parent == run.folder.parent and swept.card.training.id == run.card.training.id
     assert swept.scores.groupby("level").size().to_dict() == {0: 12, 5: 12} and "robustness" in swept.figures
     words = ["perturb", "--run", run.id, "--types", "jpeg", "--levels", "0", "5", "--placement", "oracle"]
     before = (swept.folder / "card.json").stat().st_mtime_ns

@@ -27,8 +27,6 @@ DOORS = {
     "avbench.media.numbered_pictures",
     "avbench.metrics.definitions",
 }
-# A training of its own, which reaches into the engine.
-EXCEPTIONS = {"avbench_graphau"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -55,10 +53,7 @@ PACKAGES = sorted(
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_a_plugin_that_ships_uses_doors_alone(package: Path) -> None:
     beside = {(path.name, module) for path in package.rglob("*.py") for module in imported(path) if module not in DOORS}
-    if package.name in EXCEPTIONS:
-        assert beside, f"{package.name} uses doors alone: take it off the exceptions"
-    else:
-        assert sorted(beside) == []
+    assert sorted(beside) == []
 
 
 def test_templates_use_doors_alone() -> None:

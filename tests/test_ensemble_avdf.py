@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,17 @@ import torch.nn.functional as F
 
 from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
-from avbench.config import resolve
 from avbench.errors import UserError
 from avbench.records.card import Card
 from avbench.types import Output
-from avbench_ensemble_avdf.detector import EnsembleAVDF
 from avbench_ensemble_avdf.model import Ensemble
 from avbench_ensemble_avdf.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 TINY = ("clip.size=16", "clip.frames=6", "clip.audio_samples=4000", "width=4", "hidden=8")
 NAMES = ["video", "audio", "audio_visual"]
-
-
-def build(*overrides: str, seed: int = 0) -> EnsembleAVDF:
-    torch.manual_seed(seed)
-    return EnsembleAVDF(resolve(SPEC, "binary", preset="demo", overrides=(*TINY, *overrides)))
+build = partial(build_detector, "ensemble_avdf", *TINY)
 
 
 def test_it_is_called_an_approximation_everywhere() -> None:

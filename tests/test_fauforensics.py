@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,9 +13,9 @@ from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
-from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.model import LayerNorm
 from avbench_fauforensics.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 SMALL_CSN = ("csn_width=4", "csn_blocks=1,1,1,1")
@@ -36,11 +36,7 @@ def configure(preset="demo", *overrides, task="binary", dataset=""):
     return resolve(SPEC, task, preset=preset, overrides=overrides, dataset=dataset)
 
 
-def build(*overrides, preset="demo", task="binary", seed=0):
-    """Build a detector that trains in one stage, the last of its preset."""
-    torch.manual_seed(seed)
-    config = configure(preset, *overrides, task=task)
-    return FauForensics(replace(config, stages=config.stages[-1:]))
+build = partial(build_detector, "fauforensics", last_stage=True)
 
 
 def step(detector, batch, lr=1e-3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,10 @@ from avbench_demo.truth import read_units, truth_of
 from avbench_fauforensics.augment import prepare
 from avbench_fauforensics.detector import FauForensics
 from avbench_fauforensics.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
-
-
-def build(*overrides: str, preset: str = "demo") -> FauForensics:
-    torch.manual_seed(0)
-    return FauForensics(resolve(SPEC, "binary", preset=preset, overrides=overrides))
+build = partial(build_detector, "fauforensics")
 
 
 def step(detector: FauForensics, stage: int) -> dict[str, torch.Tensor]:

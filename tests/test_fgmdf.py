@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,27 +10,25 @@ import pytest
 import torch
 from torch import nn
 
+import building
 from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.errors import UserError
 from avbench.records.card import Card
-from avbench.types import ClipBatch, Forgery, Stream, Task
+from avbench.types import ClipBatch, Forgery, Stream
 from avbench_fgmdf.audio import min_samples
 from avbench_fgmdf.detector import FineGrained, drawn_offsets, fixed_offsets, in_forgery_order, pick
 from avbench_fgmdf.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 PUBLISHED = list(
     enumerate([Forgery.RARV, Forgery.FAFV, Forgery.RAFV, Forgery.FARV])
 )  # sound and pictures, pictures, sound
-SMALL = ("clip.size=32", "width=4", "filters=12", "narrow=8", "wide=8")
-
-
-def build(task: Task = "binary", *overrides: str, seed: int = 0) -> FineGrained:
-    torch.manual_seed(seed)
-    return FineGrained(resolve(SPEC, task, preset="demo", overrides=(*SMALL, *overrides)))
+SMALL = building.SMALL["fgmdf"]
+build = partial(build_detector, "fgmdf", *SMALL)
 
 
 def batch_of(detector: FineGrained, clips: int) -> ClipBatch:
@@ -76,7 +75,7 @@ def test_the_same_frames_of_every_group_are_picked() -> None:
 
 
 def test_training_draws_frames_and_evaluation_sees_the_fixed_ones() -> None:
-    detector = build("binary", "groups=10", "clip.frames=100", "clip.min_frames=100")
+    detector = build("groups=10", "clip.frames=100", "clip.min_frames=100")
     batch, seen = batch_of(detector, 3), []
     detector.network.video_encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     with torch.no_grad():
@@ -101,7 +100,7 @@ def test_classes_leave_in_the_order_of_forgery() -> None:
 
 @pytest.mark.parametrize(("published", "forgery"), PUBLISHED)
 def test_a_published_class_is_scored_and_learnt_as_its_forgery(published: int, forgery: Forgery) -> None:
-    detector = build("four_class")
+    detector = build(task="four_class")
     nn.init.zeros_(detector.network.mix_pre.weight)
     detector.network.mix_pre.bias.data = 9.0 * nn.functional.one_hot(torch.tensor(published), 4)
     batch = batch_of(detector, 4)
@@ -121,7 +120,7 @@ def test_a_published_class_is_scored_and_learnt_as_its_forgery(published: int, f
 
 
 def test_each_head_learns_its_own_label_and_the_losses_are_summed() -> None:
-    detector = build("binary")
+    detector = build()
     batch = batch_of(detector, 4)  # RARV, RAFV, FARV, FAFV
     output = detector.eval()(batch)
     losses = detector.loss(output, batch)
@@ -139,7 +138,7 @@ def test_each_head_learns_its_own_label_and_the_losses_are_summed() -> None:
 
 
 def test_a_branch_reads_its_stream_alone_while_nothing_crosses() -> None:
-    detector = build("binary", "demo_init=false").eval()  # all gammas start at zero
+    detector = build("demo_init=false").eval()  # all gammas start at zero
     batch = batch_of(detector, 2)
     with torch.no_grad():
         before = detector(batch)
@@ -149,7 +148,7 @@ def test_a_branch_reads_its_stream_alone_while_nothing_crosses() -> None:
 
 
 def test_each_stream_is_encoded_alone() -> None:
-    detector = build("four_class").eval()
+    detector = build(task="four_class").eval()
     batch = batch_of(detector, 2)
     streams: tuple[Stream, ...] = ("video", "audio")
     with torch.no_grad():
@@ -159,7 +158,7 @@ def test_each_stream_is_encoded_alone() -> None:
 
 
 def test_checkpoints_of_the_published_code_fit() -> None:
-    source, detector = build("four_class", seed=1), build("four_class", seed=2)
+    source, detector = build(task="four_class", seed=1), build(task="four_class", seed=2)
     published = {f"module.{name}": value for name, value in source.network.state_dict().items()}
     detector.load_state_dict(detector.convert_checkpoint(published), strict=True)
     batch = batch_of(detector, 1)
@@ -184,7 +183,7 @@ def test_rate_is_halved_every_eight_epochs() -> None:
 
 
 def test_high_sound_is_lifted_where_asked() -> None:
-    plain, lifted = build("binary", "emphasis=0").eval(), build("binary", "emphasis=0.5").eval()
+    plain, lifted = build("emphasis=0").eval(), build("emphasis=0.5").eval()
     batch = batch_of(plain, 1)
     heard: list[torch.Tensor] = []
     for detector in (plain, lifted):
@@ -212,13 +211,13 @@ def test_high_sound_is_lifted_where_asked() -> None:
 )
 def test_senseless_settings_are_refused(overrides: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build("binary", *overrides)
+        build(*overrides)
 
 
 def test_least_sound_leaves_every_moment_a_step() -> None:
     for groups, moments in ((10, 4), (6, 2)):
         least = min_samples(2, moments)
-        detector = build("binary", f"groups={groups}", "clip.frames=60", "clip.min_frames=60").eval()
+        detector = build(f"groups={groups}", "clip.frames=60", "clip.min_frames=60").eval()
         with torch.no_grad():
             assert detector.network.audio_encoder(torch.zeros(1, least)).shape == (1, moments, 32)
             with pytest.raises(RuntimeError):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
 from avbench.bench.contract import random_batch
-from avbench.config import resolve
 from avbench_fgmdf.detector import FineGrained
 from avbench_fgmdf.plugin import avbench_detectors
+from building import SMALL, build_detector
 
 SPEC = next(iter(avbench_detectors()))
-SMALL = ("clip.size=32", "width=4", "filters=12", "narrow=8", "wide=8")
-
-
-def build(*overrides: str) -> FineGrained:
-    torch.manual_seed(0)
-    return FineGrained(resolve(SPEC, "binary", preset="demo", overrides=(*SMALL, *overrides)))
+build = partial(build_detector, "fgmdf", *SMALL["fgmdf"])
 
 
 def test_sharp_start_sees_what_bends_in_time_and_nothing_that_stands_still_or_drifts() -> None:

@@ -47,7 +47,7 @@ def test_all_folds_and_two_seeds_are_runs_of_their_own_with_mean_and_spread(
         values = [100 * c.metrics["oracle"]["video"][name].value for c in runs.values()]
         shown = f"{mean(values):.1f} ± {stdev(values):.1f} ({min(values):.1f} to {max(values):.1f})"
         assert shown in summary, summary
-    assert re.search(r"within_folder v1 +binary +labelled +8 ", summary)
+    assert re.search(r"within_folder v1 +binary +oracle +8 ", summary)
 
 
 def test_a_fold_of_a_database_with_its_own_split_is_refused(

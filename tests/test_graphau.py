@@ -14,13 +14,15 @@ import torch
 
 from avbench import config
 from avbench.bench.contract import random_batch
+from avbench.bench.pretraining.measuring import place
 from avbench.engine.building import build
 from avbench.errors import UserError
+from avbench.metrics.frame_labels import baselines, f1
+from avbench.metrics.frame_labels import table as table_of
 from avbench.types import Forgery, Sample, Stage
 from avbench_backbones.mefl import MEFLHead
-from avbench_graphau import measure
 from avbench_graphau.loss import asymmetric_loss, edge_loss, labels_of, relations, weights_of_rates
-from avbench_graphau.recipe import SPEC, TARGET
+from avbench_graphau.recipe import ANNOTATION, SPEC
 
 NAN = math.nan
 
@@ -72,11 +74,11 @@ def test_the_relation_of_a_pair_is_that_of_its_edge() -> None:
 def test_f1_and_what_looks_at_nothing() -> None:
     counts = np.array([[[3.0, 1, 2, 4], [0, 0, 5, 5]], [[1, 0, 0, 9], [0, 0, 1, 9]]])  # people, units, kinds
     summed = counts.sum(axis=0)
-    assert measure.f1(summed).tolist() == [8 / 11, 0.0]
-    blind = measure.baselines(summed, [0.6, 0.2])
+    assert f1(summed).tolist() == [8 / 11, 0.0]
+    blind = baselines(summed, [0.6, 0.2])
     assert blind["all positive"].tolist() == pytest.approx([12 / 26, 12 / 26])
     assert blind["majority"].tolist() == pytest.approx([12 / 26, 0.0])
-    table = measure.table(counts, ["AU1", "AU2"], [0.6, 0.2])
+    table = table_of(counts, ["AU1", "AU2"], [0.6, 0.2])
     assert table["unit"].tolist() == ["AU1", "AU2", "mean"] and table["f1"].iloc[-1] == pytest.approx(4 / 11)
     one, other = 6 / 9, 1.0  # F1 of either person alone
     assert table["low"][0] == pytest.approx(one) and table["high"][0] == pytest.approx(other)
@@ -85,7 +87,7 @@ def test_f1_and_what_looks_at_nothing() -> None:
 def test_frames_come_in_every_epoch_augmented_anew() -> None:
     sample = Sample("a", Path("a"), Forgery.RARV, "faces", fps=25.0, frames=10)
     clip = replace(SPEC.presets[1].clip, fps=25.0)
-    first, again, second = (measure.place([sample], clip, 0, epoch) for epoch in (0, 0, 1))
+    first, again, second = (place([sample], clip, 0, epoch) for epoch in (0, 0, 1))
     assert [r.start for r in first] == pytest.approx([k / 25 for k in range(10)]) and first == again
     assert [r.start for r in second] == [r.start for r in first]
     assert not {r.seed for r in first} & {r.seed for r in second} and len({r.seed for r in first}) == 10
@@ -95,15 +97,15 @@ def test_frames_come_in_every_epoch_augmented_anew() -> None:
 
 
 def detector_of(*overrides: str, stages: tuple[str, ...] = ("anfl", "mefl")) -> Any:
-    asked = config.resolve(SPEC, "binary", preset="demo", overrides=overrides)
+    asked = config.resolve(SPEC.network, "binary", preset="demo", overrides=overrides)
     asked = replace(asked, stages=tuple(s for s in asked.stages if s.name in stages))
-    return build(SPEC, replace(asked, settings=replace(asked.settings, units=8, unit_names="x " * 8)), 0)
+    return build(SPEC.network, replace(asked, settings=replace(asked.settings, units=8, unit_names="x " * 8)), 0)
 
 
 def faces_batch(detector: Any, clips: int = 3) -> Any:
     batch = random_batch(detector.config.clip, clips)
     values = torch.rand(clips, detector.config.clip.frames, 8, generator=torch.Generator().manual_seed(0)) * 5
-    return replace(batch, annotations={**batch.annotations, TARGET: values})
+    return replace(batch, annotations={**batch.annotations, ANNOTATION: values})
 
 
 def test_batch_mates_change_nothing_and_seeds_decide_augmentation() -> None:

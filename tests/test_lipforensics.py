@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,11 @@ from avbench_lipforensics.detector import LipForensics
 from avbench_lipforensics.model import LipNetwork
 from avbench_lipforensics.mouths import grey, prepare
 from avbench_lipforensics.plugin import avbench_detectors
+from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
 TINY = ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "demo_init=false")
-
-
-def build(*overrides: str, preset: str = "demo", seed: int = 0, dataset: str = "") -> LipForensics:
-    torch.manual_seed(seed)
-    return LipForensics(resolve(SPEC, "binary", preset=preset, overrides=overrides, dataset=dataset))
+build = partial(build_detector, "lipforensics")
 
 
 def step(detector: LipForensics) -> None:

@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from avbench.data import workers as processes
-from avbench.data.loading import AHEAD, LoadedBatch, load_batches
+from avbench.data.loading import AHEAD, LoadedBatch, Loading, load_batches
 from avbench.data.requests import ClipRequest
-from avbench.engine.evaluation import Loading, load
+from avbench.engine.evaluation import load
 from avbench.hookspecs import hookimpl
 from avbench.plugins.registry import installed
 from avbench.types import Clip, ClipSpec, Forgery, Reason, Sample, Stream

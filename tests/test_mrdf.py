@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -21,10 +22,10 @@ from avbench_mrdf.detector import MRDF
 from avbench_mrdf.encoder import Encoder, EncoderSize
 from avbench_mrdf.inputs import HEARD, pictures, sounds, valid_frames
 from avbench_mrdf.plugin import Variant, avbench_detectors
+from building import SMALL, build_detector
 
 SPEC = next(iter(avbench_detectors()))
-SIZES = ("trunk_width=4", "width=16", "layers=1", "heads=2", "hidden=16", "position_kernel=8", "position_groups=2")
-TINY = (*SIZES, "clip.frames=10", "clip.size=20", "crop=16")
+TINY = SMALL["mrdf"]
 PARAMETERS = {
     "ce": 104_431_110,
     "margin": 104_428_034,
@@ -33,11 +34,7 @@ PARAMETERS = {
     "multilabel": 103_243_778,
     "multiclass": 103_245_316,
 }
-
-
-def build(*overrides: str, task: Any = "binary", preset: str = "demo", seed: int = 0) -> MRDF:
-    torch.manual_seed(seed)
-    return MRDF(resolve(SPEC, task, preset=preset, overrides=overrides)).eval()
+build = partial(build_detector, "mrdf")
 
 
 def uneven_batch(detector: MRDF) -> ClipBatch:
@@ -200,7 +197,7 @@ def test_four_windows_are_one_frame_and_silence_is_zero() -> None:
 
 @pytest.mark.parametrize("variant", get_args(Variant))
 def test_a_score_does_not_depend_on_the_length_of_batch_mates(variant: str) -> None:
-    detector = build(*TINY, f"variant={variant}")
+    detector = build(*TINY, f"variant={variant}").eval()
     batch = uneven_batch(detector)
     with torch.no_grad():
         together = detector(batch)
@@ -234,7 +231,7 @@ def test_padding_is_in_no_batch_statistic() -> None:
 def test_published_class_1_is_real() -> None:
     batch = random_batch(build(*TINY).config.clip, 4)
     assert batch.forgery.tolist() == [0, 1, 2, 3]
-    detector = build(*TINY)
+    detector = build(*TINY).eval()
     heads = {"": "mm_classifier.2", "_video": "video_classifier.0", "_audio": "audio_classifier.0"}
     with torch.no_grad():
         for name in heads.values():
@@ -256,7 +253,7 @@ def test_published_class_1_is_real() -> None:
 
 @pytest.mark.parametrize("variant", ["ce", "multiclass"])
 def test_four_classes_are_in_the_order_of_forgery(variant: str) -> None:
-    detector = build(*TINY, f"variant={variant}", task="four_class")
+    detector = build(*TINY, f"variant={variant}", task="four_class").eval()
     batch = random_batch(detector.config.clip, 4)
     with torch.no_grad():
         detector.network.mm_classifier[2].weight.zero_()
@@ -272,7 +269,7 @@ def test_four_classes_are_in_the_order_of_forgery(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", ["ensemble", "multilabel"])
 def test_two_labels_are_real_where_both_are(variant: str) -> None:
-    detector = build(*TINY, f"variant={variant}")
+    detector = build(*TINY, f"variant={variant}").eval()
     video, audio = torch.tensor([2.0, -2.0, 2.0, -2.0]), torch.tensor([1.0, 1.0, -1.0, -1.0])  # above 0: called real
     if variant == "ensemble":
         out = {"logits_video": torch.stack([-video, video], 1), "logits_audio": torch.stack([-audio, audio], 1)}

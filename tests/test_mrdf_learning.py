@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -26,15 +27,11 @@ from avbench_mrdf import keys, losses
 from avbench_mrdf.detector import MRDF
 from avbench_mrdf.metric import auc_of_labels
 from avbench_mrdf.plugin import DEMO, Variant, avbench_detectors
+from building import SMALL, build_detector
 
 SPEC = next(iter(avbench_detectors()))
-SIZES = ("trunk_width=4", "width=16", "layers=1", "heads=2", "hidden=16", "position_kernel=8", "position_groups=2")
-TINY = (*SIZES, "clip.frames=10", "clip.size=20", "crop=16")
-
-
-def build(*overrides: str, task: Any = "binary", seed: int = 0) -> MRDF:
-    torch.manual_seed(seed)
-    return MRDF(resolve(SPEC, task, preset="demo", overrides=(*TINY, *overrides)))
+TINY = SMALL["mrdf"]
+build = partial(build_detector, "mrdf", *TINY)
 
 
 def step(detector: MRDF, number: int = -1) -> set[str]:
@@ -222,8 +219,8 @@ def test_what_no_network_can_have_is_refused(overrides: tuple[str, ...], task: s
 
 def test_keeps_the_contract() -> None:
     demo = next(preset for preset in SPEC.presets if preset.name == "demo")
-    small = {key: value for key, _, value in (text.partition("=") for text in SIZES)}
-    settings = replace(DEMO, crop=16, **{key: int(value) for key, value in small.items()})
+    small = dict(text.split("=") for text in TINY if not text.startswith("clip."))
+    settings = replace(DEMO, **{key: int(value) for key, value in small.items()})
     preset = replace(demo, clip=replace(demo.clip, frames=10, size=20), settings=settings)
     broken = [result for result in check_detector(replace(SPEC, presets=(preset,))) if not result.kept]
     assert not broken
@@ -231,7 +228,8 @@ def test_keeps_the_contract() -> None:
 
 def test_trains_and_judges_by_command(tiny: Path, tmp_path: Path) -> None:
     words = ["run", "--detector", "mrdf", "--preset", "demo", "--protocol", "within_folder", "--task", "binary"]
-    words += [word for setting in (*TINY[:-3], "clip.size=20", "crop=16", "epochs=2") for word in ("--set", setting)]
+    settings = (*(text for text in TINY if text != "clip.frames=10"), "epochs=2")
+    words += [word for setting in settings for word in ("--set", setting)]
     assert main([*words, "--data", f"folder={tiny}", "--workers", "0", "--out", str(tmp_path)]) == 0
     run = next((tmp_path / "runs").iterdir())
     scores = pd.read_parquet(run / "scores.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,24 +19,12 @@ from avbench_realforensics import views
 from avbench_realforensics.detector import RealForensics, rate_factor
 from avbench_realforensics.model import AudioEncoder, CosineHead, Predictor, RealNetwork, Sizes, agreement
 from avbench_realforensics.plugin import avbench_detectors
+from building import begin_stages, build_detector
 
 SPEC = next(iter(avbench_detectors()))
 TINY = ("clip.size=64", "input_size=32", "csn_width=4", "audio_width=4", "projection=16", "width=16", "hidden=16")
 ALONE = ("csn_blocks=1,1,1,1", "csn_width=4", "clip.size=64", "input_size=32")  # of the presets without stage 1
-
-
-def build(*overrides: str, preset: str = "demo", seed: int = 0) -> RealForensics:
-    torch.manual_seed(seed)
-    overrides = overrides or (TINY if preset == "demo" else ALONE)
-    return RealForensics(resolve(SPEC, "binary", preset=preset, overrides=overrides))
-
-
-def begun(stage: int, *overrides: str, seed: int = 0) -> RealForensics:
-    """Build a detector and begin its stages up to this one."""
-    detector = build(*overrides, seed=seed)
-    for reached in detector.config.stages[: stage + 1]:
-        detector.begin_stage(reached)
-    return detector
+build = partial(build_detector, "realforensics")
 
 
 def step(detector: RealForensics, stage: int) -> tuple[dict[str, Tensor], set[str]]:
@@ -113,7 +102,7 @@ def test_judged_view_is_the_centre() -> None:
 
 
 def test_views_are_drawn_apart_by_the_seed_alone() -> None:
-    batch = random_batch(build().config.clip, 4)
+    batch = random_batch(build(*TINY).config.clip, 4)
     recipe = views.Recipe(input_size=32)
     augmented, hidden = views.augmented_view(batch, recipe, mask_chance=1.0)
     clean = views.clean_view(batch, recipe)
@@ -128,7 +117,7 @@ def test_views_are_drawn_apart_by_the_seed_alone() -> None:
 
 
 def test_moments_are_hidden_as_often_as_asked() -> None:
-    batch = random_batch(build().config.clip, 4).take([i % 4 for i in range(80)])
+    batch = random_batch(build(*TINY).config.clip, 4).take([i % 4 for i in range(80)])
     batch.seed = torch.arange(80)
     recipe = views.Recipe(input_size=8, grayscale=0.0)
     shares = []
@@ -139,7 +128,7 @@ def test_moments_are_hidden_as_often_as_asked() -> None:
 
 
 def test_sound_is_hidden_where_pictures_are() -> None:
-    batch = random_batch(build().config.clip, 3)
+    batch = random_batch(build(*TINY).config.clip, 3)
     batch.samples[2] = 8000
     hidden = torch.tensor([[3, 9], [0, 0], [0, 0]])
     clean = views.clean_sound(batch)
@@ -152,7 +141,7 @@ def test_sound_is_hidden_where_pictures_are() -> None:
 
 
 def test_stage_1_compares_frames_that_are_seen_and_heard() -> None:
-    batch = random_batch(build().config.clip, 4)
+    batch = random_batch(build(*TINY).config.clip, 4)
     batch.frames, batch.samples = torch.tensor([25, 20, 25, 25]), torch.tensor([16_000, 16_000, 6_500, 16_000])
     batch.has_audio[3] = False
     assert views.both_streams(batch).sum(dim=1).tolist() == [25, 20, 10, 0]
@@ -172,7 +161,7 @@ def test_stages_and_their_samples() -> None:
 
 
 def test_students_move_and_teachers_follow_slowly_in_stage_1() -> None:
-    detector = begun(0)
+    detector = begin_stages(build(*TINY), 0)
     network = detector.network
     assert network.representation is not None and network.target_encoder is not None
     start = [p.clone() for p in network.target_encoder.parameters()]
@@ -192,7 +181,7 @@ def test_students_move_and_teachers_follow_slowly_in_stage_1() -> None:
 
 
 def test_no_gradient_reaches_a_student_through_the_other_one() -> None:
-    detector = begun(0)
+    detector = begin_stages(build(*TINY), 0)
     network, batch = detector.network, random_batch(detector.config.clip, 4)
     assert network.representation is not None
     detector.train()
@@ -204,7 +193,7 @@ def test_no_gradient_reaches_a_student_through_the_other_one() -> None:
 
 
 def test_teacher_stands_still_in_stage_2_and_real_clips_alone_are_compared() -> None:
-    detector = begun(1)
+    detector = begin_stages(build(*TINY), 1)
     assert detector.network.representation is None
     losses, moved = step(detector, 1)
     assert losses.keys() == {"loss", "loss_forgery", "loss_teacher"}
@@ -227,13 +216,13 @@ def test_teacher_stands_still_in_stage_2_and_real_clips_alone_are_compared() -> 
 
 
 def test_published_drift_of_the_teacher_is_a_switch() -> None:
-    detector = begun(1, *TINY, "reproduce_bugs=true")
+    detector = begin_stages(build(*TINY, "reproduce_bugs=true"), 1)
     _, moved = step(detector, 1)
     assert of(moved, "target_encoder.", weights=False) and not of(moved, "target_encoder.")
 
 
 def test_a_batch_of_forgeries_has_no_teacher_but_a_gradient_for_all() -> None:
-    detector = begun(1)
+    detector = begin_stages(build(*TINY), 1)
     batch = random_batch(detector.config.clip, 2)
     batch.forgery = torch.tensor([1, 3])
     detector.train()
@@ -244,7 +233,7 @@ def test_a_batch_of_forgeries_has_no_teacher_but_a_gradient_for_all() -> None:
 
 
 def test_every_trainable_weight_has_a_gradient_in_stage_1() -> None:
-    detector = begun(0)
+    detector = begin_stages(build(*TINY), 0)
     batch = random_batch(detector.config.clip, 2)
     detector.train()
     detector.loss(detector(batch), batch)["loss"].backward()  # type: ignore[no-untyped-call]
@@ -252,7 +241,7 @@ def test_every_trainable_weight_has_a_gradient_in_stage_1() -> None:
 
 
 def test_share_of_fakes_moves_the_logit_in_training_alone() -> None:
-    plain, moved = build(preset="official"), build(*ALONE, "fake_share=0.8", preset="official")
+    plain, moved = build(*ALONE, preset="official"), build(*ALONE, "fake_share=0.8", preset="official")
     batch = random_batch(plain.config.clip, 2)
     moved.load_state_dict(plain.state_dict())
     with torch.no_grad():
@@ -269,7 +258,7 @@ def test_rates_warm_up_then_stay_or_fall() -> None:
     assert [rate_factor(s, 100, 4, falls=False) for s in (0, 1, 3, 50, 100)] == [0.25, 0.5, 1, 1, 1]
     falling = [rate_factor(s, 104, 4, falls=True) for s in (0, 4, 54, 104)]
     assert falling == pytest.approx([0.25, 1, 0.5, 0])
-    detector = begun(0)
+    detector = begin_stages(build(*TINY), 0)
     optimizer, schedule = detector.optimizer(detector.config.stages[0], 60)
     assert schedule is not None
     for _ in range(60):
@@ -288,13 +277,13 @@ def test_a_teacher_must_have_been_taught(tmp_path: Path) -> None:
 
 
 def test_label_is_that_of_the_pictures_alone() -> None:
-    detector = build(preset="official")
+    detector = build(*ALONE, preset="official")
     batch = random_batch(detector.config.clip, 4)
     assert batch.audio.shape[1] == 0 and detector.labels(batch).tolist() == [0, 1, 0, 1]
 
 
 def test_sound_does_not_change_a_score() -> None:
-    detector = begun(1).eval()
+    detector = begin_stages(build(*TINY), 1).eval()
     batch = random_batch(detector.config.clip, 2)
     with torch.no_grad():
         before = detector(batch).logits
@@ -328,7 +317,7 @@ def test_stage_1_files_fill_student_and_teacher(tmp_path: Path) -> None:
 
 
 def test_kinetics_and_stage_2_files_load_strictly(tmp_path: Path) -> None:
-    source, detector = build(preset="official", seed=1), build(preset="official", seed=2)
+    source, detector = build(*ALONE, preset="official", seed=1), build(*ALONE, preset="official", seed=2)
     state = source.network.state_dict()
     eyes = {name.removeprefix("backbone."): value for name, value in state.items() if name.startswith("backbone.")}
     torch.save({"model_state": eyes | {"blocks.5.proj.weight": torch.zeros(400, 128)}}, tmp_path / "csn.pyth")
@@ -346,7 +335,8 @@ def test_kinetics_and_stage_2_files_load_strictly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["official", "demo"])
 def test_published_checkpoints_judge(preset: str) -> None:
-    source, judge = build(preset=preset, seed=1), build(preset=preset, seed=2)
+    small = TINY if preset == "demo" else ALONE
+    source, judge = (build(*small, preset=preset, seed=seed) for seed in (1, 2))
     for stage in judge.config.stages:
         judge.begin_stage(stage)
     published = {k: v for k, v in source.network.state_dict().items() if k.startswith(("backbone.", "df_head."))}

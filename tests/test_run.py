@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -18,8 +13,9 @@ import pandas as pd
 import pytest
 
 from avbench.cli import main
-from avbench.engine.checkpoint import load_state
+from avbench.engine.state import Position, TrainingState
 from avbench.records.card import Card
+from dying import kill_after
 
 Command = Callable[..., list[str]]
 Run = Callable[..., tuple[Card, Path]]
@@ -76,53 +72,27 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
     assert (folder / "card.json").stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize("moment", ["trainings/*/state-00000003.pt", "runs/*/parts"])
-def test_kill_at_any_moment_continues_to_the_same_scores(
-    small_command: Command, small_run: Run, tmp_path: Path, done: Done, moment: str
+SAVE, LOADED = "avbench.engine.state:TrainingState.save", "avbench.engine.effects:Effects.note"
+
+
+@pytest.mark.parametrize(("function", "calls"), [(SAVE, 3), (LOADED, 2)], ids=["after an epoch", "at a batch"])
+def test_a_kill_continues_to_the_same_scores(
+    small_command: Command, small_run: Run, tmp_path: Path, done: Done, function: str, calls: int
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "avbench", *small_command(tmp_path)],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_after(function, calls, small_command(tmp_path))
     states = [json.loads(path.read_text())["status"] for path in tmp_path.glob("runs/*/card.json")]
-    assert states == ["running"], "the run was over before it could be killed"
+    assert states == ["running"] and bool(list(tmp_path.glob("runs/*/parts"))) == (function == LOADED)
     _, continued = small_run(tmp_path)
     assert (continued / "scores.parquet").read_bytes() == (done[2] / "scores.parquet").read_bytes()
-
-
-DIES_INSIDE_AN_EPOCH = """
-import os, signal, sys
-from avbench.engine import checkpoint
-from avbench.engine import training as train
-from avbench.cli import main
-
-train.SAVE_SECONDS = 0.0
-save = checkpoint.save_state
-
-def save_and_die(folder, number, detector, frozen, rest):
-    save(folder, number, detector, frozen, rest)
-    if (rest["epoch"], rest["step"]) == (4, 1):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-checkpoint.save_state = save_and_die
-main(sys.argv[1:])
-"""
 
 
 def test_a_kill_inside_an_epoch_continues_to_the_same_scores(
     small_command: Command, small_run: Run, tmp_path: Path, done: Done
 ) -> None:
-    killed = subprocess.run([sys.executable, "-c", DIES_INSIDE_AN_EPOCH, *small_command(tmp_path)], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
-    state = load_state(next((tmp_path / "trainings").iterdir()))
-    assert state is not None and (state["epoch"], state["step"]) == (4, 1)
+    at_each_step = {"avbench.engine.loop:SAVE_SECONDS": 0.0}  # of two an epoch
+    kill_after(SAVE, 9, small_command(tmp_path), at_each_step)
+    state = TrainingState.load(next((tmp_path / "trainings").iterdir()))
+    assert state is not None and state.position == Position(0, 4, 1)
     _, continued = small_run(tmp_path)
     for name in ("scores.parquet", "curves.csv"):
         assert (continued / name).read_bytes() == (done[2] / name).read_bytes()

@@ -56,8 +56,9 @@ def test_where_results_go_shapes_nothing(spec: RunSpec, lists: Lists, tmp_path: 
 
 
 def test_what_is_asked_for_tells_runs_apart_and_no_group_is_finer_than_a_training(
-    spec: RunSpec, tiny: Path, tmp_path: Path
+    spec: RunSpec, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("avbench.bench.spec.require_decoder", lambda name: None)  # installed or not
     weights = tmp_path / "weights.safetensors"
     weights.touch()
     changes: dict[str, Any] = {
@@ -72,6 +73,7 @@ def test_what_is_asked_for_tells_runs_apart_and_no_group_is_finer_than_a_trainin
         "limit_test": 4,
         "checkpoint": weights,
         "training": "majority-0",
+        "decoder": "decord",
     }
     assert set(changes) == {f.name for f in fields(RunSpec)}, "a new field must be told apart too"
     found = {replace(spec, **{name: value}).fingerprint for name, value in changes.items()}

@@ -17,7 +17,6 @@ from avbench.errors import UserError
 from avbench.hashing import stable_hash
 from avbench.types import Forgery, Sample
 
-SPEC_FOLDS = Path(__file__).parents[2] / "shared/specs/data/fakeavceleb_5fold_seed2024.csv"
 # The 500 identities of FakeAVCeleb v1.2 by race and gender: ten strata of fifty.
 OFFICIAL = {
     "African/men": """
@@ -114,10 +113,8 @@ def test_official_identities_get_the_published_folds() -> None:
     assert set(per_stratum.values()) == {10}
 
 
-def test_official_identities_get_the_folds_of_the_table() -> None:
-    if not SPEC_FOLDS.is_file():
-        pytest.skip(f"{SPEC_FOLDS.name} is not there")
-    with SPEC_FOLDS.open() as stream:
+def test_official_identities_get_the_folds_of_the_table(specs_root: Path) -> None:
+    with (specs_root / "data" / "fakeavceleb_5fold_seed2024.csv").open() as stream:
         published = {row["source"]: int(row["test_fold"]) for row in csv.DictReader(stream)}
     assert folds(official_samples()) == published
 

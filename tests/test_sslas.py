@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from avbench_sslas.rawboost import (
     rawboost,
     stationary,
 )
+from building import build_detector
 
 pytest.importorskip("transformers")
 from avbench_sslas.detector import SSLASDetector, boosted
@@ -35,11 +37,7 @@ from avbench_sslas.network import SSLAS, BackEnd, EncoderSize, feature_frames
 
 SPEC = next(iter(avbench_detectors()))
 TINY = ("encoder_width=16", "encoder_inner=16", "encoder_layers=1", "conv_width=8", "features=24", "narrow=4", "wide=8")
-
-
-def build(*overrides, seed=0):
-    torch.manual_seed(seed)
-    return SSLASDetector(resolve(SPEC, "binary", preset="demo", overrides=(*TINY, *overrides)))
+build = partial(build_detector, "sslas", *TINY)
 
 
 def scores(detector, batch):

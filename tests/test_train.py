@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,17 @@ from safetensors.torch import load_file
 
 from avbench import config
 from avbench.data.databases import Database
+from avbench.data.loading import Loading
 from avbench.data.splits import split
 from avbench.detector import Detector
-from avbench.engine import training as train
-from avbench.engine.evaluation import Loading
-from avbench.engine.training import TrainingPlan, fit
+from avbench.engine import loop
+from avbench.engine.plan import TrainingPlan
+from avbench.engine.state import TrainingState
+from avbench.engine.training import fit
+from avbench.errors import UserError
 from avbench.plugins.registry import installed
+from avbench.records.card_parts import TrainingRecord
+from avbench.records.training import CURVES, RECORD, VALIDATION, WEIGHTS, FinishedTraining
 from avbench.types import ClipBatch, ClipSpec, DetectorSpec, Forgery, Output, Preset, Stage
 
 CLIP = ClipSpec(frames=10, size=32)
@@ -77,15 +84,24 @@ def plan_of(tiny: Path, folder: Path, name: str, stages: tuple[Stage, ...]) -> T
     """Return a plan that trains a class of this file on the small videos."""
     spec = DetectorSpec(name="example", load=f"{__name__}:{name}", presets=(Preset(clip=CLIP, stages=stages),))
     parts = split(Database(installed().dataset("folder"), tiny).samples())
-    return TrainingPlan("example", folder, spec, config.resolve(spec, "binary"), 0, parts.train, parts.validation, {})
+    return TrainingPlan(
+        id="example",
+        folder=folder,
+        spec=spec,
+        config=config.resolve(spec, "binary"),
+        seed=0,
+        train=parts.train,
+        validation=parts.validation,
+        about={},
+    )
 
 
 @pytest.fixture
-def staged(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def staged(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FinishedTraining]:
     """Return a function that trains in two stages in a folder, until so many steps are made."""
     monkeypatch.setattr(Staged, "events", [], raising=False)
 
-    def run(folder: Path, steps: int = 0) -> dict[str, Any]:
+    def run(folder: Path, steps: int = 0) -> FinishedTraining:
         monkeypatch.setattr(Staged, "steps_left", steps, raising=False)
         Staged.events.clear()
         return fit(plan_of(tiny, folder, "Staged", STAGES), Fabric(accelerator="cpu"), Loading(workers=0))
@@ -94,7 +110,7 @@ def staged(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[st
 
 
 def test_stages_come_in_order_and_the_first_sees_real_clips_only(
-    staged: Callable[..., dict[str, Any]], tmp_path: Path
+    staged: Callable[..., FinishedTraining], tmp_path: Path
 ) -> None:
     record = staged(tmp_path)
     second = Staged.events.index("judge")
@@ -105,13 +121,13 @@ def test_stages_come_in_order_and_the_first_sees_real_clips_only(
     assert sorted(then_seen) == sorted([*Forgery] * 8), "2 epochs of 4 videos of each class"
     curves = pd.read_csv(tmp_path / "curves.csv")
     assert curves["epoch"].tolist() == [1, 2, 3, 4] and curves["val_auc"].isna().tolist() == [True, True, False, False]
-    assert record["chosen_epoch"] == 1 + curves["val_auc"].idxmax(), "epochs are counted over all stages"
+    assert record.chosen_epoch == 1 + curves["val_auc"].idxmax(), "epochs are counted over all stages"
 
 
 def test_a_training_goes_on_exactly_from_any_step_of_any_stage(
-    staged: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    staged: Callable[..., FinishedTraining], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "SAVE_SECONDS", -1.0)  # a state after every step
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)  # a state after every step
     whole = staged(tmp_path / "whole")
     steps = 2 * 2 + 2 * 4
     for step in range(1, steps + 1):
@@ -122,8 +138,8 @@ def test_a_training_goes_on_exactly_from_any_step_of_any_stage(
         assert len([event for event in Staged.events if isinstance(event, list)]) <= 2 * (steps - step + 1)
         for name in ("weights.safetensors", "curves.csv"):
             assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (step, name)
-        for key in ("chosen_epoch", "threshold", "validation_auc"):
-            assert record[key] == whole[key]
+        assert (record.chosen_epoch, record.threshold) == (whole.chosen_epoch, whole.threshold)
+        assert record.validation == whole.validation and not list(folder.glob("state-*"))
 
 
 class Constant(Detector):
@@ -206,31 +222,31 @@ class Counting(Detector):
 def test_what_has_nothing_to_train_sees_every_sample_once_without_gradients(tiny: Path, tmp_path: Path) -> None:
     plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=1, batch=5, accumulate=2, micro_batch=2),))
     record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
-    weights = load_file(tmp_path / train.WEIGHTS)
+    weights = load_file(tmp_path / WEIGHTS)
     assert weights["seen"].tolist() == [4, 12]  # 16 videos in batches of 5, the incomplete one too
     assert set(Counting.modes) == {(True, False), (False, False)}
-    assert (record["chosen_epoch"], record["parameters"], record["trainable"]) == (1, 0, 0)
-    assert pd.read_csv(tmp_path / train.CURVES)["loss"].notna().all()
+    assert (record.chosen_epoch, record.parameters, record.trainable) == (1, 0, 0)
+    assert pd.read_csv(tmp_path / CURVES)["loss"].notna().all()
 
 
 def test_of_no_epochs_a_detector_is_judged_as_it_starts(tiny: Path, tmp_path: Path) -> None:
     plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=0),))
     record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
-    assert record["chosen_epoch"] == 0 and record["validation_auc"] == 0.5
-    assert load_file(tmp_path / train.WEIGHTS)["seen"].tolist() == [0, 0]
-    validation = pd.read_csv(tmp_path / train.VALIDATION)
+    assert record.chosen_epoch == 0 and record.validation["auc"] == 0.5
+    assert load_file(tmp_path / WEIGHTS)["seen"].tolist() == [0, 0]
+    validation = pd.read_csv(tmp_path / VALIDATION)
     assert validation["id"].tolist() == [s.id for s in plan.validation] and (validation["score"] == 0.5).all()
     assert validation["forgery"].tolist() == [int(s.forgery) for s in plan.validation]
 
 
 def test_what_was_counted_survives_an_interruption(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(Counting, "steps_left", 3)  # the state after the second step is the last that was saved
     plan = plan_of(tiny, tmp_path, "Counting", (Stage(epochs=1, batch=3, micro_batch=3),))
     with pytest.raises(KeyboardInterrupt):
         fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
     record = fit(plan, Fabric(accelerator="cpu", devices=1), Loading(workers=0))
-    assert load_file(tmp_path / train.WEIGHTS)["seen"].tolist() == [4, 12] and record["chosen_epoch"] == 1
+    assert load_file(tmp_path / WEIGHTS)["seen"].tolist() == [4, 12] and record.chosen_epoch == 1
     assert len(Counting.modes) == 4 + 1  # batches 3 to 6, and the validation clips
 
 
@@ -262,3 +278,64 @@ def test_a_rate_that_falls_on_a_plateau_is_told_of_every_epoch_and_survives_a_re
         run(plan_of(tiny, tmp_path / "cut", "Halving", stages), on_epoch=interrupt)
     run(plan_of(tiny, tmp_path / "cut", "Halving", stages))
     assert (tmp_path / "cut" / "curves.csv").read_bytes() == (tmp_path / "whole" / "curves.csv").read_bytes()
+
+
+def test_a_record_is_written_read_and_said_to_be_reused(tmp_path: Path) -> None:
+    record = FinishedTraining(
+        id="one-s0",
+        about={"seed": 0, "trained_on": {"n": 4}},
+        chosen_epoch=3,
+        selected_on="validation AUC",
+        validation={"auc": 0.5, "nll": 0.7},
+        threshold=0.4,
+        seconds=1.5,
+        clips_per_second=8.0,
+        without_clip={"too_short": 1},
+        parameters=10,
+        trainable=4,
+    )
+    assert FinishedTraining.load(tmp_path) is None
+    record.save(tmp_path)
+    again = FinishedTraining.load(tmp_path)
+    assert again == replace(record, reused=True)
+    plain = json.loads((tmp_path / RECORD).read_text())
+    assert plain["validation_auc"] == 0.5 and plain["trained_on"] == {"n": 4} and "reused" not in plain
+    assert again is not None and again.as_dict() == {**plain, "reused": True}
+    (tmp_path / RECORD).write_text(json.dumps({"id": "one-s0"}))
+    with pytest.raises(UserError, match=r"training.json: not the record of a training.*--fresh"):
+        FinishedTraining.load(tmp_path)
+
+
+def test_a_card_has_a_place_for_all_that_came_of_a_training() -> None:
+    ours, cards = ({f.name for f in fields(kind)} for kind in (FinishedTraining, TrainingRecord))
+    assert ours - {"about"} <= cards
+
+
+def test_a_record_of_earlier_versions_is_read(tmp_path: Path) -> None:
+    """Before short videos were counted a record had no `without_clip`; one without validation data has no AUC."""
+    former = {"id": "x", "task": "binary", "chosen_epoch": 2, "selected_on": "last epoch", "validation_auc": None}
+    former |= {"threshold": None, "seconds": 1.0, "clips_per_second": 2.0, "parameters": 3, "trainable": 3}
+    (tmp_path / RECORD).write_text(json.dumps({**former, "failed_files": {"a.mp4": "unreadable"}}))
+    record = FinishedTraining.load(tmp_path)
+    assert record is not None and record.about == {"task": "binary"} and record.validation == {}
+    assert record.failed_files == {"a.mp4": "unreadable"} and record.without_clip == {}
+
+
+def test_what_failed_before_an_interruption_stands_in_the_record(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    plan = plan_of(tiny, tmp_path / "out", "Constant", (Stage(epochs=1, batch=17, micro_batch=17),))
+    plan = replace(plan, train=(*plan.train, replace(plan.train[0], id="broken.mp4", path=broken)))
+    save = TrainingState.save
+
+    def save_and_stop(state: TrainingState, folder: Path) -> None:
+        save(state, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingState, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan, Fabric(accelerator="cpu"), Loading(workers=0))
+    record = fit(plan, Fabric(accelerator="cpu"), Loading(workers=0))  # nothing is left to train
+    assert record.failed_files == {"broken.mp4": "unreadable"} and record.without_clip == {"unreadable": 1}

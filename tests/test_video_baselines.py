@@ -13,10 +13,11 @@ from lightning_fabric import Fabric
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.data.databases import Database
+from avbench.data.loading import Loading
 from avbench.data.splits import split
-from avbench.engine import training as train
-from avbench.engine.evaluation import Loading
-from avbench.engine.training import TrainingPlan, fit
+from avbench.engine import loop
+from avbench.engine.plan import TrainingPlan
+from avbench.engine.training import fit
 from avbench.plugins.registry import installed
 from avbench.records.card import Card
 from avbench.types import ClipBatch, Forgery
@@ -71,12 +72,21 @@ def two_stages(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
 
     monkeypatch.setattr(RealForensics, "_represent", watched)
     monkeypatch.setattr(RealForensics, "after_step", interrupted)
-    monkeypatch.setattr(train, "SAVE_SECONDS", -1.0)  # a state after every step
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)  # a state after every step
 
     def run(folder: Path, steps: int = 0) -> list[list[int]]:
         left[0] = steps
         seen.clear()
-        plan = TrainingPlan("example", folder, spec, config, 0, parts.train[:6], parts.validation, {})
+        plan = TrainingPlan(
+            id="example",
+            folder=folder,
+            spec=spec,
+            config=config,
+            seed=0,
+            train=parts.train[:6],
+            validation=parts.validation,
+            about={},
+        )
         fit(plan, Fabric(accelerator="cpu"), Loading(workers=0))
         return list(seen)
 

@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from avbench.analysis.subject import Subject
+from avbench.data.loading import Loading
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
 from avbench.engine.devices import make_fabric
-from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load
+from avbench.engine.evaluation import batches_of, load
+from avbench.engine.failures import FailureBudget
 from avbench.errors import UserError, unknown
 from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent

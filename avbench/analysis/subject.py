@@ -13,11 +13,11 @@ from avbench.data.lists import Say
 from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.building import build
-from avbench.engine.training import WEIGHTS
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records.card import Card
 from avbench.records.run import Run
+from avbench.records.training import WEIGHTS
 from avbench.types import Sample
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from avbench import __version__
 from avbench.bench.resolving import region_of
+from avbench.errors import UserError
 from avbench.records.card import Card, now
 from avbench.records.card_file import plain
 from avbench.records.card_parts import (
@@ -122,10 +123,16 @@ def caveats_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: 
 
 
 def with_training(card: Card, record: Mapping[str, Any]) -> Card:
-    """Return the card with what a training, or the note that given weights carry, says of it."""
+    """Return the card with what a training, or the note that given weights carry, says of it.
+
+    Raises UserError for a note that says it in another form.
+    """
     known = {f.name for f in fields(TrainingRecord)}
     told = {name: value for name, value in training(record).items() if name in known}
-    return replace(card, training=msgspec.convert({**plain(card.training), **plain(told)}, TrainingRecord))
+    try:
+        return replace(card, training=msgspec.convert({**plain(card.training), **plain(told)}, TrainingRecord))
+    except msgspec.ValidationError as error:
+        raise UserError(f"{card.id}: what its training or weights say of themselves cannot be read: {error}") from error
 
 
 def with_measurements(card: Card, found: Measurements) -> Card:

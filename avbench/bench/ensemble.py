@@ -16,7 +16,6 @@ from avbench.bench.spec import Computing, RunSpec
 from avbench.config import Config
 from avbench.data.lists import Lists
 from avbench.engine.selection import quality
-from avbench.engine.training import VALIDATION
 from avbench.errors import UserError, unknown
 from avbench.metrics.combining import RULES, Scored, combined
 from avbench.perturbations.conditions import Condition, choose
@@ -24,6 +23,7 @@ from avbench.plugins.registry import Plugins
 from avbench.records.card import Card
 from avbench.records.card_parts import Member, MemberTraining
 from avbench.records.caveats import Caveat
+from avbench.records.training import VALIDATION
 from avbench.settings import plain
 from avbench.types import ClipSpec, DetectorSpec, Protocol
 

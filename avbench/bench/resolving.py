@@ -11,9 +11,9 @@ from avbench import config
 from avbench.bench.spec import RunSpec
 from avbench.config import Config
 from avbench.data.lists import Lists, prepare
+from avbench.data.loading import Loading
 from avbench.data.splits import list_digest
-from avbench.engine.evaluation import Loading
-from avbench.engine.training import TrainingPlan
+from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
@@ -161,7 +161,14 @@ def _plan(spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists,
         about["trim_silence"] = True
     key = f"{detector.name}-{lists.train.spec.name}-{spec.task}-s{spec.seed}-{digest_of(about)[:8]}"
     return TrainingPlan(
-        key, results / "trainings" / key, detector, settings, spec.seed, split.train, split.validation, about
+        id=key,
+        folder=results / "trainings" / key,
+        spec=detector,
+        config=settings,
+        seed=spec.seed,
+        train=split.train,
+        validation=split.validation,
+        about=about,
     )
 
 

@@ -20,7 +20,6 @@ from avbench.data.lists import Say
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
 from avbench.engine.ranks import leads
-from avbench.engine.training import CURVES
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
 from avbench.perturbations.conditions import Condition, choose
@@ -29,6 +28,7 @@ from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
 from avbench.records.run import Run
+from avbench.records.training import CURVES
 from avbench.types import DetectorSpec
 
 

@@ -21,12 +21,13 @@ from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.building import build
 from avbench.engine.evaluation import evaluate
-from avbench.engine.training import WEIGHTS, fit
+from avbench.engine.training import fit
 from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress
 from avbench.records.card import Card
 from avbench.records.run import Run
+from avbench.records.training import WEIGHTS
 from avbench.types import MediaError, Sample
 
 # So many conditions of one clip may take one time limit of a batch.
@@ -80,9 +81,9 @@ class DetectorScorer:
         card, loading = work.card, replace(self.computing.loading, decoder=self.spec.decoder)
         if resolved.plan is not None:
             record = fit(resolved.plan, work.fabric, loading, progress=work.progress, on_epoch=work.epoch_ended)
-            if record["reused"]:
+            if record.reused:
                 work.say(f"training {resolved.plan.id} is finished already and is used again")
-            card = with_training(card, record)
+            card = with_training(card, record.as_dict())
         detector, about = _trained(resolved)
         if resolved.plan is None:
             told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(self.spec.checkpoint)}

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from avbench.engine.evaluation import Loading
+from avbench.data.loading import Loading
 from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
 from avbench.media.decoders import PYAV, require_decoder

@@ -28,6 +28,7 @@ COMMANDS = {
     "weights": "list or fetch published weights",
     "export-list": "write a protocol's test list for another framework",
     "evaluate": "judge scores that another framework made",
+    "pretrain": "teach a network frame-level truth, such as action units, before detectors use it",
     "new": "write a new plugin from a template",
 }
 EXAMPLES = """examples:

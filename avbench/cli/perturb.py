@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from avbench.bench.spec import Computing, RunSpec
     from avbench.plugins.registry import Plugins
     from avbench.records.card import Card
+    from avbench.records.run import Run
 
 EXAMPLES = """examples:
   avbench perturb

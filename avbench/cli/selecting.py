@@ -12,7 +12,7 @@ from avbench.errors import UserError
 
 if TYPE_CHECKING:
     from avbench.bench.spec import Computing, RunSpec
-    from avbench.engine.evaluation import Loading
+    from avbench.data.loading import Loading
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
     from avbench.types import Task

@@ -28,7 +28,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.plugins.weights import cached, fetch
     from avbench.progress import made_with
 
-    known = {w.name: (d.name, w) for d in installed().detectors().values() for w in d.weights}
+    networks = [(d.name, d.weights) for d in installed().detectors().values()]
+    networks += [(p.name, p.weights) for p in installed().pretrainings().values()]
+    known = {w.name: (network, w) for network, weights in networks for w in weights}
     if arguments.action == "list":
         rows = [
             [
@@ -43,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
             ]
             for detector, w in known.values()
         ]
-        say(tabulate(rows, ["name", "detector", "setting", "what", "licence", "sha256", "fetched", "from"]))
+        say(tabulate(rows, ["name", "for", "setting", "what", "licence", "sha256", "fetched", "from"]))
         return 0
     if not arguments.names:
         raise UserError(f"avbench weights fetch NAME: which? known: {', '.join(sorted(known))}")

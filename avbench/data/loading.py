@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, groupby
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from typing import TypeAlias
 from avbench.data.batches import collate, load_clips
 from avbench.data.requests import ClipRequest
 from avbench.data.workers import Fault, Setup, Worker
-from avbench.media.decoders import PYAV
+from avbench.media.decoders import PYAV, require_decoder
 from avbench.types import Change, Clip, ClipBatch, ClipSpec, MediaError, Reason, Stream
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,32 @@ LoadClips: TypeAlias = Callable[[Requests], list[Clip | MediaError]]
 
 # Batches that each worker has been asked for, the one it is loading included.
 AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How clips are loaded: worker processes, seconds a batch may take, files that may fail, plugins named by hand.
+
+    `decoder` decodes the pictures. Raises UserError where it is not installed.
+    """
+
+    workers: int = 2
+    time_limit: float = 60.0
+    max_errors: float = 0.01
+    plugins: tuple[str, ...] = ()
+    decoder: str = PYAV
+
+    def __post_init__(self) -> None:
+        require_decoder(self.decoder)
+
+    @property
+    def shaping(self) -> dict[str, str]:
+        """Return what the ids of trainings and runs owe to this: the decoder, where it is not PyAV."""
+        return {} if self.decoder == PYAV else {"decoder": self.decoder}
+
+    def allowed(self, samples: int) -> int:
+        """Return how many of `samples` files may fail: the given share, and never fewer than three."""
+        return max(3, int(self.max_errors * samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +190,7 @@ def _first_alike(values: Sequence[int]) -> tuple[int, ...]:
 
 def _own_small_tensors(loaded: LoadedBatch) -> LoadedBatch:
     """Copy all tensors but the video out of shared memory, where each holds a file descriptor as long as it lives."""
-    if loaded.batch is None:
+    batch = loaded.batch
+    if batch is None:
         return loaded
-    small = {f.name: getattr(loaded.batch, f.name).clone() for f in fields(ClipBatch)[1:8]}
-    annotations = {name: value.clone() for name, value in loaded.batch.annotations.items()}
-    return replace(loaded, batch=replace(loaded.batch, **small, annotations=annotations))
+    return replace(loaded, batch=batch.each(lambda tensor: tensor if tensor is batch.video else tensor.clone()))

@@ -1,4 +1,4 @@
 """The functions that `import avbench` offers, which the command line calls too.
 
-In come names, paths and plain values; out go runs and tables. May import: every wing but cli.
+In: names, paths and plain values. Out: runs and tables. May import: every wing but cli.
 """

@@ -1,4 +1,4 @@
-"""Weights and training states on disk: safetensors for weights, `weights_only` wherever torch loads."""
+"""Weights on disk: safetensors for what is written, `weights_only` wherever torch loads."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from avbench.detector import Detector
 from avbench.errors import UserError
 from avbench.paths import atomic_write
 
-_KEPT = 2
-
 
 def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> None:
     """Write all weights with a note on where they come from."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in detector.state_dict().items()}
-    with atomic_write(path) as temporary, _as_os_error():
+    with atomic_write(path) as temporary, told_as_os_error():
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True)})
 
 
 @contextmanager
-def _as_os_error() -> Iterator[None]:
+def told_as_os_error() -> Iterator[None]:
     """Tell what torch and safetensors raise over a full disk for what it is."""
     try:
         yield
@@ -73,37 +71,3 @@ def frozen_digests(detector: Detector) -> dict[str, str]:
         for name, parameter in detector.named_parameters()
         if not parameter.requires_grad
     }
-
-
-def save_state(
-    folder: Path, number: int, detector: Detector, frozen: Mapping[str, str], rest: Mapping[str, Any]
-) -> None:
-    """Write a training state and keep the newest two.
-
-    Of the weights in `frozen` (their `frozen_digests` when the training began) those that still are what they were
-    are noted, not copied; what an earlier stage or `after_step` moved is copied.
-    """
-    left_out = dict(frozen.items() & frozen_digests(detector).items())
-    model = {name: value for name, value in detector.state_dict().items() if name not in left_out}
-    with atomic_write(folder / f"state-{number:08d}.pt") as temporary, _as_os_error():
-        torch.save({"model": model, "frozen": left_out, **rest}, temporary)
-    for old in sorted(folder.glob("state-*.pt"))[:-_KEPT]:
-        old.unlink()
-
-
-def load_state(folder: Path) -> dict[str, Any] | None:
-    """Return the newest training state that can be read, or None."""
-    for path in sorted(folder.glob("state-*.pt"), reverse=True):
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # cut off by a full disk: the one before it serves
-            continue
-        return state
-    return None
-
-
-def restore_model(detector: Detector, frozen: Mapping[str, str], state: Mapping[str, Any]) -> None:
-    """Load a state's weights into a detector whose frozen weights, with these digests, are in place already."""
-    if not state["frozen"].items() <= frozen.items():
-        raise UserError("the frozen weights differ from those this training began with; repeat with --fresh")
-    detector.load_state_dict({**detector.state_dict(), **state["model"]}, strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,51 +15,22 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
-from avbench.data.loading import LoadedBatch, load_batches
+from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector, probabilities
 from avbench.engine.effects import Effects
+from avbench.engine.failures import FailureBudget
 from avbench.engine.sharing import outputs
-from avbench.errors import UserError
-from avbench.media.decoders import PYAV, require_decoder
 from avbench.paths import atomic_write
 from avbench.plugins.registry import register_named
 from avbench.progress import Progress, silent
 from avbench.records import scores
-from avbench.types import Reason
 
 log = logging.getLogger(__name__)
 BATCHES_PER_PART = 16
 MAX_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
-FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
 Rows = list[dict[str, Any]]
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """How clips are loaded: worker processes, seconds a batch may take, files that may fail, plugins named by hand.
-
-    `decoder` decodes the pictures. Raises UserError where it is not installed.
-    """
-
-    workers: int = 2
-    time_limit: float = 60.0
-    max_errors: float = 0.01
-    plugins: tuple[str, ...] = ()
-    decoder: str = PYAV
-
-    def __post_init__(self) -> None:
-        require_decoder(self.decoder)
-
-    @property
-    def shaping(self) -> dict[str, str]:
-        """Return what the ids of trainings and runs owe to this: the decoder, where it is not PyAV."""
-        return {} if self.decoder == PYAV else {"decoder": self.decoder}
-
-    def allowed(self, samples: int) -> int:
-        """Return how many of `samples` files may fail: the given share, and never fewer than three."""
-        return max(3, int(self.max_errors * samples))
 
 
 def batches_of(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
@@ -146,36 +116,6 @@ def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) ->
         "p_audio": None,
         "reason": reason,
     }
-
-
-class FailureBudget:
-    """Counts files that failed; too many end the work, with what was measured kept."""
-
-    def __init__(self, samples: int, loading: Loading) -> None:
-        self.allowed = loading.allowed(samples)
-        self.samples = samples
-        self.seen: dict[str, Reason] = {}
-        self.without_clip: dict[str, Reason] = {}  # files that are sound give none either where they are too short
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Return how many samples gave no clip, by reason."""
-        return dict(sorted(Counter(str(reason) for reason in self.without_clip.values()).items()))
-
-    def note(self, loaded: LoadedBatch) -> None:
-        """Log failures; raise UserError when more files failed than are allowed."""
-        for failure in loaded.failures:
-            name = failure.request.sample.id
-            self.without_clip[name] = failure.reason
-            if failure.reason in FAULTS and name not in self.seen:
-                log.warning("%s: %s", failure.reason, failure.message)
-                self.seen[name] = failure.reason
-        if len(self.seen) > self.allowed:
-            first = ", ".join(f"{name} ({reason})" for name, reason in list(self.seen.items())[:3])
-            raise UserError(
-                f"{len(self.seen)} of {self.samples} files failed, more than {self.allowed} allowed: {first} ...; "
-                "mend the data, or allow more with --max-errors 0.1; what was measured is kept"
-            )
 
 
 def evaluate(

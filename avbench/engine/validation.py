@@ -12,9 +12,11 @@ import torch
 from lightning_fabric import Fabric
 
 from avbench.config import learned_label
+from avbench.data.loading import Loading
 from avbench.data.placement import oracle
 from avbench.detector import Detector
-from avbench.engine.evaluation import FailureBudget, Loading, batches_of, load, score
+from avbench.engine.evaluation import batches_of, load, score
+from avbench.engine.failures import FailureBudget
 from avbench.engine.selection import Quality, quality
 from avbench.types import Sample
 

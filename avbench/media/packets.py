@@ -68,9 +68,10 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What one packet says: when its frame is shown and for how long (seconds), and whether it can be relied on."""
+    """What one packet says: when its frame is shown, decoded, and for how long (s); and whether it can be relied on."""
 
     time: float | None
+    decoded: float | None
     duration: float
     key: bool
     starts_anew: bool
@@ -79,10 +80,13 @@ class _Facts:
     @classmethod
     def of(cls, packet: Packet[VideoStream], stream: VideoStream) -> _Facts:
         base = packet.time_base
-        time = None if packet.pts is None else float(packet.pts * base)
-        anew = packet.is_keyframe and _starts_anew(packet, stream)
         return cls(
-            time, float((packet.duration or 0) * base), packet.is_keyframe, anew, packet.is_discard or packet.is_corrupt
+            time=None if packet.pts is None else float(packet.pts * base),
+            decoded=None if packet.dts is None else float(packet.dts * base),
+            duration=float((packet.duration or 0) * base),
+            key=packet.is_keyframe,
+            starts_anew=packet.is_keyframe and _starts_anew(packet, stream),
+            left_out=packet.is_discard or packet.is_corrupt,
         )
 
 
@@ -95,8 +99,11 @@ def _in_order(packets: list[_Facts], zero: float, usual: float) -> FrameTimes:
     if not all(packet.starts_anew for packet in packets if packet.key) or not packets[0].key:
         raise Unsuited("key frames that do not stand for themselves")
     newest, open_groups = known[0], False
-    for packet, time in zip(packets, known, strict=True):
-        newest = time if packet.key else newest
+    for packet, time in zip(packets[1:], known[1:], strict=True):
+        if packet.key:
+            if packet.decoded is not None and packet.decoded <= newest:  # who seeks the one may find the other
+                raise Unsuited("key frames one upon another")
+            newest = time
         open_groups |= time < newest
     last = int(np.argmax(known))
     times = np.sort(np.array(known)) - zero

@@ -119,8 +119,11 @@ def _put(track: Sound, position: int, mono: Sound) -> None:
 
 
 def resample(source: Sound, source_rate: int, rate: int) -> Sound:
+    """Return mono sound (S,) at another rate; a sound shorter than the resampler's filter (2 ms) becomes silence."""
     frame = av.AudioFrame.from_ndarray(source[None], format="flt", layout="mono")
     frame.sample_rate = source_rate
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     pieces = [*resampler.resample(frame), *resampler.resample(None)]
+    if not pieces:
+        return np.zeros(round(len(source) * rate / source_rate), np.float32)
     return np.concatenate([piece.to_ndarray()[0] for piece in pieces])

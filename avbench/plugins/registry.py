@@ -19,10 +19,10 @@ import pluggy
 
 from avbench import hookspecs, protocol
 from avbench.errors import UserError, in_one_line, unknown
-from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, Protocol
+from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, PretrainingSpec, Protocol
 
 log = logging.getLogger(__name__)
-Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec)
+Spec = TypeVar("Spec", DetectorSpec, DatasetSpec, Protocol, MetricSpec, PerturbationSpec, PretrainingSpec)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -172,6 +172,10 @@ class Plugins:
         """Return the declared perturbations by name."""
         return self.collect("avbench_perturbations", PerturbationSpec)
 
+    def pretrainings(self) -> dict[str, PretrainingSpec]:
+        """Return the declared networks for pre-training by name."""
+        return self.collect("avbench_pretrainings", PretrainingSpec)
+
     def detector(self, name: str) -> DetectorSpec:
         """Return one detector or a UserError with the closest name."""
         return pick("detector", name, self.detectors())
@@ -179,6 +183,10 @@ class Plugins:
     def dataset(self, name: str) -> DatasetSpec:
         """Return one dataset or a UserError with the closest name."""
         return pick("dataset", name, self.datasets())
+
+    def pretraining(self, name: str) -> PretrainingSpec:
+        """Return one network for pre-training or a UserError with the closest name."""
+        return pick("network for pre-training", name, self.pretrainings())
 
     def protocols(self) -> dict[str, Protocol]:
         """Return every protocol by name: of datasets, shipped, declared, and in ./protocols/*.yaml."""

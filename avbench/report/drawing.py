@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.hookspecs import hookimpl
+from avbench.records.training import CURVES, FRAME_SCORES
 
 if TYPE_CHECKING:
     from avbench.records.card import Card
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
 @hookimpl(tryfirst=True)  # so that whoever is told next finds the figures
 def avbench_run_finished(card: Card, folder: Path) -> None:
-    """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness."""
-    from avbench.engine.training import CURVES
+    """Draw into `folder`/figures what the card and the scores hold: matrices, curves, histograms, robustness, F1."""
+    import pandas as pd
+
     from avbench.records import scores
     from avbench.report.figures import draw_run
+    from avbench.report.pretraining_figure import draw_pretraining
     from avbench.report.robustness_figure import draw_robustness
 
-    if not (folder / "scores.parquet").is_file():  # a pre-training
+    if (folder / FRAME_SCORES).is_file():  # a pre-training
+        scored, curves = pd.read_csv(folder / FRAME_SCORES), pd.read_csv(folder / CURVES)
+        draw_pretraining(card, scored, curves, folder / "figures")
         return
     table, _ = scores.read(folder / "scores.parquet")
     clean = table[table["level"] == 0] if "level" in table else table

@@ -17,6 +17,7 @@ from avbench.types.specs import (
     MetricSpec,
     PerturbationSpec,
     Preset,
+    PretrainingSpec,
     Stage,
     WeightSpec,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Placement",
     "Pooling",
     "Preset",
+    "PretrainingSpec",
     "Protocol",
     "Range",
     "Reason",

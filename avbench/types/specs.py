@@ -118,6 +118,56 @@ class DetectorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PretrainingSpec:
+    """A network that learns frame-level truth before detectors use it, as its plugin declares it.
+
+    It learns the `annotation` of that name, in words `learns`, of any dataset that has it. `load` is the "module:Class"
+    of an avbench.detector.Detector whose forward gives `aux["p"]`, the probability (B,T,N) of each of the annotation's
+    N columns in each frame, and whose `labels(batch)` gives (B,T,N): 1, 0, or nan where unknown. Its stages can be
+    asked for one by one. `labels` is the "module:function" (values (T,N), settings) -> (T,N) of 1, 0 and nan that says
+    the same of a file's values; `loss` the "module:function" (network, p (B,T,N), labels (B,T,N)) -> the mean over
+    known labels by which epochs of equal F1 are told apart; `settings` the "module:function" (settings, columns, rates)
+    -> a mapping of the settings that a database decides, where rates is how often each column holds in training frames.
+    Settings come as the presets declare them. Those named in `decided` cannot be `--set`. A clip is each frame in turn
+    where `ClipSpec.frames` is 1, else one clip of a video an epoch. `file` is what a training leaves for detectors: the
+    weights, `prefix` taken off their names; `used_by` tells the user how.
+    """
+
+    name: str
+    load: str
+    annotation: str
+    learns: str
+    labels: str
+    loss: str
+    title: str = ""
+    settings: str = ""
+    decided: tuple[str, ...] = ()
+    requires: frozenset[Stream] = frozenset({"video"})
+    presets: tuple[Preset, ...] = (Preset(),)
+    weights: tuple[WeightSpec, ...] = ()
+    file: str = "encoder.safetensors"
+    prefix: str = ""
+    used_by: str = ""
+    paper: str = ""
+    version: str = "1"
+
+    @property
+    def network(self) -> DetectorSpec:
+        """Return what the training engine and the configuration take."""
+        return DetectorSpec(
+            name=self.name,
+            load=self.load,
+            title=self.title,
+            tasks=("binary",),
+            requires=self.requires,
+            presets=self.presets,
+            weights=self.weights,
+            paper=self.paper,
+            version=self.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotationSpec:
     """Frame-level truth of a dataset, such as action units, phonemes or landmarks.
 

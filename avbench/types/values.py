@@ -6,11 +6,11 @@ L features, K classes. Score up = fake; 1 = fake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from avbench.types.settings import Count, Range, ZeroOrMore
 
@@ -150,10 +150,10 @@ class ClipBatch:
     the only source of randomness for augmentation; annotations: further tensors by name; ids: B sample ids.
 
     Always among the annotations, (B,) float32, is what the header says of the file: file_seconds, file_bytes,
-    file_kbps (of
-    all streams), file_fps and file_frames (0 without pictures). A perturbation leaves them as they are. They are for
-    controls that show what gives a database away without a look at it. Beside them what `ClipSpec.annotations` asks
-    for: (B,T,N) float32, aligned to the frames by presentation time, nan where unknown and behind the last frame.
+    file_kbps (of all streams), file_fps and file_frames (0 without pictures). A perturbation leaves them as they are.
+    They are for controls that show what gives a database away without a look at it. Beside them what
+    `ClipSpec.annotations` asks for: (B,T,N) float32, aligned to the frames by presentation time, nan where unknown and
+    behind the last frame.
     """
 
     video: torch.Tensor
@@ -170,22 +170,26 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> ClipBatch:
+        """Return the batch with `change` made to every tensor, annotations included."""
+        # Told apart by what is no tensor, so that torch stays out of what only declares.
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        values |= {name: change(value) for name, value in values.items() if not isinstance(value, tuple | Mapping)}
+        values["annotations"] = {name: change(value) for name, value in self.annotations.items()}
+        return ClipBatch(**values)
+
     def to(self, device: torch.device | str) -> ClipBatch:
         """Return the batch with every tensor on `device`."""
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)[:8]}
-        return replace(self, **moved, annotations={k: v.to(device) for k, v in self.annotations.items()})
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def part(self, first: int, last: int) -> ClipBatch:
         """Return clips first..last-1, as a view."""
-        cut = {f.name: getattr(self, f.name)[first:last] for f in fields(self)[:9]}
-        return replace(self, **cut, annotations={k: v[first:last] for k, v in self.annotations.items()})
+        return replace(self.each(lambda tensor: tensor[first:last]), ids=self.ids[first:last])
 
     def take(self, rows: Sequence[int]) -> ClipBatch:
         """Return the clips of these rows, in this order, as a copy."""
         chosen = list(rows)
-        taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self)[:8]}
-        annotations = {k: v[chosen] for k, v in self.annotations.items()}
-        return replace(self, **taken, ids=tuple(self.ids[row] for row in chosen), annotations=annotations)
+        return replace(self.each(lambda tensor: tensor[chosen]), ids=tuple(self.ids[row] for row in chosen))
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from avbench_backbones.swin import SIZES
 from avbench_graphau.loss import asymmetric_loss, edge_loss, labels_of
 from avbench_graphau.network import MEGraphAU, StageName, backbone_state, load_shared
 from avbench_graphau.prepare import Recipe, prepare
-from avbench_graphau.recipe import TARGET, Settings
+from avbench_graphau.recipe import ANNOTATION, Settings
 
 
 class GraphAU(Detector):
@@ -59,7 +59,7 @@ class GraphAU(Detector):
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return labels (B,T,U): 1, 0, or nan where unknown."""
-        return labels_of(batch.annotations[TARGET], self.settings.positive_from)
+        return labels_of(batch.annotations[ANNOTATION], self.settings.positive_from)
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Return the asymmetric loss of the units, in the second stage plus the weighed one of their pairs."""
@@ -88,6 +88,11 @@ class GraphAU(Detector):
         """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
         published = checkpoints.weights_of(state)
         return {name if name.startswith("network.") else f"network.{name}": value for name, value in published.items()}
+
+
+def frame_loss(network: GraphAU, p_BTU: Tensor, labels_BTU: Tensor) -> Tensor:
+    """Return the asymmetric loss of the units alone, which both stages have: a mean over known labels."""
+    return asymmetric_loss(p_BTU.flatten(0, 1), labels_BTU.flatten(0, 1), network.unit_weights)
 
 
 def weights_in(text: str, units: int) -> Tensor:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
+
+from avbench.types import Setting
+from avbench_graphau.recipe import Settings
 
 TINY = 1e-8
 
@@ -22,6 +27,14 @@ def weights_of_rates(rates: Sequence[float]) -> tuple[float, ...]:
     seen = [rate for rate in rates if rate > 0]
     inverse = [1 / rate if rate > 0 else 1 / min(seen, default=1.0) for rate in rates]
     return tuple(len(rates) * value / sum(inverse) for value in inverse)
+
+
+def settings_of(settings: Settings, columns: Sequence[str], rates: Sequence[float]) -> dict[str, Setting]:
+    """Return what a database decides: its units, and their weights where these are to come from it."""
+    decided: dict[str, Setting] = {"units": len(columns), "unit_names": " ".join(columns)}
+    if settings.unit_weights == "auto":
+        decided["unit_weights"] = ",".join(f"{weight:.6f}" for weight in weights_of_rates(rates))
+    return decided
 
 
 def asymmetric_loss(p_NU: Tensor, labels_NU: Tensor, weights_U: Tensor) -> Tensor:
@@ -52,3 +65,8 @@ def edge_loss(logits_NEK: Tensor, labels_NU: Tensor) -> Tensor:
 def labels_of(values: Tensor, positive_from: float) -> Tensor:
     """Return labels 1, 0 or nan from intensities: active from `positive_from` on."""
     return torch.where(values.isnan(), values, (values >= positive_from).to(values.dtype))
+
+
+def labels_of_values(values: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+    """Return labels 1, 0 or nan (T,U) of a file's intensities."""
+    return labels_of(torch.from_numpy(np.asarray(values, np.float32)), settings.positive_from).numpy()

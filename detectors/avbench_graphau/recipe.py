@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec
+from avbench.types import ClipSpec, Count, Preset, PretrainingSpec, Range, Setting, Share, Stage, WeightSpec
 
-TARGET = "au"  # the frame-level target of a dataset that is learnt
+ANNOTATION = "au"  # the frame-level truth of a dataset that is learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ DEMO = Settings(
     backbone_weights="random",
 )
 
-CLIP = ClipSpec(frames=1, size=256, audio_samples=0, annotations=(TARGET,))
-DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, audio_samples=0, annotations=(TARGET,))
+CLIP = ClipSpec(frames=1, size=256, audio_samples=0, annotations=(ANNOTATION,))
+DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, audio_samples=0, annotations=(ANNOTATION,))
 STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
 STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
 DEMO_STAGE = Stage("anfl", epochs=24, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)
@@ -85,16 +85,22 @@ WEIGHTS = (
     ),
 )
 
-SPEC = DetectorSpec(
+SPEC = PretrainingSpec(
     name="graphau",
     load="avbench_graphau.detector:GraphAU",
     title="ME-GraphAU",
-    tasks=("binary",),
-    requires=frozenset({"video"}),
+    annotation=ANNOTATION,
+    learns="action units",
+    labels="avbench_graphau.loss:labels_of_values",
+    loss="avbench_graphau.detector:frame_loss",
+    settings="avbench_graphau.loss:settings_of",
+    decided=("units", "unit_names"),
     presets=(
         Preset("official", CLIP, OFFICIAL, STAGES, FOR_DATASET, eval_batch=64),
         Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, FOR_DATASET, eval_batch=64),
     ),
     weights=WEIGHTS,
+    prefix="network.",
+    used_by="FauForensics uses it by --set fau_weights=FILE",
     paper="https://arxiv.org/abs/2205.01782",
 )

@@ -1,4 +1,4 @@
-"""What a pre-training looks like: F1 of each unit beside what looks at nothing, and losses and F1 over epochs."""
+"""What a pre-training looks like: F1 of each label beside what looks at nothing, and losses and F1 over epochs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from avbench.records.style import saved_figure
 MEASURED, BLIND, FAINT = "#2c7a9c", "#e0912f", "#7c8791"
 
 
-def draw(card: Card, scores: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[Path]:
+def draw_pretraining(card: Card, scores: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw f1 and training into `folder`, PNG and SVG each."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = " (demo data)" if card.is_demo else ""
     judged = card.data.test.title if card.data.test is not None else ""
-    _units(scores, f"F1 of action units, {judged.removesuffix(mark)}{mark}", folder / "f1")
+    _labels(scores, f"F1 of {card.task}, {judged.removesuffix(mark)}{mark}", folder / "f1")
     _training(curves, f"Pre-training{mark}", card.training.chosen_epoch, folder / "training")
     return sorted(folder.iterdir())
 
 
-def _units(scores: pd.DataFrame, what: str, path: Path) -> None:
+def _labels(scores: pd.DataFrame, what: str, path: Path) -> None:
     with saved_figure(path, (1.2 + 0.75 * len(scores), 3.4)) as figure:
         axes = figure.subplots()
         places = np.arange(len(scores))

@@ -1,4 +1,4 @@
-"""`avbench pretrain`: teach an encoder frame-level labels, such as action units, before a detector uses it."""
+"""`avbench pretrain`: teach a network frame-level truth, such as action units, before a detector uses it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
 from avbench.cli.terminal import bar, say
+from avbench.errors import UserError
 
 if TYPE_CHECKING:
     from avbench.records.card import Card
@@ -25,10 +26,10 @@ Repeating a command continues it; a finished one prints its table again.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("network", choices=("graphau",), help="graphau: ME-GraphAU, FauForensics' action-unit encoder")
+    parser.add_argument("network", metavar="NETWORK", help="graphau, or one that another plugin declares")
     parser.add_argument("--dataset", required=True, metavar="NAME", help="disfa, disfa_plus, bp4d, demo_faces ...")
     parser.add_argument("--fold", type=int, default=1, metavar="K", help="fold of the database's people (default: 1)")
-    parser.add_argument("--stage", default="both", metavar="NAME", help="anfl, mefl or both (default: both)")
+    parser.add_argument("--stage", default="all", metavar="NAME", help="one of the network's stages (default: all)")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
     parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH", help="where databases are")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N videos of each of train, validation, test")
@@ -38,45 +39,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Pre-train with every seed asked for and print a table each."""
+    from avbench.bench.pretraining.plan import PretrainingRequest
+    from avbench.bench.pretraining.run import pretrain
     from avbench.data.databases import read_roots
-    from avbench.errors import UserError
     from avbench.plugins.registry import installed
-    from avbench_graphau.pretrain import ENCODER, SCORES, Request, pretrain
 
     plugins = installed()
+    spec = plugins.pretraining(arguments.network)
     if min(arguments.seed) < 0:
         raise UserError(f"--seed {min(arguments.seed)}: seeds are 0 or more")
     if arguments.checkpoint is not None:
-        raise UserError("--checkpoint: a pre-training starts from weights by --set graphau_weights=FILE")
+        settings = " or ".join(dict.fromkeys(f"--set {w.setting}=FILE" for w in spec.weights)) or "nothing else"
+        raise UserError(f"--checkpoint: a pre-training of {spec.name} starts from weights by {settings}")
     for seed in dict.fromkeys(arguments.seed):
-        request = Request(
-            arguments.dataset,
-            arguments.fold,
-            arguments.stage,
-            seed,
-            read_roots(arguments.data),
-            arguments.preset,
-            tuple(arguments.overrides),
-            arguments.limit,
-            arguments.device,
-            arguments.out,
-            arguments.fresh,
-            selecting.loading_of(arguments, plugins),
+        request = PretrainingRequest(
+            network=spec.name,
+            dataset=arguments.dataset,
+            fold=arguments.fold,
+            stage=arguments.stage,
+            seed=seed,
+            roots=read_roots(arguments.data),
+            preset=arguments.preset,
+            overrides=tuple(arguments.overrides),
+            limit=arguments.limit,
+            device=arguments.device,
+            results=arguments.out,
+            fresh=arguments.fresh,
+            loading=selecting.loading_of(arguments, plugins),
             mlflow=not arguments.no_mlflow,
         )
         card, folder = pretrain(request, plugins, progress=bar, say=say)
-        say("\n" + _table(card, folder / SCORES))
+        say("\n" + _table(card, folder))
         assert card.encoder is not None
-        say(f"the encoder: {folder / ENCODER}, sha256 {card.encoder.sha256}")
-        say("FauForensics uses it by --set fau_weights=FILE\n")
+        say(f"the network for detectors: {folder / card.encoder.file}, sha256 {card.encoder.sha256}")
+        say(f"{spec.used_by}\n")
     return 0
 
 
-def _table(card: Card, path: Path) -> str:
+def _table(card: Card, folder: Path) -> str:
     import pandas as pd
     from tabulate import tabulate
 
-    scores = pd.read_csv(path).round(3)
+    from avbench.records.training import FRAME_SCORES
+
+    scores = pd.read_csv(folder / FRAME_SCORES).round(3)
     spread = scores.apply(lambda row: f"{row['f1']:.3f} [{row['low']:.3f}, {row['high']:.3f}]", axis=1)
     rows = zip(scores["unit"], scores["rate"], spread, scores["majority"], scores["all positive"], strict=True)
     heads = ["unit", "rate", "F1 [95 % over people]", "majority", "all positive"]

@@ -1,0 +1,267 @@
+"""The training loop on Lightning Fabric: stages, epochs, optimiser steps of several micro-batches, exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from avbench.data.loading import LoadedBatch, Loading
+from avbench.data.requests import ClipRequest
+from avbench.engine import checkpoint
+from avbench.engine.building import build, load_pretrained
+from avbench.engine.evaluation import load
+from avbench.engine.failures import FailureBudget
+from avbench.engine.plan import TrainingPlan
+from avbench.engine.state import BestEpoch, History, Position, TrainingState, moved_weights
+from avbench.engine.steps import Steps
+from avbench.errors import UserError
+from avbench.hashing import stable_hash
+from avbench.paths import atomic_write
+from avbench.progress import Progress
+from avbench.records.training import CURVES, VALIDATION, WEIGHTS
+from avbench.types import Sample
+
+SAVE_SECONDS = 180.0  # between states inside an epoch
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """A stage that runs: its steps, the clips that come, and what learns; without `optimizer` nothing does."""
+
+    number: int
+    steps: Steps
+    stream: Iterator[LoadedBatch]
+    model: Any  # the detector, wrapped by Fabric where it learns
+    optimizer: Any = None
+    schedule: Any = None
+
+
+class TrainingLoop:
+    """Carries a plan out, from its last saved state on if there is one.
+
+    The plan's folder ends with weights.safetensors and validation.csv (the chosen epoch) and curves.csv.
+    """
+
+    def __init__(
+        self, plan: TrainingPlan, fabric: Fabric, loading: Loading, progress: Progress, on_epoch: OnEpoch
+    ) -> None:
+        self.plan, self.fabric, self.loading, self.progress, self.on_epoch = plan, fabric, loading, progress, on_epoch
+        self.detector = build(plan.spec, plan.config, plan.seed)
+        load_pretrained(self.detector, {k: w.path for k, w in plan.config.weights.items() if w.path is not None})
+        self.detector.to(fabric.device)
+        self.budget = FailureBudget(len(plan.train) + len(plan.validation), loading)
+        self.history = History()
+        self._frozen: dict[str, str] = {}  # digests of what does not train, when the training began
+
+    def run(self) -> None:
+        """Train through all stages."""
+        state = TrainingState.load(self.plan.folder)
+        for number, stage in enumerate(self.plan.config.stages):
+            self.detector.begin_stage(stage)
+            if number == 0:
+                self._frozen = checkpoint.frozen_digests(self.detector)
+            if state is None or number > state.position.stage:
+                self._run_stage(number)
+            elif number == state.position.stage:
+                self._run_stage(number, state)
+
+    def _run_stage(self, number: int, state: TrainingState | None = None) -> None:
+        running, first = self._begin(number, state)
+        steps, stage = running.steps, running.steps.stage
+        saved = time.monotonic()
+        with self.progress(stage.name, steps.total_clips, steps.clips_before(first.epoch, first.step)) as bar:
+            for epoch in range(first.epoch, stage.epochs):
+                for step in range(first.step if epoch == first.epoch else 0, steps.per_epoch):
+                    start = time.monotonic()
+                    values = self._step(running, Position(number, epoch, step))
+                    self.history.losses.append(values)
+                    if running.schedule is not None and not isinstance(running.schedule, ReduceLROnPlateau):
+                        running.schedule.step()
+                    self.detector.after_step()
+                    self.history.seconds += time.monotonic() - start
+                    bar.advance(steps.clips_per_step, loss=values["loss"])
+                    if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps.per_epoch:
+                        self._save(running, Position(number, epoch, step + 1))
+                        saved = time.monotonic()
+                self._require_clips(number)
+                self._end_epoch(number, epoch, running.optimizer)
+                if isinstance(running.schedule, ReduceLROnPlateau):
+                    latest = self.history.curves[-1]
+                    running.schedule.step(latest.get("val_nll", latest["loss"]))
+                self._save(running, Position(number, epoch + 1))
+                saved = time.monotonic()
+        if stage.epochs == 0 and self._is_last(number):
+            self._end_epoch(number, -1, None)  # the detector is measured as it starts
+
+    def _begin(self, number: int, state: TrainingState | None) -> tuple[_Stage, Position]:
+        """Return a stage ready to run, and where it goes on."""
+        stage = self.plan.config.stages[number]
+        samples = self._samples(number)
+        clips = len(self.plan.place(samples, self.plan.config.clip, self.plan.seed, 0))
+        learns = stage.epochs > 0 and any(p.requires_grad for p in self.detector.parameters())
+        steps = Steps.of(stage, clips, self.fabric, learns=learns)
+        optimizer: Any = None
+        schedule: Any = None
+        if learns:
+            optimizer, schedule = self.detector.optimizer(stage, steps.per_epoch * stage.epochs)
+        first = Position(number)
+        if state is not None:
+            first = state.position
+            self._restore(state, optimizer, schedule)
+        model: Any = self.detector
+        if learns:
+            model, optimizer = self.fabric.setup(self.detector, optimizer)
+        stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading)
+        return _Stage(
+            number=number, steps=steps, stream=stream, model=model, optimizer=optimizer, schedule=schedule
+        ), first
+
+    def _samples(self, number: int) -> list[Sample]:
+        every = self.plan.config.stages[number].samples == "all"
+        return [sample for sample in self.plan.train if every or sample.forgery == 0]
+
+    def _micro_batches(
+        self, samples: Sequence[Sample], steps: Steps, first: Position
+    ) -> Iterator[Sequence[ClipRequest]]:
+        """Yield this process' micro-batches from a position on; what a sample gets depends on (seed, epoch) alone."""
+        for epoch in range(first.epoch, steps.stage.epochs):
+            requests = self.plan.place(samples, self.plan.config.clip, self.plan.seed * 1009 + first.stage, epoch)
+            order = np.random.default_rng((self.plan.seed, first.stage, epoch)).permutation(len(requests))
+            shuffled = [requests[i] for i in order]
+            yield from steps.micro_batches(shuffled, first.step if epoch == first.epoch else 0)
+
+    def _step(self, running: _Stage, position: Position) -> dict[str, float]:
+        """Accumulate the gradients of one optimiser step over its micro-batches, clip them, step; return the losses.
+
+        Without an optimiser the clips are seen and nothing else: what is learnt, `loss` keeps in buffers.
+        """
+        torch.manual_seed(self._seed_at(position))
+        learns, own = running.optimizer is not None, running.steps.share(position.step)
+        self.detector.train()
+        total: dict[str, float] = {}
+        for k in range(own.micro_batches):
+            loaded = next(running.stream)
+            self.budget.note(loaded)
+            if loaded.batch is None:
+                continue
+            batch = loaded.batch.to(self.fabric.device)
+            share = len(batch) / own.clips
+            apart = learns and running.steps.world > 1 and k + 1 < own.micro_batches
+            unsynced = self.fabric.no_backward_sync(running.model) if apart else nullcontext()
+            with torch.set_grad_enabled(learns), unsynced:
+                losses = self.detector.loss(running.model(batch), batch)
+                if learns:
+                    self.fabric.backward(losses["loss"] * share)
+            self.history.clips += len(batch)
+            for name, value in losses.items():
+                total[name] = total.get(name, 0.0) + float(value.detach()) * share
+        if learns:
+            self._clip_gradients(running)
+            running.optimizer.step()
+            running.optimizer.zero_grad(set_to_none=True)
+        if not np.isfinite(total.get("loss", 0.0)):
+            slower = f"--set lr={running.steps.stage.lr / 10:g}"
+            raise UserError(f"the loss is {total['loss']} in epoch {position.epoch + 1}; lower the rate with {slower}")
+        return total or {"loss": float("nan")}
+
+    def _seed_at(self, position: Position) -> int:
+        """Return the seed of what a step draws beside augmentation, such as dropout."""
+        rank = self.fabric.global_rank
+        return stable_hash(self.plan.seed, position.stage, position.epoch, position.step, rank)
+
+    def _clip_gradients(self, running: _Stage) -> None:
+        stage = running.steps.stage
+        if stage.clip_norm and stage.clip_scaled:
+            torch.nn.utils.clip_grad_norm_(self.detector.parameters(), stage.clip_norm)
+        elif stage.clip_norm:
+            self.fabric.clip_gradients(
+                running.model, running.optimizer, max_norm=stage.clip_norm, error_if_nonfinite=False
+            )
+
+    def _require_clips(self, number: int) -> None:
+        """Raise UserError where an epoch is over and no clip has been seen: nothing was learnt."""
+        if not self.history.clips and self.fabric.world_size == 1:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in self.budget.reasons.items())
+            least, fps = self.plan.config.clip.min_frames, self.plan.config.clip.fps
+            raise UserError(
+                f"none of the {len(self._samples(number))} training videos gives a clip ({reasons}); "
+                f"{self.plan.spec.name} needs {least} frames at {fps:g} fps, {least / fps:g} s: choose other videos or "
+                "another --preset"
+            )
+
+    def _is_last(self, number: int) -> bool:
+        return number == len(self.plan.config.stages) - 1
+
+    def _end_epoch(self, number: int, epoch: int, optimizer: Any) -> None:
+        """Measure the epoch on validation data, keep its weights if they are the best, write the curves."""
+        count = sum(s.epochs for s in self.plan.config.stages[:number]) + epoch + 1  # over all stages
+        rows = self.history.losses
+        names = dict.fromkeys(name for row in rows for name in row)
+        values = {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
+        self.history.losses = []
+        if optimizer is not None:
+            values["lr"] = float(optimizer.param_groups[0]["lr"])
+        selection = self.plan.selection
+        if self.plan.validation and (self._is_last(number) or selection.each_stage):
+            found = selection.measure(
+                self.detector, self.plan.validation, self.plan.seed, self.fabric, self.loading, self.budget
+            )
+            values |= {f"val_{name}": value for name, value in found.values.items()}
+            best = self.history.best
+            better = best is None or best.values is None or selection.better(found.values, best.values)
+            if self._is_last(number) and better:
+                self.history.best = BestEpoch(count, dict(found.values), found.threshold)
+                self._save_weights(found.table)
+        elif self._is_last(number):
+            self.history.best = BestEpoch(count)
+            self._save_weights(None)
+        self.history.curves.append({"epoch": count, **values})
+        if self.fabric.global_rank == 0:
+            with atomic_write(self.plan.folder / CURVES) as temporary:
+                pd.DataFrame(self.history.curves).to_csv(temporary, index=False)
+            self.on_epoch(count, values)
+
+    def _save_weights(self, scores: pd.DataFrame | None) -> None:
+        if self.fabric.global_rank == 0:
+            checkpoint.save_weights(self.detector, self.plan.folder / WEIGHTS, self.plan.about)
+            if scores is not None:
+                with atomic_write(self.plan.folder / VALIDATION) as temporary:
+                    scores.to_csv(temporary, index=False)
+
+    def _save(self, running: _Stage, position: Position) -> None:
+        self.history.saves += 1
+        if self.fabric.global_rank:
+            return
+        model, frozen = moved_weights(self.detector, self._frozen)
+        optimizer, schedule = running.optimizer, running.schedule
+        TrainingState(
+            position=position,
+            model=model,
+            frozen=frozen,
+            optimizer=optimizer.state_dict() if optimizer is not None else None,
+            schedule=schedule.state_dict() if schedule is not None else None,
+            scaler=self.fabric.strategy.precision.state_dict(),
+            history=self.history,
+            failed_files={name: str(reason) for name, reason in self.budget.seen.items()},
+            without_clip={name: str(reason) for name, reason in self.budget.without_clip.items()},
+        ).save(self.plan.folder)
+
+    def _restore(self, state: TrainingState, optimizer: Any, schedule: Any) -> None:
+        state.restore_weights(self.detector, self._frozen)
+        if optimizer is not None:
+            optimizer.load_state_dict(state.optimizer)
+        if schedule is not None:
+            schedule.load_state_dict(state.schedule)
+        self.fabric.strategy.precision.load_state_dict(state.scaler)
+        self.history = replace(state.history)
+        self.budget.restore(state.failed_files, state.without_clip)
