@@ -60,7 +60,9 @@ def test_a_detector_runs(written: Written, tiny: Path, more: tuple[str, ...]) ->
 
 
 @pytest.mark.slow
-def test_the_full_detector_learns_in_both_tasks_from_start_weights(written: Written, tiny: Path) -> None:
+def test_the_full_detector_learns_in_both_tasks_from_start_weights(
+    written: Written, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written("detector", "new_full", "--full")
     spec = installed().detector("new_full")
     detector: Any = build(spec, resolve(spec, "binary", preset="demo"), seed=5)
@@ -74,8 +76,14 @@ def test_the_full_detector_learns_in_both_tasks_from_start_weights(written: Writ
         assert sha256(Path("video.safetensors")) in json.dumps(card)
         assert card["metrics"]["oracle"]["video"]["auc"]["value"] > 0.6
     save_file(detector.audio.state_dict(), "audio.safetensors")
-    assert main([*words, "--set", "pretrained=audio.safetensors"]) == 2
-    assert main([*words, "--set", "width=0"]) == 2
+    capsys.readouterr()
+    for wrong, message in (
+        ("pretrained=audio.safetensors", "new_full cannot start from this file"),
+        ("width=0", "must be at least 1"),
+        ("stream_loss=much", "expected a value of type float"),
+    ):
+        assert main([*words, "--set", wrong]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_dataset_runs(written: Written, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

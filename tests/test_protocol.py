@@ -183,5 +183,5 @@ def test_commands_list_and_take_them(
             assert main([*command, name, *more]) == 2
             error = capsys.readouterr().err.splitlines()[-1]
             assert "nowhere" in error or "none.csv" in error, error
-        assert main([*command, "protocols/broken.yaml", *more]) == 2
+        assert main([*command, "protocols/broken.yaml", *more[2:]]) == 2
         assert "broken.yaml: not a protocol: it is not UTF-8" in capsys.readouterr().err.splitlines()[-1]
