@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from avbench.data import workers as processes
 from avbench.data.loading import AHEAD, LoadedBatch, Loading, load_batches
@@ -62,6 +63,13 @@ class Decoder:
 
 def frames_of(path: Path) -> np.ndarray:
     return np.random.default_rng(int(path.stem.split("_")[-1])).integers(0, 255, (4, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone() -> None:
+    """End the idle processes that joblib keeps of earlier tests: here children are counted."""
+    get_reusable_executor().shutdown(wait=True)
+    assert not multiprocessing.active_children()
 
 
 @pytest.fixture(autouse=True)
