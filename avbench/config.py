@@ -19,10 +19,15 @@ _EVAL_BATCH = Declared(((int, Range(min=1)),))
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that a training starts from: a file and its sha256, or "random"."""
+    """Weights that a part of a network starts from: a file and its sha256, or "random".
+
+    `needed` says that the preset's recipe starts the part from weights.
+    """
 
     path: Path | None = None
     sha256: str = "random"
+    part: str = ""
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,11 @@ class Config:
     eval_batch: int = 8
     requires: frozenset[Stream] = frozenset({"video", "audio"})
     weights: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def random_start(self) -> tuple[str, ...]:
+        """Return the parts that start at random although the recipe starts them from weights."""
+        return tuple(chosen.part for chosen in self.weights.values() if chosen.needed and chosen.path is None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and hashing; weights count by content, not by where they lie."""

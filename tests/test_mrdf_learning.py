@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from avbench.bench.contract import check_detector, random_batch
 from avbench.cli import main
 from avbench.config import resolve
-from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.records.card import Card
@@ -172,22 +171,12 @@ def test_lightning_file_must_be_whole_and_of_one_mind() -> None:
     plain.load_state_dict(dict(plain.convert_checkpoint(extra)), strict=True)
 
 
-def test_grey_stem_of_avhubert_sees_grey_pictures_alike(tmp_path: Path) -> None:
-    source, detector = build(seed=1), build(seed=2)
-    state = dict(source.network.model.state_dict()) | {"mask_emb": torch.rand(104), "final_proj.bias": torch.rand(4)}
-    grey = torch.randn(4, 1, 5, 7, 7)
-    torch.save({"model": state | {keys.STEM: grey}}, tmp_path / "avhubert.pt")
-    detector.load_pretrained({"avhubert_weights": tmp_path / "avhubert.pt"})
-    clip = torch.randn(1, 1, 5, 9, 9)
-    seen = detector.network.model.feature_extractor_video.resnet.frontend3D[0](clip.expand(-1, 3, -1, -1, -1))
-    expected = torch.nn.functional.conv3d(clip, grey, stride=(1, 2, 2), padding=(2, 3, 3))
-    torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
-    layer = "encoder.layers.0.fc1.weight"
-    assert torch.equal(detector.network.model.get_parameter(layer), source.network.model.get_parameter(layer))
-    del state["post_extract_proj.bias"]
-    torch.save(state, tmp_path / "avhubert.pt")
-    with pytest.raises(UserError, match=r"avhubert_weights = .*missing: .*post_extract_proj.bias"):
-        load_pretrained(detector, {"avhubert_weights": tmp_path / "avhubert.pt"})
+def test_files_of_avhubert_are_refused_in_one_line(tmp_path: Path) -> None:
+    for value in (str(tmp_path / "avhubert.pt"), "auto", "avhubert-base-vox"):
+        with pytest.raises(UserError, match=r"avhubert_weights=.*pre-LN.*post-LN") as error:
+            build(f"avhubert_weights={value}")
+        assert "\n" not in str(error.value)
+    build("avhubert_weights=none")
 
 
 def test_auc_of_labels_is_sklearns_and_does_not_rank() -> None:

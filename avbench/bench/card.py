@@ -28,7 +28,7 @@ from avbench.records.card_parts import (
     TrainingRecord,
 )
 from avbench.records.card_upgrade import training
-from avbench.records.caveats import Caveat, limited_to, test_list_limited_to
+from avbench.records.caveats import Caveat, limited_to, random_start, test_list_limited_to
 from avbench.records.suite import published
 from avbench.settings import plain as plain_settings
 from avbench.types import Task
@@ -48,6 +48,8 @@ def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> C
     asked, spec, settings, protocol = resolved.spec, resolved.detector, resolved.config, resolved.spec.protocol
     caveats = caveats_of(protocol, resolved.lists, asked.limit, asked.limit_test)
     caveats += [Caveat.BUGS_REPRODUCED] * bool(plain_settings(settings.settings).get("reproduce_bugs"))
+    if parts := random_parts(resolved):
+        caveats.append(random_start(parts))
     # Published values stand beside whole databases only.
     comparable = not resolved.lists.demo and asked.limit is None and asked.limit_test is None
     reported = published_of(protocol, spec.name, asked.task) if comparable else {}
@@ -77,6 +79,7 @@ def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> C
             data={name: str(root.resolve()) for name, root in asked.roots.items()},
             checkpoint=str(asked.checkpoint.resolve()) if asked.checkpoint else None,
             decoder=asked.decoder,
+            from_scratch=asked.from_scratch,
         ),
         protocol=ProtocolRecord.of(protocol, resolved.placements),
         data=resolved.lists.describe(),
@@ -105,6 +108,12 @@ def members_of(resolved: ResolvedRun) -> tuple[Member, ...]:
         )
         for member in resolved.members
     )
+
+
+def random_parts(resolved: ResolvedRun) -> tuple[str, ...]:
+    """Return what starts at random although its recipe starts from weights; of an ensemble, its members' parts."""
+    members = (f"{m.detector.name} {part}" for m in resolved.members for part in m.config.random_start)
+    return (*resolved.config.random_start, *members)
 
 
 def caveats_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: int | None = None) -> list[str]:

@@ -60,7 +60,8 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
     """Resolve settings and weights of a detector that is no ensemble; its training lies below `results`.
 
     The ids of training and run are hashes of all that shapes them. Raises UserError for settings that the detector does
-    not know, perturbations that it is not fed, and a training that is not the one that `spec` names.
+    not know, weights that are missing, perturbations that it is not fed, and a training that is not the one that `spec`
+    names.
     """
     detector = plugins.detector(spec.detector)
     settings = config.resolve(
@@ -71,7 +72,9 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         dataset=lists.train.spec.name if lists.train else "",
         demo=lists.demo,
     )
-    settings = replace(settings, weights=weights.choose(detector, settings.settings))
+    if spec.checkpoint is None:  # else nothing starts
+        start = weights.choose(detector, settings, demo=lists.demo, from_scratch=spec.from_scratch)
+        settings = replace(settings, weights=start)
     local: tuple[Placement, ...] = ("oracle", "sliding") if lists.test.spec.locally_forged else ("oracle",)
     placements = spec.protocol.placements or local
     asked = choose(spec.protocol.perturbations, spec.protocol.levels, plugins.perturbations())
@@ -157,6 +160,8 @@ def _plan(spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists,
         },
     }
     about |= Loading(decoder=spec.decoder).shaping
+    if settings.random_start:
+        about["random_start"] = list(settings.random_start)
     if spec.protocol.trim_silence:
         about["trim_silence"] = True
     key = f"{detector.name}-{lists.train.spec.name}-{spec.task}-s{spec.seed}-{digest_of(about)[:8]}"

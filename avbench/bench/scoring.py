@@ -26,6 +26,7 @@ from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress
 from avbench.records.card import Card
+from avbench.records.caveats import random_start
 from avbench.records.run import Run
 from avbench.records.training import WEIGHTS
 from avbench.types import MediaError, Sample
@@ -88,6 +89,9 @@ class DetectorScorer:
         if resolved.plan is None:
             told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(self.spec.checkpoint)}
             card = with_training(card, told)
+            if parts := about.get("random_start"):  # the weights say so of their own training
+                caveat = random_start([str(part) for part in parts])
+                card = replace(card, variant=(*card.variant, caveat), caveats=(*card.caveats, caveat))
         started = time.monotonic()
         work.fabric.to_device(detector)
         requests = under(_clips(resolved), resolved.conditions, resolved.lists.split.test)

@@ -30,7 +30,8 @@ class RunSpec:
     `detector` is a registered name, `roots` are folders of databases by name (key "": the folder that holds them all),
     `overrides` are `key=value` settings. `limit` bounds the training, validation and test lists, `limit_test` the test
     list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
-    of the only training that will do. `decoder` decodes the pictures. Raises UserError for an unknown task, a negative
+    of the only training that will do. `decoder` decodes the pictures. `from_scratch` starts at random what the preset
+    starts from weights. Raises UserError for an unknown task, a negative
     seed, a checkpoint that is not there and a decoder that is not installed.
     """
 
@@ -46,6 +47,7 @@ class RunSpec:
     checkpoint: Path | None = None
     training: str = ""
     decoder: str = PYAV
+    from_scratch: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -139,6 +141,7 @@ def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -
         checkpoint=Path(asked.checkpoint) if asked.checkpoint else None,
         training=card.training.id,
         decoder=asked.decoder,
+        from_scratch=asked.from_scratch,
     )
 
 

@@ -101,6 +101,7 @@ def _asked(arguments: argparse.Namespace, plugins: Plugins) -> tuple[list[RunSpe
     spec = of_run(found, read_roots(arguments.data), arguments.limit)
     if arguments.decoder not in (None, spec.decoder):
         raise UserError(f"--decoder {arguments.decoder}: {found.id} was made with {spec.decoder}; leave it out")
+    spec = replace(spec, from_scratch=spec.from_scratch or arguments.from_scratch)
     say(f"sweeping {found.id}")
     computing = selecting.computing_of(arguments, plugins)
     if arguments.out is None:

@@ -67,6 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
             fresh=arguments.fresh,
             loading=selecting.loading_of(arguments, plugins),
             mlflow=not arguments.no_mlflow,
+            from_scratch=arguments.from_scratch,
         )
         card, folder = pretrain(request, plugins, progress=bar, say=say)
         say("\n" + _table(card, folder))

@@ -64,6 +64,11 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         help="change a setting of the detector or its recipe; repeatable",
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
+    parser.add_argument(
+        "--from-scratch",
+        action="store_true",
+        help="start at random what the preset starts from published weights; a caveat of the card",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0,1 (default: auto)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="decoding processes (default: by cores)")
     parser.add_argument(
@@ -121,6 +126,7 @@ def spec_of(
         limit=arguments.limit,
         checkpoint=arguments.checkpoint,
         decoder=arguments.decoder or PYAV,
+        from_scratch=arguments.from_scratch,
     )
 
 

@@ -37,6 +37,7 @@ def run(
     limit: int | None = None,
     checkpoint: str | Path | None = None,
     decoder: str = PYAV,
+    from_scratch: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -75,6 +76,7 @@ def run(
         limit: At most so many samples of each of training, validation and test list, drawn by seed.
         checkpoint: A file of weights to judge in place of a training.
         decoder: Of the pictures: pyav, decord or torchcodec.
+        from_scratch: Start at random what the preset starts from published weights; the card tells.
         device: auto, cpu, cuda, cuda:0 or cuda:0,1.
         workers: Processes that decode (default: one a core, at most 8); 0 decodes in this one.
         max_errors: The share of files that may fail.
@@ -90,7 +92,8 @@ def run(
 
     Raises:
         UserError: For whatever the caller can mend, in one line: an unknown name with the closest one, data that are
-            not there, identities shared by training and test, too many files that cannot be read.
+            not there, published weights that are not, identities shared by training and test, too many files that
+            cannot be read.
     """
     plugins = installed()
     name = detector_named(detector, plugins)
@@ -105,6 +108,7 @@ def run(
         limit=limit,
         checkpoint=Path(checkpoint) if checkpoint is not None else None,
         decoder=decoder,
+        from_scratch=from_scratch,
     )
     computing = Computing(
         device=device,
@@ -197,6 +201,7 @@ def matrix(
     backend: str = "loky",
     slurm: Mapping[str, str | int] | None = None,
     decoder: str = PYAV,
+    from_scratch: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -227,6 +232,7 @@ def matrix(
         backend: loky; or ray, dask or slurm, on a cluster.
         slurm: What each job of Slurm asks for, such as {"partition": "gpu", "time": 600}.
         decoder: Of the pictures: pyav, decord or torchcodec.
+        from_scratch: Start at random what the presets start from published weights; the cards tell.
         device: As of `run`; with several jobs and GPUs, auto deals them out.
         workers: Processes that decode, of each run.
         max_errors: The share of files that may fail.
@@ -257,6 +263,7 @@ def matrix(
             overrides=overrides_of(settings),
             limit=limit,
             decoder=decoder,
+            from_scratch=from_scratch,
         )
         for name in names
         for protocol in found

@@ -1,110 +1,146 @@
-"""Published weights: which a detector can start from, fetched only when asked for, always with a sha256."""
+"""What a training starts from: each weight setting becomes a file, or random weights where those are meant."""
 
 from __future__ import annotations
 
-import logging
-import urllib.request
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from avbench.config import Weights
+from avbench.config import Config, Weights
 from avbench.errors import UserError
-from avbench.hashing import sha256
-from avbench.paths import atomic_write, cache_folder
+from avbench.plugins.weight_files import cached, held
 from avbench.settings import plain
-from avbench.types import AnySettings, DetectorSpec, WeightSpec
+from avbench.types import AnySettings, DetectorSpec, Preset, Setting, WeightSpec
 
-log = logging.getLogger(__name__)
-
-
-def cached(spec: WeightSpec) -> Path | None:
-    """Return the fetched or shipped file, or None."""
-    path = _place(spec)
-    return path if path.is_file() else None
+AUTO, RANDOM = "auto", "random"
+_RANDOM = {RANDOM, "none", "", "None"}
 
 
-def choose(spec: DetectorSpec, settings: AnySettings) -> dict[str, Weights]:
-    """Resolve each weight setting to a file and its sha256, or to "random".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A weight setting of a configuration whose network has the part that it starts.
 
-    A setting is "random" or "none", "auto" (fetched weights where there are some, else random), the name of weights
-    that were fetched or ship with the plugin, or a file. Raises UserError for a file or name that is not there.
+    `recipe` is the preset's own value, `published` are the weights of this setting that fit the configuration, the best
+    first. The part is `needed` where the preset starts it from weights, or the setting asks for them.
     """
-    values = plain(settings)
+
+    setting: str
+    part: str
+    value: str
+    recipe: str
+    published: tuple[WeightSpec, ...]
+    every: tuple[WeightSpec, ...]
+
+    @property
+    def needed(self) -> bool:
+        """Whether the recipe starts this part from weights."""
+        return self.recipe != RANDOM or self.value == AUTO
+
+    @property
+    def may_be_random(self) -> bool:
+        """Whether the part can start at random."""
+        return all(weights.random for weights in self.every)
+
+    @property
+    def candidates(self) -> tuple[WeightSpec, ...]:
+        """Return the weights that would do: what "auto" may take, or the ones that the setting names."""
+        if self.value == AUTO:
+            return tuple(weights for weights in self.published if not weights.shipped)
+        return tuple(weights for weights in self.every if weights.name == self.value)
+
+    @property
+    def found(self) -> tuple[Path, WeightSpec | None] | None:
+        """Return the file that it starts from, and whose it is where that is known; None without one."""
+        for weights in self.candidates:
+            if (path := cached(weights)) is not None:
+                return path, weights
+        given = Path(self.value).expanduser()
+        return (given, None) if self.value not in (AUTO, RANDOM) and given.is_file() else None
+
+
+def starts(spec: DetectorSpec, config: Config) -> list[Start]:
+    """Return the weight settings of the parts that the configured network has; those switched off are left out."""
+    own = tuple(dict.fromkeys(weights.setting for weights in spec.weights))
+    values, recipe = _values(config.settings, own), _values(_preset(spec, config).settings, own)
+    found = []
+    for setting in own:
+        every = tuple(weights for weights in spec.weights if weights.setting == setting)
+        has_part = any(_holds(weights.when, values) for weights in every)
+        value = str(values[setting])
+        if has_part or value not in (AUTO, RANDOM, recipe[setting]):
+            fitting = tuple(w for w in every if _holds(w.when, values) and _holds(w.fits, values))
+            found.append(
+                Start(
+                    setting=setting,
+                    part=every[0].starts,
+                    value=value,
+                    recipe=str(recipe[setting]),
+                    published=fitting,
+                    every=every,
+                )
+            )
+    return found
+
+
+def choose(spec: DetectorSpec, config: Config, *, demo: bool = False, from_scratch: bool = False) -> dict[str, Weights]:
+    """Resolve each weight setting to a file and its sha256, or to random weights.
+
+    A setting is "random" or "none"; "auto", the first of its published weights that is in the cache; the name of
+    published weights; or a file. Where "auto" finds none it is random on `demo` data alone. `from_scratch` starts at
+    random whatever the preset starts from weights. Raises UserError, one for all that is missing.
+    """
     chosen: dict[str, Weights] = {}
-    for setting in dict.fromkeys(w.setting for w in spec.weights):
-        published = [w for w in spec.weights if w.setting == setting]
-        chosen[setting] = _resolve(setting, str(values.get(setting) or "random"), published)
+    missing: list[Start] = []
+    for start in starts(spec, config):
+        at_random = Weights(part=start.part, needed=start.needed)
+        if start.value == RANDOM or (from_scratch and start.may_be_random and start.value in (AUTO, start.recipe)):
+            chosen[start.setting] = at_random
+        elif start.found is not None:
+            path, weights = start.found
+            chosen[start.setting] = Weights(path, held(path, weights), part=start.part, needed=start.needed)
+        elif start.value == AUTO:
+            chosen[start.setting] = at_random
+            missing += [start] if not (demo and start.may_be_random) else []
+        else:
+            raise _not_there(start)
+    if missing:
+        raise _refusal(spec, config, missing)
     return chosen
 
 
-def _resolve(setting: str, value: str, published: list[WeightSpec]) -> Weights:
-    if value in {"random", "none"}:
-        return Weights()
-    if value == "auto":
-        paths = [path for path in (cached(weights) for weights in published if not weights.shipped) if path]
-        if not paths:
-            log.info("%s: nothing fetched, starting from random weights", setting)
-        return _file(paths[0]) if paths else Weights()
-    for weights in published:
-        if value == weights.name:
-            path = cached(weights)
-            if path is None:
-                raise UserError(f"--set {setting}={value}: not fetched yet; run avbench weights fetch {value}")
-            if weights.shipped and (found := sha256(path)) != weights.sha256:
-                raise UserError(f"{path}: sha256 is {found}, shipped was {weights.sha256}; install the package again")
-            return _file(path)
-    if not Path(value).expanduser().is_file():
-        names = ", ".join(w.name for w in published)
-        raise UserError(f"--set {setting}={value}: no such file; give a file, random, auto or one of: {names}")
-    return _file(Path(value).expanduser())
-
-
-def fetch(spec: WeightSpec, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Download weights into the cache and verify their sha256; return the file.
-
-    Where no checksum was published, the file's own is written beside it and every later load is held to it.
-    """
-    if spec.shipped:
-        return _place(spec)
-    if "drive.google.com" in spec.url:
-        raise UserError(f"{spec.name} is on Google Drive: download {spec.url} by hand, then --set {spec.setting}=FILE")
-    place = _place(spec)
-    try:
-        with urllib.request.urlopen(spec.url, timeout=60) as answer, atomic_write(place) as temporary:
-            total = int(answer.headers.get("Content-Length") or 0)
-            with temporary.open("wb") as out:
-                while block := answer.read(1 << 20):
-                    out.write(block)
-                    if progress and total:
-                        progress(out.tell(), total)
-            found = sha256(temporary)
-            if spec.sha256 and found != spec.sha256:
-                raise UserError(f"{spec.name}: sha256 is {found}, expected {spec.sha256}; the download is discarded")
-    except OSError as error:
-        raise UserError(
-            f"{spec.name}: cannot download {spec.url}: {error}; fetch it elsewhere and --set {spec.setting}=FILE"
-        ) from error
-    _sidecar(place).write_text(found + "\n", "utf-8")
-    return place
-
-
-def _file(path: Path) -> Weights:
-    found = sha256(path)
-    note = _sidecar(path)
-    if note.is_file() and note.read_text("utf-8").strip() != found:
-        raise UserError(
-            f"{path}: the file has changed since it was fetched (sha256 {found}); delete and fetch it again"
+def _not_there(start: Start) -> UserError:
+    if start.candidates:
+        return UserError(
+            f"--set {start.setting}={start.value}: not fetched yet; run avbench weights fetch {start.value}"
         )
-    return Weights(path, found)
+    names = ", ".join(weights.name for weights in start.every)
+    return UserError(f"--set {start.setting}={start.value}: no such file; give a file, random, auto or one of: {names}")
 
 
-def _place(spec: WeightSpec) -> Path:
-    if spec.shipped:
-        package, _, name = spec.shipped.partition(":")
-        return Path(str(files(package))) / name
-    return cache_folder() / "weights" / f"{spec.name}{Path(spec.url).suffix or '.bin'}"
+def _refusal(spec: DetectorSpec, config: Config, missing: Sequence[Start]) -> UserError:
+    """Return the error that names each missing file and the ways out."""
+    told = []
+    for start in missing:
+        names = " or ".join(weights.name for weights in start.candidates)
+        told.append(f"{start.part} ({names or f'none published fits these settings: --set {start.setting}=FILE'})")
+    usual = config.preset == spec.default_preset(demo=False).name
+    command = f"avbench weights fetch --for {spec.name}" + ("" if usual else f" --preset {config.preset}")
+    scratch = ", or start at random by --from-scratch, which card and tables tell"
+    return UserError(
+        f"{spec.name}, preset {config.preset}, starts from weights that are not here: {', '.join(told)}; run {command}"
+        f"{scratch if all(start.may_be_random for start in missing) else ''}"
+    )
 
 
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
+def _preset(spec: DetectorSpec, config: Config) -> Preset:
+    return next((preset for preset in spec.presets if preset.name == config.preset), spec.presets[0])
+
+
+def _values(settings: AnySettings, own: Sequence[str]) -> dict[str, Setting]:
+    """Return settings by name; a weight setting of no weights is "random", however it is said."""
+    values = plain(settings)
+    return values | {name: RANDOM if str(values.get(name)) in _RANDOM else values[name] for name in own}
+
+
+def _holds(asked: Mapping[str, Setting], values: Mapping[str, Setting]) -> bool:
+    return all(values.get(name) == value for name, value in asked.items())

@@ -66,6 +66,7 @@ class Request:
     data: Mapping[str, str] = field(default_factory=dict)
     checkpoint: str | None = None
     decoder: str = "pyav"
+    from_scratch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

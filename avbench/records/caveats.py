@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from avbench.types import Forgery, Stream
@@ -21,6 +22,9 @@ class Caveat(StrEnum):
     FEW_CLUSTERS = "few clusters"
 
 
+_RANDOM_START = "random start: "
+
+
 def limited_to(count: int) -> str:
     """Return the caveat of training, validation and test lists of at most `count` videos."""
     return f"limited to {count}"
@@ -29,6 +33,17 @@ def limited_to(count: int) -> str:
 def test_list_limited_to(count: int) -> str:
     """Return the caveat of a test list of at most `count` videos."""
     return f"test list limited to {count}"
+
+
+def random_start(parts: Sequence[str]) -> str:
+    """Return the caveat of a training whose named parts start at random where the recipe starts from weights."""
+    return f"{_RANDOM_START}{', '.join(parts)}"
+
+
+def started_at_random(caveats: Iterable[str]) -> tuple[str, ...]:
+    """Return the parts that the caveat `random_start` among these names; none without it."""
+    found = [caveat.removeprefix(_RANDOM_START) for caveat in caveats if caveat.startswith(_RANDOM_START)]
+    return tuple(part for parts in found for part in parts.split(", "))
 
 
 def above_ceiling(stream: Stream) -> str:

@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from statistics import mean
 
 from avbench.records.card import Card
-from avbench.records.caveats import Caveat
+from avbench.records.caveats import Caveat, started_at_random
 from avbench.records.suite import AVERAGE, Column, Row, Suite
 from avbench.records.table import Table, percent, published, spread, with_interval
 
-BEST, TIE = "†", "‡"
+BEST, TIE, AT_RANDOM = "†", "‡", "*"
 _METRICS = {"acc": "Acc", "auc": "AUC"}
 _TASKS = {"binary": "binary", "four_class": "four-class"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What runs of one cell measured: the mean over seeds and folds, and the interval where there is one run."""
+    """What runs of one cell measured: the mean over seeds and folds, and the interval where there is one run.
+
+    `at_random` names what started at random although the recipe starts it from weights.
+    """
 
     value: float | None
     ci95: tuple[float, float] | None
     shown: str
+    at_random: tuple[str, ...] = ()
 
 
 def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = ()) -> Iterator[Table]:
@@ -46,14 +50,21 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
 
 
 def _variant(card: Card) -> tuple[str, ...]:
-    """Return what must agree within one table: caveats of data and lists, and a preset that is not the usual one."""
+    """Return what must agree within one table: caveats of data and lists, and a preset that is not the usual one.
+
+    A random start is a matter of the row: cells are marked.
+    """
     usual = {"default", "demo" if card.is_demo else "official"}
     preset = card.detector.preset or "default"
-    return (*card.variant, *([f"preset {preset}"] if preset not in usual else []))
+    shared = (caveat for caveat in card.variant if not started_at_random([caveat]))
+    return (*shared, *([f"preset {preset}"] if preset not in usual else []))
 
 
 def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[str]) -> list[Card]:
-    """Return the newest run of each seed and fold, of the newest versions of protocol and detector."""
+    """Return the newest run of each seed and fold, of the newest versions of protocol and detector.
+
+    Runs that started at random against their recipe count only where there are no others; both are never mixed.
+    """
     found = [
         card
         for card in cards
@@ -62,10 +73,9 @@ def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[st
         and set(card.overrides) == {*row.settings, *settings}
     ]
     latest = max((_versions(card) for card in found), default=None)
-    newest = {}
-    for card in sorted(found, key=lambda card: card.started):
-        if _versions(card) == latest:
-            newest[card.seed, card.protocol.fold] = card
+    found = [card for card in found if _versions(card) == latest]
+    found = [card for card in found if not started_at_random(card.caveats)] or found
+    newest = {(card.seed, card.protocol.fold): card for card in sorted(found, key=lambda card: card.started)}
     return [newest[key] for key in sorted(newest)]
 
 
@@ -78,9 +88,10 @@ def _measured(cards: Sequence[Card], metric: str) -> Cell:
     known = [entry.value for entry in entries if entry.value is not None]
     if not known:
         return Cell(None, None, "–")
+    at_random = tuple(dict.fromkeys(part for card in cards for part in started_at_random(card.caveats)))
     if len(known) > 1:
-        return Cell(mean(known), (min(known), max(known)), spread(known).replace(" (", "\n(", 1))
-    return Cell(entries[0].value, entries[0].ci95, with_interval(entries[0]).replace(" [", "\n[", 1))
+        return Cell(mean(known), (min(known), max(known)), spread(known).replace(" (", "\n(", 1), at_random)
+    return Cell(entries[0].value, entries[0].ci95, with_interval(entries[0]).replace(" [", "\n[", 1), at_random)
 
 
 def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], variant: Sequence[str]) -> Table:
@@ -102,6 +113,10 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], variant: Sequ
         "of several seeds or folds the mean ± standard deviation (range)",
         f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value",
     ]
+    at_random = {row.label: cell.at_random for (row, _), cell in cells.items() if cell.at_random}
+    if at_random:
+        who = ", ".join(f"{label} ({', '.join(parts)})" for label, parts in at_random.items())
+        notes.append(f"{AT_RANDOM} random start, where the recipe starts from published weights: {who}")
     if Caveat.DEMO_DATA in variant:
         notes.append("demo data: what is measured says nothing about a detector's quality; the paper had other data")
     return Table(" · ".join([*said, suite.title]), tuple(head), tuple(rows), tuple(notes)).without_empty_columns()
@@ -114,7 +129,8 @@ def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], row: Row, c
     known = [value for value in values if value is not None]
     if len(known) < len(parts):
         return Cell(None, None, "–")
-    return Cell(mean(known), None, percent(mean(known)))
+    at_random = tuple(dict.fromkeys(part for p in parts for part in cells[row, p].at_random))
+    return Cell(mean(known), None, percent(mean(known)), at_random)
 
 
 def _heading(column: Column, with_task: bool) -> str:
@@ -125,12 +141,14 @@ def _heading(column: Column, with_task: bool) -> str:
 
 
 def _marked(cell: Cell, column: Column, cells: Mapping[tuple[Row, Column], Cell]) -> str:
-    """Return a cell's text with the mark of the best of its column, or of those that tie with it."""
+    """Return a cell's text with the mark of a random start, and of the best of its column or those that tie with it."""
+    first, _, rest = cell.shown.partition("\n")
+    first += AT_RANDOM if cell.at_random else ""
+    rest = f"\n{rest}" if rest else ""
     values = [other.value for (_, c), other in cells.items() if c == column and other.value is not None]
     if cell.value is None or len(values) < 2:
-        return cell.shown
+        return first + rest
     best = max(values)
-    first, _, rest = cell.shown.partition("\n")
     tie = cell.ci95 is not None and cell.ci95[0] <= best <= cell.ci95[1]
     mark = BEST if cell.value == best else TIE if tie else ""
-    return f"{first}{mark}" + (f"\n{rest}" if rest else "")
+    return f"{first}{mark}{rest}"

@@ -33,17 +33,21 @@ REPOSITORY = "https://github.com/clovaai/aasist/raw"
 AASIST_WEIGHTS = WeightSpec(
     name="aasist",
     setting="weights",
+    part="network",
+    fits={"filters": 70},
     title="AASIST, ASVspoof 2019 LA",
     url=f"{REPOSITORY}/f8ad059ccba0ed8a3ed3772eb766c1d20a93dcd2/models/weights/AASIST.pth",
     licence="MIT",
     sha256="51d2d9cf0738172f61e2a384ec50a54a55363240f67c971ed55a92435bc1a1c0",
+    size=1_281_532,
 )
 LIGHT_WEIGHTS = replace(
     AASIST_WEIGHTS,
     name="aasist-l",
     title="AASIST-L, ASVspoof 2019 LA",
     url=f"{REPOSITORY}/8ec3bf996b1e3591ee6371cc28980a74e5042136/models/weights/AASIST-L.pth",
-    sha256="",
+    sha256="814331d088032bb4",  # its beginning
+    size=0,
 )
 
 

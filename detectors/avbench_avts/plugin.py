@@ -43,12 +43,12 @@ class Settings:
     frozen_batch_norm: Literal["eval", "train"] = "eval"  # "train": the statistics of frozen encoders drift
     shares: str = "0.25,0.25,0.25,0.25"  # of RARV, RAFV, FARV, FAFV among the training videos
     # start
-    pretrained: str = "auto"
+    pretrained: str = "random"  # both stages teach from scratch; or the released detector
     demo_init: bool = False  # random filters that respond to change
 
 
 OFFICIAL = Settings()
-TRAIN = Settings(variant="train", window=18, features=768, depth=1, align_windows=12, pretrained="random")
+TRAIN = Settings(variant="train", window=18, features=768, depth=1, align_windows=12)
 DEMO = Settings(
     features=64,
     depth=1,
@@ -59,7 +59,6 @@ DEMO = Settings(
     augment_each=False,
     erasing=False,
     freeze_encoders=False,
-    pretrained="random",
     demo_init=True,
 )
 
@@ -84,9 +83,12 @@ WEIGHTS = (
     WeightSpec(
         name="avts-released",
         setting="pretrained",
+        part="network",
+        fits={"variant": "ckpt"},
         title="AVTS, the released detector of 5 frames (for variant=ckpt)",
         url="https://drive.google.com/file/d/1KAmPNMWRS2hHh_cvQB-L0hjKDvtmJfbU",
         licence="none given",
+        by_hand="It is one file, whatever it is called",
     ),
 )
 

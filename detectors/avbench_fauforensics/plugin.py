@@ -103,11 +103,17 @@ ACCUMULATE_ON_LAVDF: dict[str, dict[str, Setting]] = {"lavdf": {"accumulate": 2}
 # BatchNorm of the frozen encoder drifts, and loss-scaled gradients are bounded, as in the published code.
 BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"fau_batch_norm": "train", "clip_scaled": True}}
 
+# When there is a ME-GraphAU, and which one the published files fit.
+GRAPHAU: dict[str, Setting] = {"use_fau": True, "use_ffl": True, "fau_encoder": "graphau"}
+RESNET50: dict[str, Setting] = {"fau_depth": 50, "fau_width": 64}
+
 WEIGHTS = (
     WeightSpec(
         name="whisper-base",
         setting="whisper_weights",
         title="Whisper base, multilingual (its encoder is used)",
+        when={"use_audio": True},
+        fits={"audio_state": 512, "audio_layers": 6},
         url="https://openaipublic.azureedge.net/main/whisper/models/"
         "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e/base.pt",
         licence="MIT",
@@ -116,6 +122,8 @@ WEIGHTS = (
     WeightSpec(
         name="csn-r101-kinetics400",
         setting="csn_weights",
+        when={"use_video": True},
+        fits={"csn_blocks": "3,4,23,3", "csn_width": 64},
         title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
         url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
         licence="Apache-2.0",
@@ -123,6 +131,7 @@ WEIGHTS = (
     WeightSpec(
         name="graphau-demo",
         setting="fau_weights",
+        when=GRAPHAU,
         title="ME-GraphAU ResNet-18, narrow, of the demo preset; taught on the demo faces, 8 action units",
         url="",
         licence="Apache-2.0",
@@ -132,21 +141,32 @@ WEIGHTS = (
     WeightSpec(
         name="megraphau-disfa-r50",
         setting="fau_weights",
-        title="ME-GraphAU ResNet-50, DISFA, 8 action units (a zip of three folds: unpack one)",
+        when=GRAPHAU,
+        fits=RESNET50,
+        title="ME-GraphAU ResNet-50, DISFA, 8 action units, one of three folds",
+        file="ME-GraphAU_resnet50_DISFA.zip",
+        by_hand="Unpack it and take one of its three files, such as MEFARG_resnet50_DISFA_fold2.pth",
         url="https://drive.google.com/file/d/1V-imbmhg-OgcP2d9SETT5iswNtCA0f8_",
         licence="MIT",
     ),
     WeightSpec(
         name="megraphau-bp4d-r50",
         setting="fau_weights",
-        title="ME-GraphAU ResNet-50, BP4D, 12 action units (a zip of three folds: unpack one)",
+        when=GRAPHAU,
+        fits=RESNET50,
+        title="ME-GraphAU ResNet-50, BP4D, 12 action units, one of three folds",
+        file="ME-GraphAU_resnet50_BP4D.zip",
+        by_hand="Unpack it and take one of its three files, such as MEFARG_resnet50_BP4D_fold1.pth",
         url="https://drive.google.com/file/d/1gYVHRjIj6ounxtTdXMje4WNHFMfCTVF9",
         licence="MIT",
     ),
     WeightSpec(
         name="mediapipe-face-landmarker",
         setting="landmarker_weights",
+        when={**GRAPHAU, "fau_encoder": "blendshapes"},
+        random=False,
         title="MediaPipe Face Landmarker, float16 (its mesh and blendshapes are used)",
+        size=3_758_596,
         url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
         licence="Apache-2.0",
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",

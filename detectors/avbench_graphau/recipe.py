@@ -61,10 +61,14 @@ FOR_DATASET: dict[str, dict[str, Setting]] = {
     "demo_faces": {"clip.fps": 25.0, "neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
 }
 
+WITHOUT_GRAPHAU: dict[str, Setting] = {"graphau_weights": "random"}  # a file of it has a backbone too
+
 WEIGHTS = (
     WeightSpec(
         name="resnet50-imagenet",
         setting="backbone_weights",
+        when=WITHOUT_GRAPHAU,
+        fits={"backbone": "resnet50", "width": 64},
         title="ResNet-50, ImageNet (torchvision, V1)",
         url="https://download.pytorch.org/models/resnet50-19c8e357.pth",
         licence="BSD-3-Clause",
@@ -72,6 +76,8 @@ WEIGHTS = (
     WeightSpec(
         name="swin-base-imagenet",
         setting="backbone_weights",
+        when=WITHOUT_GRAPHAU,
+        fits={"backbone": "swin_base"},
         title="Swin-B, ImageNet, 224 px (Microsoft); needs backbone=swin_base",
         url="https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224.pth",
         licence="MIT",
@@ -79,7 +85,10 @@ WEIGHTS = (
     WeightSpec(
         name="megraphau-disfa-r50",
         setting="graphau_weights",
-        title="ME-GraphAU ResNet-50, DISFA, 8 action units (a zip of three folds: unpack one)",
+        fits={"backbone": "resnet50", "width": 64, "units": 8},
+        title="ME-GraphAU ResNet-50, DISFA, 8 action units, one of three folds",
+        file="ME-GraphAU_resnet50_DISFA.zip",
+        by_hand="Unpack it and take one of its three files, such as MEFARG_resnet50_DISFA_fold2.pth",
         url="https://drive.google.com/file/d/1V-imbmhg-OgcP2d9SETT5iswNtCA0f8_",
         licence="MIT",
     ),

@@ -40,9 +40,12 @@ WEIGHTS = (
     WeightSpec(
         name="lipforensics-ff",
         setting="pretrained",
-        title="LipForensics, trained on FaceForensics++ (lipforensics_ff.pth)",
+        part="lip reader",
+        fits={"width": 64, "tcn_width": 768, "tcn_layers": 4},
+        title="LipForensics, trained on FaceForensics++",
         url="https://drive.google.com/file/d/1wfZnxZpyNd5ouJs0LjVls7zU0N_W73L7",
         licence="MIT",
+        file="lipforensics_ff.pth",
     ),
 )
 

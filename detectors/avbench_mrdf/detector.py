@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -117,12 +116,6 @@ class MRDF(Detector):
         trainable = [p for p in self.parameters() if p.requires_grad]
         adam = torch.optim.Adam(trainable, lr=stage.lr, betas=(0.5, 0.9), weight_decay=stage.weight_decay)
         return adam, ReduceLROnPlateau(adam, factor=0.5, patience=3, min_lr=1e-8)
-
-    def load_pretrained(self, weights: Mapping[str, Path]) -> None:
-        """Load AV-HuBERT Base, strictly."""
-        for path in weights.values():
-            state = keys.from_avhubert(checkpoints.weights_of(checkpoints.read_checkpoint(path)))
-            checkpoints.load_strict(self.network.model, state)
 
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the parameters of a published Lightning file, without parts that this variant does not compute."""

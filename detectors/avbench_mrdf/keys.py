@@ -1,4 +1,4 @@
-"""Names in published files -> this package's: Lightning files of MRDF, and AV-HuBERT."""
+"""Names in published files -> this package's: Lightning files of MRDF."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ ALIASES = {
 }
 # Only pre-training asks for these.
 UNUSED = ("mask_emb", "final_proj", "label_embs_concat")
-STEM = "feature_extractor_video.resnet.frontend3D.0.weight"
 
 
 def from_lightning(state: Mapping[str, Tensor]) -> State:
@@ -36,14 +35,6 @@ def from_lightning(state: Mapping[str, Tensor]) -> State:
         if own in found and not torch.equal(found[own], value):
             raise CheckpointError(f"{name} differs from {own}, of which it is a copy in every file of MRDF")
         found[own] = value
-    return found
-
-
-def from_avhubert(state: Mapping[str, Tensor]) -> State:
-    """Return AV-HuBERT's weights without what only pre-training needs; a grey stem takes equal parts of colours."""
-    found = {name: value for name, value in state.items() if not name.startswith(UNUSED)}
-    if STEM in found and found[STEM].shape[1] == 1:
-        found[STEM] = found[STEM].expand(-1, 3, -1, -1, -1) / 3
     return found
 
 

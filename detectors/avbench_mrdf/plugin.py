@@ -1,4 +1,4 @@
-"""Declares MRDF: its presets, every setting, weights it can start from, and the AUROC its code reports."""
+"""Declares MRDF: its presets, every setting, and the AUROC its code reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from avbench.types import (
     Setting,
     Share,
     Stage,
-    WeightSpec,
     ZeroOrMore,
 )
 
@@ -40,10 +39,19 @@ class Settings:
     # inputs
     crop: Count = 100  # of a picture of clip.size
     # start and faithfulness
-    avhubert_weights: str = "random"
+    avhubert_weights: str = "random"  # nothing else: see below
     demo_init: bool = False  # a random stem that sees motion from the start
     train_stem: bool = True
     reproduce_bugs: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse AV-HuBERT's files: names and shapes fit this encoder, what they compute in it does not."""
+        if self.avhubert_weights not in ("random", "none"):
+            raise ValueError(
+                f"avhubert_weights={self.avhubert_weights}: AV-HuBERT's layers normalise what they read (pre-LN), MRDF's "
+                "what they write (post-LN), so that its files load and compute nonsense; MRDF starts at random, as "
+                "published: leave avhubert_weights out"
+            )
 
 
 OFFICIAL = Settings()
@@ -71,16 +79,6 @@ DEMO_STAGES = (replace(DEMO_STAGE, name="streams", epochs=10), replace(DEMO_STAG
 # The published code pools the stem's output without gradients, so that the stem stays random.
 BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"train_stem": False}}
 
-WEIGHTS = (
-    WeightSpec(
-        name="avhubert-base-vox",
-        setting="avhubert_weights",
-        title="AV-HuBERT Base, LRS3 and VoxCeleb2, clean (save its `model` alone, as the file holds code)",
-        url="https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/clean-pretrain/base_vox_iter5.pt",
-        licence="AV-HuBERT (non-commercial research)",
-    ),
-)
-
 
 @hookimpl
 def avbench_detectors() -> Iterable[DetectorSpec]:
@@ -94,7 +92,6 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
             Preset("official", CLIP, OFFICIAL, (STAGE,), switches=BUGS),
             Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, switches=BUGS, eval_batch=16),
         ),
-        weights=WEIGHTS,
         paper="https://arxiv.org/abs/2401.05746",
     )
 

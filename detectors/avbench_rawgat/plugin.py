@@ -28,16 +28,24 @@ STAGE = Stage(epochs=300, batch=10, micro_batch=10, lr=1e-4, weight_decay=1e-4, 
 DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=2e-3, weight_decay=1e-4, clip_norm=1.0)
 
 REPOSITORY = "https://github.com/eurecom-asp/RawGAT-ST-antispoofing/raw/2f770aa46d303b9ed7513ba041b8e64cab1b31b5"
-SHA256 = {"mul": "8a91ce8201d42119cbfb9ebca8850e5914f1a85959b3ca962819783738c2a9e2"}
+SHA256 = {  # of add and cat the beginning is known
+    "mul": "8a91ce8201d42119cbfb9ebca8850e5914f1a85959b3ca962819783738c2a9e2",
+    "add": "0b59dd135194db79",
+    "cat": "4ee991100731fab8",
+}
+SIZES = {"mul": 1_858_500}  # bytes
 
 WEIGHTS = tuple(
     WeightSpec(
         name=f"rawgat-st-{fusion}",
         setting="weights",
+        part="network",
+        fits={"fusion": fusion, "filters": 70},
         title=f"RawGAT-ST, {fusion}, ASVspoof 2019 LA",
         url=f"{REPOSITORY}/Pre_trained_models/RawGAT_ST_{fusion}/Best_epoch.pth",
         licence="MIT",
-        sha256=SHA256.get(fusion, ""),
+        sha256=SHA256[fusion],
+        size=SIZES.get(fusion, 0),
     )
     for fusion in ("mul", "add", "cat")
 )

@@ -43,7 +43,7 @@ class Settings:
 
 
 OFFICIAL = Settings()
-TWO_STAGE = replace(OFFICIAL, ssl_weight=1.0)
+TWO_STAGE = replace(OFFICIAL, ssl_weight=1.0, backbone_weights="random")  # the first stage teaches from scratch
 DEMO = replace(
     TWO_STAGE,
     csn_blocks="1,1,1,1",
@@ -60,7 +60,6 @@ DEMO = replace(
     teacher_speed=100.0,
     represent_warmup=1,
     forgery_warmup=1,
-    backbone_weights="random",
     demo_init=True,
 )
 
@@ -87,24 +86,31 @@ DEMO_FORGERY = Stage("forgery", epochs=11, batch=8, micro_batch=8, lr=1.5e-3)
 FAKE_SHARES: dict[str, dict[str, Setting]] = {"fakeav": {"fake_share": 0.9536}}
 BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"teacher_batch_norm": "train"}}
 
+CSN_101: dict[str, Setting] = {"csn_blocks": "3,4,23,3", "csn_width": 64}
+
 WEIGHTS = (
     WeightSpec(
         name="realforensics-ff",
         setting="backbone_weights",
-        title="RealForensics, trained on LRW, then FaceForensics++ (realforensics_ff.pth)",
+        fits=CSN_101,
+        title="RealForensics, trained on LRW, then FaceForensics++",
+        file="realforensics_ff.pth",
         url="https://drive.google.com/file/d/1nqEVlRN51WyzMWSeB7x9okcaegFgA-BQ",
         licence="MIT",
     ),
     WeightSpec(
         name="realforensics-ff-nomasking",
         setting="backbone_weights",
-        title="RealForensics without augmentation, for tests of robustness (realforensics_ff_nomasking.pth)",
+        fits=CSN_101,
+        title="RealForensics without augmentation, for tests of robustness",
+        file="realforensics_ff_nomasking.pth",
         url="https://drive.google.com/file/d/1EGcHXbRCh2_3Sj0VJi2pseoGE2FiM7BJ",
         licence="MIT",
     ),
     WeightSpec(
         name="csn-r101-kinetics400",
         setting="backbone_weights",
+        fits=CSN_101,
         title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
         url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
         licence="Apache-2.0",

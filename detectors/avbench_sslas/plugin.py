@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from avbench.hookspecs import hookimpl
-from avbench.types import Count, DetectorSpec, Range, Share, Stage, WeightSpec, ZeroOrMore
+from avbench.types import Count, DetectorSpec, Range, Setting, Share, Stage, WeightSpec, ZeroOrMore
 from avbench_antispoofing.presets import SpoofSettings, two_presets
 
 
@@ -58,19 +58,23 @@ DEMO = Settings(
 STAGE = Stage(epochs=100, batch=14, micro_batch=14, lr=1e-6, weight_decay=1e-4, clip_norm=0.0)
 DEMO_STAGE = Stage(epochs=16, batch=8, micro_batch=8, lr=5e-4, weight_decay=1e-4, clip_norm=1.0)
 
+XLS_R: dict[str, Setting] = {"encoder_width": 1024, "encoder_layers": 24}
+
 WEIGHTS = (
-    WeightSpec(
-        name="xls-r-300m",
-        setting="encoder",
-        title="XLS-R 300M, 128 languages (fairseq)",
-        url="https://dl.fbaipublicfiles.com/fairseq/wav2vec/xlsr2_300m.pt",
-        licence="Apache-2.0",
-    ),
     WeightSpec(
         name="xls-r-300m-transformers",
         setting="encoder",
+        fits=XLS_R,
         title="XLS-R 300M, 128 languages (transformers)",
         url="https://huggingface.co/facebook/wav2vec2-xls-r-300m/resolve/main/pytorch_model.bin",
+        licence="Apache-2.0",
+    ),
+    WeightSpec(
+        name="xls-r-300m",
+        setting="encoder",
+        fits=XLS_R,
+        title="XLS-R 300M, 128 languages (fairseq; its `model` must be saved alone if the file holds code)",
+        url="https://dl.fbaipublicfiles.com/fairseq/wav2vec/xlsr2_300m.pt",
         licence="Apache-2.0",
     ),
 )

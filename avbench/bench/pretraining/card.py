@@ -16,7 +16,7 @@ from avbench.metrics.frame_labels import Counts
 from avbench.records.card import Card, now
 from avbench.records.card_file import plain
 from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, TrainingRecord
-from avbench.records.caveats import Caveat, limited_to
+from avbench.records.caveats import Caveat, limited_to, random_start
 from avbench.records.measured import Confusion, Measured
 from avbench.types import Sample
 
@@ -27,6 +27,7 @@ def begin(resolved: ResolvedPretraining, device: str) -> Card:
     config = resolved.plan.config
     caveats: list[str] = [Caveat.DEMO_DATA] if base.demo else []
     caveats += [limited_to(request.limit)] if request.limit is not None else []
+    caveats += [random_start(config.random_start)] if config.random_start else []
     return Card(
         id=resolved.plan.id,
         started=now(),

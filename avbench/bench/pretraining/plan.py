@@ -49,6 +49,7 @@ class PretrainingRequest:
     fresh: bool = False
     loading: Loading = Loading()
     mlflow: bool = True
+    from_scratch: bool = False
 
     @property
     def silenced(self) -> frozenset[str]:
@@ -74,7 +75,7 @@ def resolve_pretraining(
 ) -> ResolvedPretraining:
     """Find the data, split them, and plan the training.
 
-    Raises UserError for a network, database, stage or setting that there is not.
+    Raises UserError for a network, database, stage or setting that there is not, and for weights that are missing.
     """
     spec = plugins.pretraining(request.network)
     base, annotation = locate(request, plugins, progress)
@@ -82,7 +83,9 @@ def resolve_pretraining(
     parts = split(spec, base, request)
     rates = rates_of(spec, config, parts.train, annotation)
     measured = FrameLabels(annotation.columns, load_object(spec.loss, f"pre-training {spec.name}"))
-    plan = plan_of(spec, request, base, parts, _decided(spec, config, annotation, rates), measured)
+    config = _decided(spec, config, annotation, rates)
+    start = weights.choose(spec.network, config, demo=base.demo, from_scratch=request.from_scratch)
+    plan = plan_of(spec, request, base, parts, replace(config, weights=start), measured)
     return ResolvedPretraining(
         request=request, spec=spec, base=base, parts=parts, measured=measured, rates=rates, plan=plan
     )
@@ -182,6 +185,8 @@ def plan_of(
         },
         **request.loading.shaping,
     }
+    if config.random_start:
+        about["random_start"] = list(config.random_start)
     fold = f"-f{parts.fold}" if parts.fold is not None else ""
     key = f"{spec.name}-{base.spec.name}{fold}-s{request.seed}-{digest_of(about)[:8]}"
     return TrainingPlan(
@@ -215,12 +220,12 @@ def _config(spec: PretrainingSpec, request: PretrainingRequest, base: Database) 
 
 
 def _decided(spec: PretrainingSpec, config: Config, annotation: AnnotationSpec, rates: tuple[float, ...]) -> Config:
-    """Return the configuration with the settings that the database decides, and the weights it starts from."""
-    settings = config.settings
-    if spec.settings:
-        decide = load_object(spec.settings, f"pre-training {spec.name}")
-        settings = made_of(settings, {**plain(settings), **decide(settings, annotation.columns, rates)})
-    return replace(config, settings=settings, weights=weights.choose(spec.network, settings))
+    """Return the configuration with the settings that the database decides."""
+    if not spec.settings:
+        return config
+    decide = load_object(spec.settings, f"pre-training {spec.name}")
+    decided = decide(config.settings, annotation.columns, rates)
+    return replace(config, settings=made_of(config.settings, {**plain(config.settings), **decided}))
 
 
 def _stages(config: Config, asked: str) -> Config:
