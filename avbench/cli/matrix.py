@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from avbench.bench import slurm
 from avbench.cli import selecting
+from avbench.cli.starting import by_design
 from avbench.cli.terminal import say
 from avbench.errors import UserError
 from avbench.records import suite
@@ -80,6 +81,8 @@ def execute(arguments: argparse.Namespace) -> int:
         done=overview.ended,
     )
     _tables(suites, outcomes, arguments)
+    if line := by_design((outcome.run.card for outcome in outcomes if outcome.run is not None), plugins):
+        say(line)
     failed = [outcome for outcome in outcomes if outcome.reason]
     for outcome in failed:
         say(f"failed: {label(outcome.spec)}: {outcome.reason}")

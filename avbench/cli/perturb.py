@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avbench.cli import selecting
+from avbench.cli.starting import by_design
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.paths import results_folder
@@ -74,6 +75,8 @@ def execute(arguments: argparse.Namespace) -> int:
         finished.append(done.card)
         say("\n" + report.terminal(done.card))
         say(f"figure: {done.figures['robustness']}\neverything of this run: {done.folder}\n")
+    if line := by_design(finished, plugins):
+        say(line)
     if len(finished) > 1:
         from avbench.records.table import text
         from avbench.report.robustness_figure import draw_robustness

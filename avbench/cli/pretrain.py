@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
+from avbench.cli.starting import by_design
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 
@@ -51,6 +52,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is not None:
         settings = " or ".join(dict.fromkeys(f"--set {w.setting}=FILE" for w in spec.weights)) or "nothing else"
         raise UserError(f"--checkpoint: a pre-training of {spec.name} starts from weights by {settings}")
+    cards = []
     for seed in dict.fromkeys(arguments.seed):
         request = PretrainingRequest(
             network=spec.name,
@@ -71,9 +73,12 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         card, folder = pretrain(request, plugins, progress=bar, say=say)
         say("\n" + _table(card, folder))
+        cards.append(card)
         assert card.encoder is not None
         say(f"the network for detectors: {folder / card.encoder.file}, sha256 {card.encoder.sha256}")
         say(f"{spec.used_by}\n")
+    if line := by_design(cards, plugins):
+        say(line)
     return 0
 
 
@@ -88,4 +93,5 @@ def _table(card: Card, folder: Path) -> str:
     rows = zip(scores["unit"], scores["rate"], spread, scores["majority"], scores["all positive"], strict=True)
     heads = ["unit", "rate", "F1 [95 % over people]", "majority", "all positive"]
     chosen = f"{card.id}: epoch {card.training.chosen_epoch}, by {card.training.selected_on}"
-    return f"{chosen}\n{tabulate(rows, heads)}"
+    caveats = f"\ncaveats: {', '.join(card.caveats)}" if card.caveats else ""
+    return f"{chosen}\n{tabulate(rows, heads)}{caveats}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
+from avbench.cli.starting import by_design
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
 from avbench.records import suite
@@ -70,6 +71,8 @@ def execute(arguments: argparse.Namespace) -> int:
         say(f"everything of this run: {done.folder}\n")
     if len(finished) > 1:
         say(report.summary(finished))
+    if line := by_design(finished, plugins):
+        say(line)
     return 0
 
 

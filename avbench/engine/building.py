@@ -52,6 +52,15 @@ def load_pretrained(detector: Detector, files: Mapping[str, Path]) -> None:
             ) from error
 
 
+def complaint(detector: Detector, setting: str, path: Path) -> str:
+    """Return why a part of a detector cannot start from a file; empty where it can, and then it has."""
+    try:
+        detector.load_pretrained({setting: path})
+    except Exception as error:
+        return str(error) if isinstance(error, UserError) else _said(error)
+    return ""
+
+
 def _said(error: Exception) -> str:
     """Return an error's message in one line; its class too where the message was not written for a user."""
     text = " ".join(str(error).split())

@@ -54,7 +54,10 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
     except Exception as error:  # pickles with code in them
         raise UserError(f"--checkpoint {path}: refused, it holds more than tensors ({type(error).__name__})") from error
     try:
-        detector.load_state_dict(detector.convert_checkpoint(state), strict=True)
+        state = detector.convert_checkpoint(state)
+        if wrong := differences(detector.state_dict(), state):
+            raise ValueError(wrong)
+        detector.load_state_dict(dict(state), strict=True)
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UserError(
@@ -62,6 +65,25 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
             f"(preset {detector.config.preset}, {detector.config.task}): {' '.join(lines)[:400]}"
         ) from error
     return about
+
+
+def differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 3) -> str:
+    """Say in short which entries are missing, unexpected or of another shape; empty where all fit."""
+    shapes = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in given and given[name].shape != own[name].shape
+    ]
+    found = {
+        "missing": [name for name in own if name not in given],
+        "unexpected": [name for name in given if name not in own],
+        "other shape": shapes,
+    }
+    return "; ".join(f"{len(all_)} {kind}: {_first(all_, most)}" for kind, all_ in found.items() if all_)
+
+
+def _first(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
 def frozen_digests(detector: Detector) -> dict[str, str]:

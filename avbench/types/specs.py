@@ -71,9 +71,9 @@ class WeightSpec:
     """Published weights a network can start from; `setting` is the setting that chooses them.
 
     A preset that has "auto" there, or a name, needs weights: on real data it refuses to start without them. One that
-    has "random" starts at random by design. Several weights of one `setting` are alternatives, the best first. `part` is
-    what of the network they start, in a word or two (empty: the setting less "_weights"). `when` are the settings under
-    which the network has that part, `fits` those under which this file fits it; both name a value by setting.
+    has "random" starts at random by design. Several weights of one `setting` are alternatives, the best first. `part`
+    is what of the network they start, in a word or two (empty: the setting less "_weights"). `when` are the settings
+    under which the network has that part, `fits` those under which this file fits it; both name a value by setting.
     `random` is False for a part that cannot start at random.
 
     `url` is where the file is; `file` is its name there (empty: the end of `url`). A host that cannot be scripted, such

@@ -48,9 +48,9 @@ class Settings:
         """Refuse AV-HuBERT's files: names and shapes fit this encoder, what they compute in it does not."""
         if self.avhubert_weights not in ("random", "none"):
             raise ValueError(
-                f"avhubert_weights={self.avhubert_weights}: AV-HuBERT's layers normalise what they read (pre-LN), MRDF's "
-                "what they write (post-LN), so that its files load and compute nonsense; MRDF starts at random, as "
-                "published: leave avhubert_weights out"
+                f"avhubert_weights={self.avhubert_weights}: AV-HuBERT's layers normalise what they read (pre-LN), "
+                "MRDF's what they write (post-LN), so that its files load and compute nonsense; MRDF starts at random, "
+                "as published: leave avhubert_weights out"
             )
 
 
