@@ -114,6 +114,25 @@ def test_people_are_apart_and_a_database_without_units_is_refused(faces: Path, t
         locate(request, installed())
 
 
+def test_real_data_need_a_start_and_a_later_stage_what_was_taught_before(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVBENCH_CACHE", str(tmp_path))
+    auto, _ = tiny_request(faces, "backbone_weights=auto")
+    with pytest.raises(UserError, match=r"backbone \(none published fits .*weights fetch --for graphau, or .*scratch"):
+        resolve_pretraining(auto, installed())
+    plan = resolve_pretraining(replace(auto, from_scratch=True), installed()).plan
+    assert plan.config.random_start == ("backbone",) and plan.about["random_start"] == ["backbone"]
+    later = replace(auto, stage="mefl", overrides=(*auto.overrides, "backbone_weights=random"))
+    with pytest.raises(UserError, match=r"--stage mefl goes on from what anfl taught: .*--set graphau_weights=FILE"):
+        resolve_pretraining(later, installed())
+    plan = resolve_pretraining(replace(later, from_scratch=True), installed()).plan
+    assert set(plan.config.random_start) == {"backbone", "graphau"}
+    (tmp_path / "anfl.pth").write_bytes(b"of the first stage")
+    given = replace(later, overrides=(*later.overrides, f"graphau_weights={tmp_path / 'anfl.pth'}"))
+    assert resolve_pretraining(given, installed()).plan.config.random_start == ()
+
+
 @pytest.mark.slow
 def test_it_learns_and_the_encoder_loads_into_fauforensics(faces: Path, tmp_path: Path) -> None:
     settings = ("anfl.epochs=8", "mefl.epochs=2", "lr=3e-3", "jitter=0.02")

@@ -49,7 +49,7 @@ def test_official_size_trains_and_judges_real_faces(
 ) -> None:
     words = ["run", "--detector", "fauforensics", "--protocol", "cross_lavdf_to_fakeav", "--task", "binary"]
     words += ["--preset", "official", "--set", "epochs=1", "--set", "micro_batch=4"]
-    words += ["--data", str(real_root), "--out", str(tmp_path), "--limit", "16"]
+    words += ["--data", str(real_root), "--out", str(tmp_path), "--limit", "16", "--from-scratch"]
     if whisper:
         words += ["--set", f"whisper_weights={weights_root / 'whisper_base_encoder.pt'}", "--limit", "4"]
     assert main(words) == 0

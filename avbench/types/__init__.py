@@ -19,7 +19,6 @@ from avbench.types.specs import (
     Preset,
     PretrainingSpec,
     Stage,
-    WeightSpec,
 )
 from avbench.types.values import (
     CLASSES,
@@ -37,6 +36,7 @@ from avbench.types.values import (
     Stream,
     Task,
 )
+from avbench.types.weights import WeightSpec
 
 __all__ = [
     "CLASSES",

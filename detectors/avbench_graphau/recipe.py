@@ -110,6 +110,7 @@ SPEC = PretrainingSpec(
     ),
     weights=WEIGHTS,
     prefix="network.",
+    continues="graphau_weights",
     used_by="FauForensics uses it by --set fau_weights=FILE",
     paper="https://arxiv.org/abs/2205.01782",
 )

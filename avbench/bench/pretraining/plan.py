@@ -10,7 +10,7 @@ import numpy as np
 
 from avbench.bench.pretraining.measuring import FrameLabels, place
 from avbench.bench.spec import MLFLOW
-from avbench.config import Config, resolve
+from avbench.config import Config, Weights, resolve
 from avbench.data import databases, splits
 from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
@@ -85,6 +85,7 @@ def resolve_pretraining(
     measured = FrameLabels(annotation.columns, load_object(spec.loss, f"pre-training {spec.name}"))
     config = _decided(spec, config, annotation, rates)
     start = weights.choose(spec.network, config, demo=base.demo, from_scratch=request.from_scratch)
+    start |= _untaught(spec, request, config, start, demo=base.demo)
     plan = plan_of(spec, request, base, parts, replace(config, weights=start), measured)
     return ResolvedPretraining(
         request=request, spec=spec, base=base, parts=parts, measured=measured, rates=rates, plan=plan
@@ -226,6 +227,23 @@ def _decided(spec: PretrainingSpec, config: Config, annotation: AnnotationSpec, 
     decide = load_object(spec.settings, f"pre-training {spec.name}")
     decided = decide(config.settings, annotation.columns, rates)
     return replace(config, settings=made_of(config.settings, {**plain(config.settings), **decided}))
+
+
+def _untaught(
+    spec: PretrainingSpec, request: PretrainingRequest, config: Config, start: Mapping[str, Weights], *, demo: bool
+) -> dict[str, Weights]:
+    """Return what a later stage alone lacks of the stages before: nothing, or random weights where those will do."""
+    stages = next(preset.stages for preset in spec.presets if preset.name == config.preset)
+    given = start.get(spec.continues)
+    if not spec.continues or config.stages[0].name == stages[0].name or (given is not None and given.path is not None):
+        return {}
+    if not (demo or request.from_scratch):
+        raise UserError(
+            f"--stage {request.stage} goes on from what {stages[0].name} taught: give its file by --set "
+            f"{spec.continues}=FILE, or start at random by --from-scratch, which the card tells"
+        )
+    part = next(weights.starts for weights in spec.weights if weights.setting == spec.continues)
+    return {spec.continues: Weights(part=part, needed=True)}
 
 
 def _stages(config: Config, asked: str) -> Config:
