@@ -119,7 +119,7 @@ def test_real_data_need_a_start_and_a_later_stage_what_was_taught_before(
 ) -> None:
     monkeypatch.setenv("AVBENCH_CACHE", str(tmp_path))
     auto, _ = tiny_request(faces, "backbone_weights=auto")
-    with pytest.raises(UserError, match=r"backbone \(none published fits .*weights fetch --for graphau, or .*scratch"):
+    with pytest.raises(UserError, match=r"backbone \(none published fits .*\); start at random by --from-scratch"):
         resolve_pretraining(auto, installed())
     plan = resolve_pretraining(replace(auto, from_scratch=True), installed()).plan
     assert plan.config.random_start == ("backbone",) and plan.about["random_start"] == ["backbone"]
@@ -277,10 +277,12 @@ def test_the_command_prints_a_table_and_where_the_encoder_is(
     settings = [*SMALL, "batch=32", "epochs=1", "backbone=resnet18", "neighbours=1", "clip.fps=20"]
     words = [word for setting in settings for word in ("--set", setting)]
     data = ["--data", f"faces={faces}", "--preset", "official", "--workers", "0", "--results", str(tmp_path / "out")]
+    data.append("--from-scratch")
     assert command("--dataset", "faces", "--fold", "2", "--stage", "anfl", *data, *words) == 0
     said = capsys.readouterr().out
     (folder,) = (tmp_path / "out" / "pretrainings").iterdir()
     assert "-f2-" in folder.name and str(folder / "encoder.safetensors") in said
+    assert "caveats: random start: backbone" in said
     assert said.count("AU1") == 1 and "all positive" in said and "mean" in said
     assert not [name for name in load_file(folder / "encoder.safetensors") if name.startswith("head.edge_fc")]
 

@@ -14,6 +14,7 @@ from avbench.protocol import known
 from avbench.records import suite
 from avbench.records.card import Card
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, Request
+from avbench.records.caveats import random_start
 from avbench.records.measured import Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
@@ -156,3 +157,19 @@ def test_latex_and_csv_hold_every_cell() -> None:
     made = latex(table)
     assert "50 \\% of it" in made and "a \\& b" in made and "$\\rightarrow$" in made and "R\\_1" in made
     assert made.count("\\\\") == 2 and "\\toprule" in made and made.endswith("\\end{table}\n")
+
+
+def test_a_random_start_is_marked_and_gives_way_to_a_start_from_weights() -> None:
+    table = crossing("Matrix", [Row("A", "a"), Row("B", "b")], ["within_lavdf"], {"a": ["binary"], "b": ["binary"]})
+    caveat = random_start(["csn", "fau"])
+    marked = {"variant": (caveat,), "caveats": (caveat,)}
+    at_random = card("a", "within_lavdf", 0.6, started="2026-03-01T00:00:00+00:00", task="binary", **marked)
+    other = card("b", "within_lavdf", 0.7, task="binary")
+    (shown,) = suite_tables(table, [at_random, other])
+    assert (
+        "60.0" in by_label(shown)["A"]["lavdf\nAUC"].partition("*")[0] and "*" not in by_label(shown)["B"]["lavdf\nAUC"]
+    )
+    assert any("random start" in note and "A (csn, fau)" in note for note in shown.notes)
+    (shown,) = suite_tables(table, [at_random, other, card("a", "within_lavdf", 0.9, 1, task="binary")])
+    assert by_label(shown)["A"]["lavdf\nAUC"].startswith("90.0"), "never a mean of both"
+    assert "*" not in by_label(shown)["A"]["lavdf\nAUC"] and not any("random start" in note for note in shown.notes)

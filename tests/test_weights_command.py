@@ -126,6 +126,7 @@ def test_a_host_that_is_not_there_is_one_line(
 def test_check_tells_what_a_file_is_and_what_does_not_fit(said: Say, host: Path, tmp_path: Path) -> None:
     file = host / "eyes-a.pt"
     told = said("weights", "check", str(file), "--for", "starting")
+    assert "2 tensors of 4 numbers (weight, bias)" in told
     assert f"--set eyes_weights={file}: fits" in told and f"--set ears={file}: fits" in told
     assert f"--checkpoint {file} --task binary: no, 4 missing: eyes.weight" in told and "2 unexpected: weight" in told
     torch.save({"eyes.weight": torch.ones(2, 2), "more": torch.ones(1)}, tmp_path / "odd.pt")
@@ -195,7 +196,7 @@ def test_a_start_that_is_meant_to_be_random_is_told_once(said: Say, tiny: Path, 
     assert shown.count("by design") == 1 and line in shown
 
 
-def test_a_matrix_marks_rows_and_prefers_runs_from_weights(said: Say, cache: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_matrix_marks_its_rows(said: Say, cache: Path, tiny: Path, tmp_path: Path) -> None:
     words = ["matrix", *run_words(tiny, tmp_path, "--detector", "starting", "plain", "--from-scratch")[1:]]
     shown = said(*words)
     assert shown.count("· Matrix") <= 1 and "* random start, where the recipe" in shown

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from avbench.config import Config, resolve
 from avbench.engine import checkpoint
@@ -29,6 +32,28 @@ def known_as(path: Path, published: tuple[WeightSpec, ...]) -> tuple[str, list[W
     return found, [weights for weights in published if weights.sha256 and found.startswith(weights.sha256)]
 
 
+def content(path: Path) -> str:
+    """Say what a file holds: how many tensors and numbers, the first names, and the run of avbench that wrote it."""
+    try:
+        state, about = checkpoint.read(path)
+    except UserError:
+        return "not a file of tensors alone"
+    tensors = dict(_tensors(state))
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    names = ", ".join([*tensors][:3]) + (" ..." if len(tensors) > 3 else "")
+    by = about.get("id") or about.get("detector")
+    return f"{len(tensors)} tensors of {numbers:,} numbers ({names})" + (f", written by avbench: {by}" if by else "")
+
+
+def _tensors(held: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of nested mappings by their paths."""
+    if isinstance(held, Tensor):
+        yield name, held
+    elif isinstance(held, Mapping):
+        for key, value in held.items():
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
+
+
 def trials(
     path: Path, spec: DetectorSpec, preset: str | None = None, overrides: tuple[str, ...] = ()
 ) -> Iterator[Trial]:
@@ -49,5 +74,6 @@ def _judged(path: Path, spec: DetectorSpec, config: Config) -> str:
     try:
         checkpoint.load_weights(detector, path)
     except UserError as error:
-        return str(error).removeprefix(f"--checkpoint {path}: ").partition("): ")[2] or str(error)
+        said = str(error).removeprefix(f"--checkpoint {path}").removeprefix(": ")
+        return said.partition("): ")[2] if said.startswith(" does not fit") else said
     return ""

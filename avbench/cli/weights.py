@@ -241,7 +241,7 @@ def _download(weights: WeightSpec) -> None:
 
 def _check(arguments: argparse.Namespace, plugins: Plugins) -> int:
     """Say what each file is, and which part of the network it fits; 1 where it fits none."""
-    from avbench.bench.weight_check import known_as, trials
+    from avbench.bench.weight_check import content, known_as, trials
 
     if arguments.network is None or not arguments.names:
         raise UserError("avbench weights check FILE --for NAME: which file, and of which detector?")
@@ -254,7 +254,8 @@ def _check(arguments: argparse.Namespace, plugins: Plugins) -> int:
             raise UserError(f"{path}: no such file")
         sha, same = known_as(path, tuple(published.values()))
         known = ", ".join(f"{w.name} ({w.title})" for w in same) or "none whose sha256 is known"
-        say(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha}\npublished weights with that sha256: {known}")
+        say(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha}, {content(path)}")
+        say(f"published weights with that sha256: {known}")
         found = False
         for spec in _networks(arguments, plugins):
             config = _config(spec, arguments)

@@ -41,18 +41,7 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
 
     Raises UserError where the file cannot be read or its names or shapes do not fit the detector.
     """
-    about: dict[str, Any] = {}
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("avbench", "{}"))
-            state: Mapping[str, Tensor] = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        raise UserError(f"--checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # pickles with code in them
-        raise UserError(f"--checkpoint {path}: refused, it holds more than tensors ({type(error).__name__})") from error
+    state, about = read(path)
     try:
         state = detector.convert_checkpoint(state)
         if wrong := differences(detector.state_dict(), state):
@@ -65,6 +54,23 @@ def load_weights(detector: Detector, path: Path) -> dict[str, Any]:
             f"(preset {detector.config.preset}, {detector.config.task}): {' '.join(lines)[:400]}"
         ) from error
     return about
+
+
+def read(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return what a file of weights holds, and the note that it carries; UserError for one that cannot be read."""
+    about: dict[str, Any] = {}
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {}).get("avbench", "{}"))
+            state: Mapping[str, Any] = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
+        raise UserError(f"--checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # pickles with code in them
+        raise UserError(f"--checkpoint {path}: refused, it holds more than tensors ({type(error).__name__})") from error
+    return state, about
 
 
 def differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 3) -> str:

@@ -125,11 +125,11 @@ def _refusal(spec: DetectorSpec, config: Config, missing: Sequence[Start]) -> Us
         told.append(f"{start.part} ({names or f'none published fits these settings: --set {start.setting}=FILE'})")
     usual = config.preset == spec.default_preset(demo=False).name
     command = f"avbench weights fetch --for {spec.name}" + ("" if usual else f" --preset {config.preset}")
-    scratch = ", or start at random by --from-scratch, which card and tables tell"
-    return UserError(
-        f"{spec.name}, preset {config.preset}, starts from weights that are not here: {', '.join(told)}; run {command}"
-        f"{scratch if all(start.may_be_random for start in missing) else ''}"
-    )
+    ways = [f"run {command}"] if any(start.candidates for start in missing) else []
+    if all(start.may_be_random for start in missing):
+        ways.append("start at random by --from-scratch, which card and tables tell")
+    where = f"{spec.name}, preset {config.preset}, starts from weights that are not here"
+    return UserError("; ".join([f"{where}: {', '.join(told)}", *filter(None, [", or ".join(ways)])]))
 
 
 def _preset(spec: DetectorSpec, config: Config) -> Preset:

@@ -115,8 +115,8 @@ class PretrainingSpec:
     -> a mapping of the settings that a database decides, where rates is how often each column holds in training frames.
     Settings come as the presets declare them. Those named in `decided` cannot be `--set`. A clip is each frame in turn
     where `ClipSpec.frames` is 1, else one clip of a video an epoch. `file` is what a training leaves for detectors: the
-    weights, `prefix` taken off their names; `used_by` tells the user how. A stage but the first, asked for alone, goes on
-    from what the ones before taught, which the setting named `continues` gives.
+    weights, `prefix` taken off their names; `used_by` tells the user how. A stage but the first, asked for alone, goes
+    on from what the ones before taught, which the setting named `continues` gives.
     """
 
     name: str
