@@ -120,6 +120,14 @@ def test_a_host_that_is_not_there_is_one_line(
         told = said("weights", "fetch", "eyes-a", code=2)
     finally:
         (host / "away.pt").rename(host / "eyes-a.pt")
+    (host / "eyes-a.pt").rename(host / "away.pt")
+    try:
+        other = said("weights", "fetch", "--for", "starting", code=1)
+    finally:
+        (host / "away.pt").rename(host / "eyes-a.pt")
+    assert "failed: eyes-a: cannot download" in other and (cache / "eyes-b.pt").is_file() and "ears.zip" in other
+    (cache / "eyes-b.pt").unlink()
+    (cache / "eyes-b.pt.sha256").unlink()
     assert "cannot download" in told and f"put it at {cache / 'eyes-a.pt'}" in told and not list(cache.glob("eyes*"))
 
 

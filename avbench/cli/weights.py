@@ -207,10 +207,10 @@ def _fetch_needed(arguments: argparse.Namespace, plugins: Plugins) -> int:
     failed = False
     for start in missing:
         scripted = [weights for weights in start.candidates if weights.scripted]
-        if scripted:
-            _download(scripted[0])
-        else:
-            failed = True
+        if scripted and any(map(_downloaded, scripted)):
+            continue
+        failed = True
+        if not scripted:
             say(f"{start.part}, {' or '.join(w.name for w in start.candidates) or 'no published weights'}:")
             for line in _by_hand(start):
                 say(f"  {line}")
@@ -225,6 +225,16 @@ def _by_hand(start: Start) -> Iterator[str]:
     for number, weights in enumerate(start.candidates):
         for line in for_the_hand(weights):
             yield ("or " if number and line.startswith(weights.name) else "") + line
+
+
+def _downloaded(weights: WeightSpec) -> bool:
+    """Download weights, or say why that failed: what else is needed is still to be fetched."""
+    try:
+        _download(weights)
+    except UserError as error:
+        say(f"failed: {error}")
+        return False
+    return True
 
 
 def _download(weights: WeightSpec) -> None:
