@@ -47,6 +47,9 @@ class Config:
         values = asdict(self)
         if not self.clip.annotations:  # configurations without them keep the hash they had before these were
             del values["clip"]["annotations"]
+        for stage in values["stages"]:
+            if stage["drop_last"]:  # so do those whose every batch is whole
+                del stage["drop_last"]
         values["settings"] = plain(self.settings)
         values["requires"] = sorted(self.requires)
         values["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}

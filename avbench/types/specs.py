@@ -23,9 +23,10 @@ class Stage:
     Of 0 `epochs` the detector is judged as it starts; a stage in which no parameter is trainable shows it every sample
     once an epoch, so that `loss` may keep what it counts in buffers.
     `batch` clips make one batch of the recipe and `accumulate` batches one optimiser step; `micro_batch` clips are on
-    the device at a time (None: 4 on a CPU, the whole batch on a GPU). `clip_norm` bounds the gradient norm (0: off);
-    `clip_scaled` bounds the loss-scaled gradients, as some published code does. `precision` holds on a GPU; a CPU
-    always computes in float32.
+    the device at a time (None: 4 on a CPU, the whole batch on a GPU). `drop_last` leaves an epoch's incomplete last
+    batch out. `clip_norm` bounds the gradient norm (0: off); `clip_scaled` bounds the loss-scaled gradients, and those
+    of each batch that is accumulated as soon as it is added, as some published code does. `precision` holds on a GPU;
+    a CPU always computes in float32.
     """
 
     name: str = "train"
@@ -34,6 +35,7 @@ class Stage:
     batch: Count = 32
     accumulate: Count = 1
     micro_batch: Count | None = None
+    drop_last: bool = True
     lr: float = 1e-4
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
