@@ -91,8 +91,9 @@ class DetectorSpec:
     `requires` names the streams without which a sample has no score; a detector that requires one stream alone
     learns that stream's label. `members` makes an ensemble of other detectors: it has no class of its own, does the
     binary task, and its setting `combine` joins their scores (mean, max, noisy_or, logit_mean). `pooling` joins the
-    clips of a video: it averages probabilities, their logits, or their odds (a distance d scored as d / (d + threshold)
-    has odds d / threshold, so that distances are averaged). The first preset is the default on demo data if it is
+    clips of a video, unless `--set pooling=` says otherwise: it averages probabilities, their logits, or their odds (a
+    distance d scored as d / (d + threshold) has odds d / threshold, so that distances are averaged), or it sums them
+    over clips and takes the softmax (softmax_of_sum). The first preset is the default on demo data if it is
     called "demo", else on all data; see `default_preset`.
     """
 
