@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from avbench.bench.contract import random_batch
 from avbench.config import resolve
 from avbench.detector import Detector
 from avbench.engine.building import build
-from avbench.plugins.registry import installed
 from avbench.references import load_object
 from avbench.settings import plain
 from avbench.types import ClipSpec, DetectorSpec, Output, Preset, Stage, Task
@@ -35,11 +35,16 @@ ALWAYS_SAID = {"name", "epochs", "batch", "lr", "weight_decay", "clip_norm"}
 STEPS = 100  # of a stage, for its rates
 
 
+@cache
 def built_in() -> dict[str, DetectorSpec]:
-    """Return the detectors and pre-training networks of this distribution."""
-    plugins = installed()
-    networks = {name: spec.network for name, spec in plugins.pretrainings().items()}
-    return {**plugins.detectors(), **networks}
+    """Return the detectors and pre-training networks that this distribution declares."""
+    found: dict[str, DetectorSpec] = {}
+    for point in distribution("avbench").entry_points.select(group="avbench"):
+        plugin = point.load()
+        declared = [*getattr(plugin, "avbench_detectors", list)()]
+        declared += [spec.network for spec in getattr(plugin, "avbench_pretrainings", list)()]
+        found |= {spec.name: spec for spec in declared}
+    return found
 
 
 def published_presets(spec: DetectorSpec) -> list[Preset]:
