@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from avbench.errors import UserError, unknown
 from avbench.settings import Declared, declared, declared_by, made_of, plain
-from avbench.types import ClipSpec, DetectorSpec, Preset, Range, Setting, Stage, Stream, Task
+from avbench.types import ClipSpec, DetectorSpec, Pooling, Preset, Range, Setting, Stage, Stream, Task
 
 _STAGE = declared_by(Stage, tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"}))
 # Annotations stay: the network needs them as they are.
 _CLIP = declared_by(ClipSpec, tuple(f.name for f in fields(ClipSpec) if f.name != "annotations"))
 _EVAL_BATCH = Declared(((int, Range(min=1)),))
+_POOLING = Declared(choices=get_args(Pooling))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Weights:
 class Config:
     """Everything a detector is built from and trained with.
 
-    `settings` are what the preset declares, with values resolved: an instance of its dataclass, or a mapping.
+    `settings` are what the preset declares, with values resolved: an instance of its dataclass, or a mapping. `pooling`
+    joins the clips of a video; no training depends on it.
     """
 
     detector: str
@@ -45,6 +47,7 @@ class Config:
     stages: tuple[Stage, ...] = (Stage(),)
     eval_batch: int = 8
     requires: frozenset[Stream] = frozenset({"video", "audio"})
+    pooling: Pooling = "mean"
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
     @property
@@ -57,6 +60,10 @@ class Config:
         values = asdict(self)
         if not self.clip.annotations:  # configurations without them keep the hash they had before these were
             del values["clip"]["annotations"]
+        for stage in values["stages"]:
+            if stage["drop_last"]:  # so do those whose every batch is whole
+                del stage["drop_last"]
+        del values["pooling"]
         values["settings"] = plain(self.settings)
         values["requires"] = sorted(self.requires)
         values["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
@@ -75,7 +82,8 @@ def resolve(
     """Resolve a preset and `key=value` overrides into a Config.
 
     A stage's field (`epochs=1`) holds for every stage, or for one (`stage2.epochs=1`); `clip.size=112` changes the
-    clip; other keys are the detector's own settings. Raises UserError for what the detector cannot do or does not know.
+    clip, `pooling` how clips become a video's score; other keys are the detector's own settings. Raises UserError for
+    what the detector cannot do or does not know.
     """
     if task not in spec.tasks:
         raise UserError(f"{spec.name} cannot do {task}: it does {' and '.join(spec.tasks)}; use --task {spec.tasks[0]}")
@@ -94,6 +102,7 @@ def resolve(
         chosen.stages,
         chosen.eval_batch,
         spec.requires,
+        spec.pooling,
     )
     config = _checked(config, own, where)
     for key, value in chosen.for_dataset.get(dataset, {}).items():
@@ -127,12 +136,14 @@ def _set(config: Config, own: Mapping[str, Declared], key: str, value: Setting, 
         return replace(config, settings={**config.settings, key: _accepted(own[key], key, value, where)})
     if key == "eval_batch":
         return replace(config, eval_batch=_accepted(_EVAL_BATCH, key, value, where))
+    if key == "pooling":
+        return replace(config, pooling=_accepted(_POOLING, key, value, where))
     if head == "clip" and tail in _CLIP:
         return replace(config, clip=replace(config.clip, **{tail: _accepted(_CLIP[tail], key, value, where)}))
     if tail in _STAGE and head in {"", *(s.name for s in config.stages)}:
         new: Any = {tail: _accepted(_STAGE[tail], key, value, where)}
         return replace(config, stages=tuple(replace(s, **new) if head in {"", s.name} else s for s in config.stages))
-    known = [*own, *_STAGE, *(f"clip.{k}" for k in _CLIP), "eval_batch"]
+    known = [*own, *_STAGE, *(f"clip.{k}" for k in _CLIP), "eval_batch", "pooling"]
     raise unknown(f"setting of {config.detector}", key, known)
 
 

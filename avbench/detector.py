@@ -124,15 +124,27 @@ class Detector(nn.Module):
 
 
 def probabilities(output: Output) -> tuple[Tensor, Tensor | None]:
-    """Return P(fake) (B,) and, for four classes, the class probabilities (B,4), both float32 on the CPU.
+    """Return P(fake) (B,) and, for four classes, the class probabilities (B,4), both float64 on the CPU.
 
     P(fake) is softmax(logits)[1] for two classes, 1 - P(RARV) for four, or the detector's own bounded score.
     """
     if output.score is not None:
-        return output.score.detach().float().cpu(), None
+        return output.score.detach().cpu().double(), None
     if output.logits is None:
         raise TypeError("an Output needs logits or a score")
-    p_BK = output.logits.detach().float().softmax(dim=1).cpu()
+    p_BK = output.logits.detach().cpu().double().softmax(dim=1)
     if p_BK.shape[1] == 2:
         return p_BK[:, 1], None
-    return 1 - p_BK[:, 0], p_BK
+    return p_BK[:, 1:].sum(dim=1), p_BK
+
+
+def log_odds(output: Output) -> Tensor | None:
+    """Return the log-odds of a forgery (B,), float64 on the CPU; None of a detector that gives a bounded score.
+
+    They are fake minus real of two logits, log(sum(exp)) of the three forged classes minus RARV of four. A probability
+    that rounds to one no longer tells them.
+    """
+    if output.score is not None or output.logits is None:
+        return None
+    z_BK = output.logits.detach().cpu().double()
+    return z_BK[:, 1:].logsumexp(dim=1) - z_BK[:, 0]

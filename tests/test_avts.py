@@ -93,7 +93,7 @@ def test_only_whole_windows_are_judged() -> None:
         logits = output.aux["windows"][:, :, 0]
         assert output.logits is not None and (output.logits[:, 0] == 0).all()
         torch.testing.assert_close(output.logits[:, 1], torch.stack([logits[0].mean(), logits[1, 0], logits[2, 0]]))
-        torch.testing.assert_close(probabilities(output)[0], output.logits[:, 1].sigmoid())
+        torch.testing.assert_close(probabilities(output)[0], output.logits[:, 1].double().sigmoid())
 
 
 # stages, losses, labels
@@ -107,6 +107,8 @@ def test_stage_1_trains_encoders_and_stage_2_what_judges() -> None:
     _, moved = step(begin_stages(build("freeze_encoders=true", "frozen_batch_norm=train"), 1), 1)
     drifting = {name.rpartition(".")[2] for name in moved if not name.startswith("temporal_classifier.")}
     assert drifting == {"running_mean", "running_var", "num_batches_tracked"}
+    assert build("reproduce_bugs=true").settings.frozen_batch_norm == "train"
+    assert build(preset="official").settings.frozen_batch_norm == "eval"
     _, moved = step(begin_stages(build(), 1), 1)
     assert "v_encoder.v_conv3D.0.weight" in moved
 

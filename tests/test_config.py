@@ -98,6 +98,20 @@ def test_weights_count_by_content_not_by_place() -> None:
     assert digest_of(here.as_dict()) == digest_of(there.as_dict()) != digest_of(other.as_dict())
 
 
+def test_pooling_is_the_detectors_unless_it_is_set_and_no_training_depends_on_it() -> None:
+    spec = DetectorSpec(name="example", load="x:Y", pooling="mean_odds")
+    own, other = resolve(spec, "binary"), resolve(spec, "binary", overrides=["pooling=softmax_of_sum"])
+    assert (own.pooling, other.pooling) == ("mean_odds", "softmax_of_sum") and own.as_dict() == other.as_dict()
+    with pytest.raises(UserError, match=r"pooling=median.*use one of mean, mean_logit, mean_odds"):
+        resolve(spec, "binary", overrides=["pooling=median"])
+
+
+def test_batches_that_are_all_whole_keep_the_hash_they_had() -> None:
+    stages = [replace(Stage(), drop_last=drops) for drops in (True, False)]
+    found = [Config("x", "binary", stages=(stage,)).as_dict()["stages"][0] for stage in stages]
+    assert "drop_last" not in found[0] and found[1]["drop_last"] is False
+
+
 @pytest.mark.parametrize(
     ("requires", "task", "expected"),
     [

@@ -20,6 +20,7 @@ from avbench.bench.contract import random_batch
 from avbench.bench.contract.metrics import table_of
 from avbench.cli import COMMANDS
 from avbench.hookspecs import hookspec
+from avbench.plugins.registry import installed
 from avbench.protocol import read
 from avbench.types import ClipBatch, ClipSpec, Protocol, Sample
 
@@ -56,6 +57,21 @@ def test_every_option_that_is_shown_exists() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_table_of_hours_has_the_epochs_of_the_presets_and_follows_from_them() -> None:
+    """Hours are epochs times videos by clips a second; a stage of real clips sees the database's share of them."""
+    page = (ROOT / "docs" / "reproduce.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([\w-]+)[^|]*\| ([\d +]+) \| (\d+) \| ([\d.]+) h \| ([\d.]+) h \|$", page, re.MULTILINE)
+    by_title = {spec.title: spec for spec in installed().detectors().values()}
+    assert len(rows) == 9
+    for title, epochs, speed, *hours in rows:
+        stages = by_title[title].default_preset(demo=False).stages
+        assert epochs == " + ".join(str(stage.epochs) for stage in stages), title
+        for printed, (videos, real) in zip(hours, ((78_703, 0.2673), (13_800, 0.0232)), strict=True):
+            clips = sum(stage.epochs * videos * (real if stage.samples == "real" else 1) for stage in stages)
+            estimate = clips / int(speed) / 3600
+            assert printed == (f"{estimate:.0f}" if estimate >= 10 else f"{estimate:.1f}"), title
 
 
 def test_the_dataset_example_works_as_printed(tiny: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from avbench.bench.ensemble import settings_of
 from avbench.cli import main
 from avbench.config import resolve
 from avbench.errors import UserError
-from avbench.metrics.combining import RULES, Scored, combined
+from avbench.metrics.combining import Scored, by_rule, combined
 from avbench.plugins.registry import installed
 from avbench.records import scores
 from avbench.records.card import Card
@@ -28,12 +28,14 @@ Do = Callable[..., int]
 
 
 def test_the_rules() -> None:
-    p = np.array([[0.2, 0.8], [0.9, 0.9], [0.0, 1.0]])
-    assert RULES["mean"](p) == pytest.approx([0.5, 0.9, 0.5])
-    assert RULES["max"](p) == pytest.approx([0.8, 0.9, 1.0])
-    assert RULES["noisy_or"](p) == pytest.approx([0.84, 0.99, 1.0])
-    assert RULES["logit_mean"](p) == pytest.approx([0.5, 0.9, 0.5])
-    assert RULES["logit_mean"](np.array([[0.5, 0.9]])) == pytest.approx([0.75])  # odds of 1 and 9: their root is 3
+    p = np.array([[0.2, 0.8], [0.9, 0.9], [0.0, 1.0], [0.5, 0.9]])
+    members = [pd.DataFrame({"score": column}) for column in p.T]
+    assert by_rule("mean", members) == pytest.approx([0.5, 0.9, 0.5, 0.7])
+    assert by_rule("max", members) == pytest.approx([0.8, 0.9, 1.0, 0.9])
+    assert by_rule("noisy_or", members) == pytest.approx([0.84, 0.99, 1.0, 0.95])
+    assert by_rule("logit_mean", members) == pytest.approx([0.5, 0.9, 0.5, 0.75])  # odds of 1 and 9: their root is 3
+    surer = [pd.DataFrame({"score": [1.0], "logit": [z]}) for z in (60.0, -20.0)]
+    assert by_rule("logit_mean", surer) == pytest.approx([1 / (1 + np.exp(-20.0))], abs=1e-15)
 
 
 def table(rows: list[tuple[str, float, float | None, str]], **more: Any) -> pd.DataFrame:

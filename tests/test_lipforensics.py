@@ -144,7 +144,7 @@ def test_score_is_the_sigmoid_of_the_published_logit() -> None:
     batch = random_batch(detector.config.clip, 3)
     with torch.no_grad():
         logit = detector.network(prepare(batch, training=False), batch.frames)
-        torch.testing.assert_close(probabilities(detector(batch))[0], logit.sigmoid())
+        torch.testing.assert_close(probabilities(detector(batch))[0], logit.double().sigmoid())
 
 
 def test_padding_does_not_count_in_the_consensus() -> None:

@@ -10,16 +10,18 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn import metrics as reference
 
+from avbench.detector import log_odds, probabilities
 from avbench.metrics import definitions as metrics
 from avbench.metrics.definitions import Metric, pool
 from avbench.plugins.builtin import avbench_metrics
 from avbench.records import scores
 from avbench.references import load_object
-from avbench.types import Forgery
+from avbench.types import Forgery, Output
 
 Table = pd.DataFrame
 BUILT_IN = {spec.name: spec for spec in avbench_metrics()}
@@ -191,6 +193,55 @@ def test_pooling_four_classes_keeps_probabilities_consistent() -> None:
     classes = odds[list(scores.PROBABILITIES)].to_numpy()
     assert np.allclose(classes[:, 1:] / classes[:, :1], against) and np.allclose(classes.sum(axis=1), 1)
     assert np.allclose(odds["score"], 1 - odds["p_rarv"])
+
+
+def test_logits_are_averaged_and_ranked_as_they_are() -> None:
+    """Two videos of one clip each beyond what a float32 probability tells apart, and one whose clips disagree."""
+    of_clip = {"a": [40.0], "b": [60.0], "c": [64.0, -20.0, -20.0], "d": [-60.0]}
+    rows = [(name, z) for name, logits in of_clip.items() for z in logits]
+    logit = np.array([z for _, z in rows])
+    score = np.exp(-np.logaddexp(0, -logit))
+    table = clips([{"id": name, "score": score[i], "logit": z} for i, (name, z) in enumerate(rows)])
+    scores.validate(table)
+    pooled = pool(table, "mean_logit").set_index("id")
+    assert pooled["logit"].tolist() == pytest.approx([40, 60, 8, -60])
+    assert pooled["score"].tolist() == pytest.approx(1 / (1 + np.exp(-np.array([40.0, 60, 8, -60]))), rel=1e-12)
+    assert pooled["score"]["a"] == pooled["score"]["b"] == 1, "which the scores no longer tell apart"
+    judged = pooled.assign(forgery=[0, 3, 0, 0]).reset_index()
+    assert metrics.auc(judged) == 1.0 and metrics.auc(judged.assign(logit=np.nan)) == pytest.approx(1 - 0.5 / 3)
+    clamped = pool(table.assign(logit=np.nan), "mean_logit").set_index("id")["score"]
+    assert clamped["c"] < 0.5 < pooled["score"]["c"], "as files of earlier versions are read"
+    mean = pool(table).set_index("id")
+    assert mean["score"]["c"] == pytest.approx(1 / 3) and mean["logit"]["c"] == pytest.approx(np.log(0.5))
+    assert mean["logit"][["a", "b", "d"]].tolist() == pytest.approx([40, 60, -60])
+
+
+def test_logits_of_four_classes_are_averaged_as_they_are() -> None:
+    z = torch.tensor([[50.0, -30, 0, 10], [-70.0, 20, 5, 60], [0.0, 90, -3, 1]], dtype=torch.float64)
+    p, p_classes = probabilities(Output(logits=z))
+    odds = log_odds(Output(logits=z))
+    assert p_classes is not None and odds is not None
+    classes = [dict(zip(scores.PROBABILITIES, row, strict=True)) for row in p_classes.tolist()]
+    table = clips([{"id": "a", "score": float(p[i]), "logit": float(odds[i]), **classes[i]} for i in range(3)])
+    scores.validate(table)
+    pooled = pool(table, "mean_logit")
+    assert np.allclose(pooled[list(scores.PROBABILITIES)], z.mean(dim=0).softmax(dim=0), rtol=1e-12)
+    assert pooled["logit"][0] == pytest.approx(float(z.mean(dim=0)[1:].logsumexp(dim=0) - z.mean(dim=0)[0]))
+
+
+def test_the_softmax_of_a_sum_is_as_published_for_fgmdf() -> None:
+    p = np.random.default_rng(0).dirichlet([1, 1, 1, 1], 6)
+    rows = [
+        {"id": f"v{i // 3}", "score": 1 - row[0], **dict(zip(scores.PROBABILITIES, row, strict=True))}
+        for i, row in enumerate(p)
+    ]
+    total = np.exp(p.reshape(2, 3, 4).sum(axis=1))
+    pooled = pool(clips(rows), "softmax_of_sum")
+    assert np.allclose(pooled[list(scores.PROBABILITIES)], total / total.sum(axis=1, keepdims=True))
+    assert np.allclose(pooled["score"], 1 - pooled["p_rarv"])
+    binary = pool(clips([{"id": "a", "score": s} for s in (0.9, 0.8, 0.3)]), "softmax_of_sum")
+    sums = np.exp([0.9 + 0.8 + 0.3, 0.1 + 0.2 + 0.7])
+    assert binary["score"][0] == pytest.approx(sums[0] / sums.sum())
 
 
 def test_mean_of_odds_is_the_mean_of_distances() -> None:

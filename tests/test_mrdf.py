@@ -26,7 +26,9 @@ from building import SMALL, build_detector
 
 SPEC = next(iter(avbench_detectors()))
 TINY = SMALL["mrdf"]
-PARAMETERS = {
+LAYERS = {"official": 0, "text": 12}  # as the published code builds it, and as the text says
+ONE_LAYER = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 2 * 2 * 768
+PARAMETERS = {  # of "text"
     "ce": 104_431_110,
     "margin": 104_428_034,
     "avdf": 103_243_778,
@@ -54,17 +56,25 @@ def alone(batch: ClipBatch, row: int) -> ClipBatch:
     return replace(clip, video=clip.video[:, :frames], audio=clip.audio[:, :samples])
 
 
+@pytest.mark.parametrize("preset", LAYERS)
 @pytest.mark.parametrize("variant", get_args(Variant))
-def test_published_sizes(variant: str) -> None:
+def test_published_sizes(variant: str, preset: str) -> None:
     with torch.device("meta"):
-        detector = build(f"variant={variant}", preset="official")
-    assert sum(p.numel() for p in detector.parameters()) == PARAMETERS[variant]
+        detector = build(f"variant={variant}", preset=preset)
+    fewer = 0 if variant == "ensemble" else (12 - LAYERS[preset]) * ONE_LAYER
+    assert sum(p.numel() for p in detector.parameters()) == PARAMETERS[variant] - fewer
 
 
-def test_published_names_and_shapes() -> None:
+def test_the_published_build_holds_what_only_pretraining_asks_for() -> None:
+    """Its 19,967,342 parameters are those here, a map of 768 to 768 and a masked frame of 104."""
+    assert PARAMETERS["ce"] - 12 * ONE_LAYER + 768 * 768 + 768 + 104 == 19_967_342
+
+
+@pytest.mark.parametrize(("preset", "layers"), LAYERS.items())
+def test_published_names_and_shapes(preset: str, layers: int) -> None:
     """The names that fairseq, AV-HuBERT and MRDF give, written down layer by layer."""
     with torch.device("meta"):
-        own = {name: tuple(value.shape) for name, value in build(preset="official").network.state_dict().items()}
+        own = {name: tuple(value.shape) for name, value in build(preset=preset).network.state_dict().items()}
     expected: dict[str, tuple[int, ...]] = {}
 
     def linear(name: str, out: int, into: int) -> None:
@@ -97,7 +107,7 @@ def test_published_names_and_shapes() -> None:
     position = {"weight_g": (1, 1, 128), "weight_v": (768, 48, 128), "bias": (768,)}
     expected |= {f"model.encoder.pos_conv.0.{name}": shape for name, shape in position.items()}
     norm("model.encoder.layer_norm", 768)
-    for layer in range(12):
+    for layer in range(layers):
         name = f"model.encoder.layers.{layer}"
         for projection in "qkv":
             linear(f"{name}.self_attn.{projection}_proj", 768, 768)
@@ -241,7 +251,7 @@ def test_published_class_1_is_real() -> None:
         found = detector.loss(output, batch)
     assert output.p_video is not None and output.p_audio is not None
     for p_fake in (probabilities(output)[0], output.p_video, output.p_audio):
-        torch.testing.assert_close(p_fake, torch.full((4,), torch.sigmoid(torch.tensor(-4.0))))
+        torch.testing.assert_close(p_fake.float(), torch.full((4,), torch.sigmoid(torch.tensor(-4.0))))
     wrong = F.softplus(torch.tensor([4.0, -4.0]))  # of a fake, of a real one
     torch.testing.assert_close(found["loss_clip"], (3 * wrong[0] + wrong[1]) / 4)
     torch.testing.assert_close(found["loss_video"], (2 * wrong[0] + 2 * wrong[1]) / 4)

@@ -248,7 +248,7 @@ def test_share_of_fakes_moves_the_logit_in_training_alone() -> None:
         output = plain.eval()(batch)
         torch.testing.assert_close(probabilities(moved.eval()(batch))[0], probabilities(output)[0], rtol=0, atol=0)
         assert output.logits is not None
-        torch.testing.assert_close(probabilities(output)[0], output.logits[:, 1].sigmoid())
+        torch.testing.assert_close(probabilities(output)[0], output.logits[:, 1].double().sigmoid())
         shifted = output.logits[:, 1] + torch.log(torch.tensor(4.0))
         expected = nn.functional.binary_cross_entropy_with_logits(shifted, torch.tensor([0.0, 1.0]))
         torch.testing.assert_close(moved.loss(output, batch)["loss"], expected)

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from avbench.cli import main
 from avbench.engine.state import Position, TrainingState
 from avbench.records.card import Card
+from avbench.records.run import Run as StoredRun
 from dying import kill_after
 
 Command = Callable[..., list[str]]
@@ -70,6 +73,24 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
     assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
     small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle", "--fresh")
     assert (folder / "card.json").stat().st_mtime_ns > before
+
+
+def test_clips_may_be_pooled_in_another_way_after_the_same_training(
+    small_run: Run, tmp_path: Path, done: Done, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(done[0], tmp_path / "copy")
+    card, folder = small_run(tmp_path / "copy", "--set", "pooling=mean_logit")
+    assert (card.detector.pooling, done[1].detector.pooling) == ("mean_logit", "mean")
+    assert card.id != done[1].id and card.training.id == done[1].training.id
+    run = StoredRun.read(folder)
+    scored = run.scores[run.scores["score"].notna()]
+    assert np.allclose(scored["logit"], np.log(scored["score"] / (1 - scored["score"]))) and not caplog.messages
+    # as an earlier version wrote it
+    table = pq.read_table(folder / "scores.parquet")
+    pq.write_table(table.drop_columns(["logit"]), folder / "scores.parquet")
+    older = StoredRun.read(folder).scores
+    assert older["logit"].isna().all() and older["score"].equals(run.scores["score"])
+    assert "kept no logits" in caplog.text and run.id in caplog.text
 
 
 SAVE, LOADED = "avbench.engine.state:TrainingState.save", "avbench.engine.effects:Effects.note"

@@ -143,6 +143,15 @@ def test_external_scores_join_the_test_list(tmp_path: Path, suffix: str) -> None
     scores.write(read, tmp_path / "scores.parquet", {})
 
 
+def test_external_logits_are_kept_and_must_be_those_of_the_scores(tmp_path: Path) -> None:
+    samples = [Sample(id=name, path=Path(name), forgery=Forgery.RARV) for name in "ab"]
+    (tmp_path / "s.csv").write_text("id,score,logit\na,1.0,60\nb,0.5,\n")
+    assert scores.read_external(tmp_path / "s.csv", samples)["logit"].fillna(-1).tolist() == [60, -1]
+    (tmp_path / "s.csv").write_text("id,score,logit\na,1.0,60\nb,0.5,3\n")
+    with pytest.raises(UserError, match=r"logit is not the log-odds of score: b"):
+        scores.read_external(tmp_path / "s.csv", samples)
+
+
 def test_external_four_class_probabilities_give_the_score(tmp_path: Path) -> None:
     probabilities = dict(zip(scores.PROBABILITIES, ([0.7, 0.1], [0.1, 0.2], [0.1, 0.6], [0.1, 0.1]), strict=True))
     pd.DataFrame({"id": ["001.mp4", "002.mp4"], **probabilities}).to_csv(tmp_path / "x.csv", index=False)

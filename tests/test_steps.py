@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,15 @@ def test_a_stage_that_learns_leaves_an_incomplete_batch_out_and_one_that_counts_
     assert sorted(c for batch in counting.micro_batches(range(18)) for c in batch) == list(range(18))
     assert sorted(c for batch in learning.micro_batches(range(18)) for c in batch) == list(range(15))
     assert steps_of(STAGE, 3).batches == 1, "fewer clips than a batch make one"
+    keeping = replace(STAGE, drop_last=False)
+    assert [steps_of(keeping, clips).batches for clips in (18, 15, 16, 3)] == [4, 3, 4, 1]
+    assert sorted(c for batch in steps_of(keeping, 18).micro_batches(range(18)) for c in batch) == list(range(18))
+    assert [steps_of(keeping, clips, world=3).batches for clips in (17, 18)] == [3, 4], "each process needs a clip"
+
+
+def test_a_share_says_with_which_micro_batches_a_batch_ends() -> None:
+    steps = steps_of(replace(STAGE, drop_last=False), 18)  # batches of 5, 5 | 5, 3 clips, two at a time
+    assert [sorted(steps.share(step).ends) for step in range(2)] == [[2, 5], [2, 4]]
 
 
 @pytest.mark.parametrize(("clips", "learns", "world"), [(18, True, 1), (18, False, 1), (23, True, 2), (19, False, 3)])

@@ -175,6 +175,59 @@ def test_gradients_are_bounded_after_unscaling_unless_the_published_way_is_asked
     assert -load_file(tmp_path / "weights.safetensors")["weight"].item() == pytest.approx(moved, rel=1e-3)
 
 
+class Directed(Detector):
+    """Has a weight of three numbers, and for each clip a gradient of its own, which it writes down."""
+
+    seen: list[torch.Tensor]
+
+    def __init__(self, config: config.Config) -> None:
+        super().__init__(config)
+        self.weight = torch.nn.Parameter(torch.zeros(3))
+
+    def forward(self, batch: ClipBatch) -> Output:
+        slope_B3 = torch.stack([torch.sin((k + 1) * (batch.seed % 997).float()) * 10**k for k in range(3)], dim=1)
+        if self.training:
+            self.seen.append(slope_B3)
+        said_B = (slope_B3 * self.weight).sum(dim=1)
+        return Output(logits=torch.stack([torch.zeros_like(said_B), said_B], dim=1))
+
+    def loss(self, output: Output, batch: ClipBatch) -> dict[str, torch.Tensor]:
+        assert output.logits is not None
+        return {"loss": output.logits[:, 1].mean()}
+
+    def optimizer(self, stage: Stage, steps: int) -> tuple[torch.optim.Optimizer, None]:
+        return torch.optim.SGD(self.parameters(), lr=stage.lr, momentum=0.9), None
+
+
+def test_scaled_gradients_are_bounded_after_each_accumulated_batch_as_a_loop_by_hand_does(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Directed, "seen", [], raising=False)
+    stage = Stage(
+        epochs=2, batch=3, accumulate=2, micro_batch=2, drop_last=False, lr=1.0, clip_norm=1.0, clip_scaled=True
+    )
+    fabric = Fabric(
+        accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))]
+    )
+    fit(replace(plan_of(tiny, tmp_path, "Directed", (stage,)), validation=()), fabric, Loading(workers=0))
+
+    slopes = torch.cat(Directed.seen).split(16)  # by epoch
+    weight, scaler = torch.nn.Parameter(torch.zeros(3)), torch.amp.GradScaler("cpu", init_scale=1024.0)
+    optimizer = torch.optim.SGD([weight], lr=1.0, momentum=0.9)
+    for epoch in slopes:
+        batches = epoch.split(3)
+        assert [len(batch) for batch in batches] == [3, 3, 3, 3, 3, 1], "the last one is kept"
+        for number, batch in enumerate(batches, 1):
+            loss = (batch @ weight).sum() / (6 if number < 5 else 4)  # clips of the two batches of a step
+            torch.autograd.backward(scaler.scale(loss))
+            torch.nn.utils.clip_grad_norm_([weight], 1.0)  # after each backward pass, of what is scaled
+            if number % 2 == 0:
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+    assert torch.allclose(load_file(tmp_path / WEIGHTS)["weight"], weight.detach(), rtol=1e-5, atol=0)
+
+
 def test_the_scale_of_the_loss_outlives_an_interruption(tiny: Path, tmp_path: Path) -> None:
     plan = plan_of(tiny, tmp_path, "Constant", (Stage(epochs=3, batch=16, micro_batch=16, lr=1.0),))
 

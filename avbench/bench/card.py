@@ -66,7 +66,7 @@ def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> C
             version=spec.version,
             source=source,
             preset=settings.preset,
-            pooling=spec.pooling,
+            pooling=settings.pooling,
             requires=tuple(sorted(settings.requires)),
             region=region_of(settings.clip),
         ),
@@ -102,7 +102,7 @@ def members_of(resolved: ResolvedRun) -> tuple[Member, ...]:
             title=member.detector.title or member.detector.name,
             version=member.detector.version,
             preset=member.config.preset,
-            pooling=member.detector.pooling,
+            pooling=member.config.pooling,
             requires=tuple(sorted(member.config.requires)),
             run=member.id,
         )

@@ -17,7 +17,7 @@ from avbench.config import Config
 from avbench.data.lists import Lists
 from avbench.engine.selection import quality
 from avbench.errors import UserError, unknown
-from avbench.metrics.combining import RULES, Scored, combined
+from avbench.metrics.combining import RULES, Scored, by_rule, combined
 from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins.registry import Plugins
 from avbench.records.card import Card
@@ -50,7 +50,7 @@ class EnsembleScorer:
         for number, (member, note) in enumerate(zip(resolved.members, card.members, strict=True), 1):
             work.say(f"member {number} of {len(resolved.members)} of {self.spec.detector}: {member.spec.detector}")
             run = work.run(member.spec)
-            scored.append(Scored(run.scores, member.config.requires, member.detector.pooling))
+            scored.append(Scored(run.scores, member.config.requires, member.config.pooling))
             about = MemberTraining(**{name: getattr(run.card.training, name) for name in _KEPT})
             members.append(replace(note, training=about))
             bugs = bugs or Caveat.BUGS_REPRODUCED in run.card.caveats
@@ -137,6 +137,7 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         settings={COMBINE: rule},
         stages=(),
         requires=frozenset().union(*(member.config.requires for member in members)),
+        pooling=detector.pooling,
     )
     placements = members[0].placements
     shaping = {"members": [member.id for member in members], "combine": rule, "version": detector.version}
@@ -173,7 +174,6 @@ def _threshold(resolved: ResolvedRun) -> float | None:
     common = tables[0].index[[all(name in table.index for table in tables) for name in tables[0].index]]
     if common.empty:
         return None
-    p_NM = np.stack([table.loc[common, "score"].to_numpy(np.float64) for table in tables], axis=1)
-    p_N = RULES[str(resolved.config.settings[COMBINE])](p_NM)
+    p_N = by_rule(str(resolved.config.settings[COMBINE]), [table.loc[common] for table in tables])
     fake = (tables[0].loc[common, "forgery"].to_numpy(np.int64) > 0).astype(np.int64)
     return quality(fake, p_N, np.zeros((len(p_N), 4)), "binary")[1]

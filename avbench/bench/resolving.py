@@ -92,6 +92,8 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         "data_version": lists.test.data_version,
         "faces": region_of(settings.clip),
     }
+    if settings.pooling != detector.pooling:
+        shaping["pooling"] = settings.pooling
     if any(conditions):
         shaping["conditions"] = [(c.name, c.level, c.parameter) for c in conditions if c]
     return ResolvedRun(

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 
 from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.requests import ClipRequest
-from avbench.detector import Detector, probabilities
+from avbench.detector import Detector, log_odds, probabilities
 from avbench.engine.effects import Effects
 from avbench.engine.failures import FailureBudget
 from avbench.engine.sharing import outputs
@@ -79,9 +79,11 @@ def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows
     detector.eval()
     output = outputs(detector, loaded, device)
     p_fake, p_classes = probabilities(output)
+    logit = log_odds(output)
     for i, request in enumerate(loaded.requests):
         row = _row(request, (loaded.starts[i], loaded.ends[i]), "")
         row["score"] = float(p_fake[i])
+        row["logit"] = float(logit[i]) if logit is not None else None
         if (change := loaded.changes[i]) is not None:
             row |= {"psnr": change.psnr, "snr": change.snr, "kbps": change.kbps}
         if p_classes is not None:
@@ -108,6 +110,7 @@ def _row(request: ClipRequest, span: tuple[float, float] | None, reason: str) ->
         "start": start,
         "end": end,
         "score": None,
+        "logit": None,
         "p_rarv": None,
         "p_rafv": None,
         "p_farv": None,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from avbench.data.loading import LoadedBatch, Loading
@@ -28,7 +29,7 @@ from avbench.hashing import stable_hash
 from avbench.paths import atomic_write
 from avbench.progress import Progress
 from avbench.records.training import CURVES, VALIDATION, WEIGHTS
-from avbench.types import Sample
+from avbench.types import ClipBatch, Sample
 
 SAVE_SECONDS = 180.0  # between states inside an epoch
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -147,24 +148,19 @@ class TrainingLoop:
         """
         torch.manual_seed(self._seed_at(position))
         learns, own = running.optimizer is not None, running.steps.share(position.step)
+        # Gradients that are bounded batch by batch are those of all processes.
+        joined = own.ends if running.steps.stage.clip_scaled else frozenset({own.micro_batches - 1})
         self.detector.train()
         total: dict[str, float] = {}
         for k in range(own.micro_batches):
             loaded = next(running.stream)
             self.budget.note(loaded)
-            if loaded.batch is None:
-                continue
-            batch = loaded.batch.to(self.fabric.device)
-            share = len(batch) / own.clips
-            apart = learns and running.steps.world > 1 and k + 1 < own.micro_batches
-            unsynced = self.fabric.no_backward_sync(running.model) if apart else nullcontext()
-            with torch.set_grad_enabled(learns), unsynced:
-                losses = self.detector.loss(running.model(batch), batch)
-                if learns:
-                    self.fabric.backward(losses["loss"] * share)
-            self.history.clips += len(batch)
-            for name, value in losses.items():
-                total[name] = total.get(name, 0.0) + float(value.detach()) * share
+            if loaded.batch is not None:
+                share = len(loaded.batch) / own.clips
+                for name, value in self._backward(running, loaded.batch, share, apart=k not in joined).items():
+                    total[name] = total.get(name, 0.0) + float(value.detach()) * share
+            if learns and k in own.ends:
+                self._clip_scaled_gradients(running)
         if learns:
             self._clip_gradients(running)
             running.optimizer.step()
@@ -174,16 +170,33 @@ class TrainingLoop:
             raise UserError(f"the loss is {total['loss']} in epoch {position.epoch + 1}; lower the rate with {slower}")
         return total or {"loss": float("nan")}
 
+    def _backward(self, running: _Stage, batch: ClipBatch, share: float, *, apart: bool) -> dict[str, Tensor]:
+        """Add a micro-batch's gradients, its share of a step's; `apart` leaves other processes' out. Return losses."""
+        batch = batch.to(self.fabric.device)
+        learns = running.optimizer is not None
+        alone = learns and apart and running.steps.world > 1
+        unsynced = self.fabric.no_backward_sync(running.model) if alone else nullcontext()
+        with torch.set_grad_enabled(learns), unsynced:
+            losses = self.detector.loss(running.model(batch), batch)
+            if learns:
+                self.fabric.backward(losses["loss"] * share)
+        self.history.clips += len(batch)
+        return losses
+
     def _seed_at(self, position: Position) -> int:
         """Return the seed of what a step draws beside augmentation, such as dropout."""
         rank = self.fabric.global_rank
         return stable_hash(self.plan.seed, position.stage, position.epoch, position.step, rank)
 
-    def _clip_gradients(self, running: _Stage) -> None:
+    def _clip_scaled_gradients(self, running: _Stage) -> None:
+        """Bound what is accumulated so far as it is, scaled with the loss: some published code does, batch by batch."""
         stage = running.steps.stage
         if stage.clip_norm and stage.clip_scaled:
             torch.nn.utils.clip_grad_norm_(self.detector.parameters(), stage.clip_norm)
-        elif stage.clip_norm:
+
+    def _clip_gradients(self, running: _Stage) -> None:
+        stage = running.steps.stage
+        if stage.clip_norm and not stage.clip_scaled:
             self.fabric.clip_gradients(
                 running.model, running.optimizer, max_norm=stage.clip_norm, error_if_nonfinite=False
             )

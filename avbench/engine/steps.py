@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 from lightning_fabric import Fabric
@@ -18,10 +19,14 @@ MICRO_BATCH_ON_CPU = 4
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one process computes of an optimiser step: so many clips in so many micro-batches."""
+    """What one process computes of an optimiser step: so many clips in so many micro-batches.
+
+    `ends` are the numbers of the micro-batches, from 0 on, with which one of the accumulated batches ends.
+    """
 
     clips: int
     micro_batches: int
+    ends: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +42,10 @@ class Steps:
 
     @classmethod
     def of(cls, stage: Stage, clips: int, fabric: Fabric, *, learns: bool) -> Steps:
-        """Return the steps of a stage; one that learns leaves an incomplete last batch out.
+        """Return the steps of a stage; one that learns leaves an incomplete last batch out, unless it is to be kept.
 
-        Gradients want batches of one size; a pass that only counts sees every clip. Raises UserError where a batch
-        has fewer clips than there are processes.
+        A pass that only counts sees every clip. A last batch with fewer clips than there are processes is left out in
+        any case. Raises UserError where a whole batch has fewer.
         """
         world = fabric.world_size
         if min(stage.batch, clips) < world:
@@ -48,11 +53,13 @@ class Steps:
                 f"stage {stage.name}: batches of {min(stage.batch, clips)} clips cannot be shared by "
                 f"{world} processes; use fewer, or --set batch={world}"
             )
+        whole, rest = divmod(clips, stage.batch)
+        keeps_rest = not learns or (not stage.drop_last and rest >= world)
         micro_batch = MICRO_BATCH_ON_CPU if fabric.device.type == "cpu" else stage.batch
         return cls(
             stage=stage,
             clips=clips,
-            batches=(clips // stage.batch or 1) if learns else -(-clips // stage.batch),
+            batches=-(-clips // stage.batch) if keeps_rest else whole or 1,
             micro_batch=micro_batch if stage.micro_batch is None else stage.micro_batch,
             rank=fabric.global_rank,
             world=world,
@@ -83,7 +90,8 @@ class Steps:
         batches = range(first, min(first + self.stage.accumulate, self.batches))
         sizes = [min(self.stage.batch, self.clips - self.stage.batch * number) for number in batches]
         own = [len(range(self.rank, size, self.world)) for size in sizes]
-        return Share(sum(own), sum(-(-clips // self.micro_batch) for clips in own))
+        counts = [-(-clips // self.micro_batch) for clips in own]
+        return Share(sum(own), sum(counts), frozenset(number - 1 for number in accumulate(counts)))
 
     def micro_batches(self, clips: Sequence[Item], step: int = 0) -> Iterator[Sequence[Item]]:
         """Yield this process' micro-batches of an epoch's clips, from a step on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -64,7 +65,7 @@ def validate(
 ) -> Validated:
     """Score one clip of each sample, the same one in every epoch: AUC, likelihood, and the best threshold.
 
-    The table holds id, forgery and score of what could be scored: ensembles fix their threshold on it.
+    The table holds id, forgery, score and logit of what could be scored: ensembles fix their threshold on it.
     """
     share_buffers(detector, fabric)
     config = detector.config
@@ -72,21 +73,22 @@ def validate(
     keyed = [replace(r, seed=i) for i, r in enumerate(requests)]
     mine = batches_of(keyed, config.eval_batch)[fabric.global_rank :: fabric.world_size]
     place = {r.sample.id: i for i, r in enumerate(requests)}
-    table_RP = torch.zeros(len(requests), 6, dtype=torch.float64, device=fabric.device)
+    table_RP = torch.zeros(len(requests), 7, dtype=torch.float64, device=fabric.device)
     for loaded in load(detector, mine, loading):
         budget.note(loaded)
         for row in score(detector, loaded, fabric.device):
             if row["score"] is not None:
                 classes = [row[p] or 0.0 for p in ("p_rarv", "p_rafv", "p_farv", "p_fafv")]
-                table_RP[place[row["id"]]] = torch.tensor([1.0, row["score"], *classes], dtype=torch.float64)
+                logit = math.nan if row["logit"] is None else row["logit"]
+                table_RP[place[row["id"]]] = torch.tensor([1.0, row["score"], *classes, logit], dtype=torch.float64)
     table_RP = fabric.all_reduce(table_RP, reduce_op="sum") if fabric.world_size > 1 else table_RP
     table = table_RP.cpu().numpy()
     scored = table[:, 0] > 0
     truth = np.array([int(learned_label(config, np.int64(r.forgery))) for r in requests])
     kept = [r.sample.id for r, had in zip(requests, scored, strict=True) if had]
     forgery = [int(r.forgery) for r, had in zip(requests, scored, strict=True) if had]
-    scores = pd.DataFrame({"id": kept, "forgery": forgery, "score": table[scored, 1]})
-    measured, threshold = quality(truth[scored], table[scored, 1], table[scored, 2:], config.task)
+    scores = pd.DataFrame({"id": kept, "forgery": forgery, "score": table[scored, 1], "logit": table[scored, 6]})
+    measured, threshold = quality(truth[scored], table[scored, 1], table[scored, 2:6], config.task)
     return Validated({"auc": measured.auc, "nll": measured.nll}, scores, threshold)
 
 

@@ -9,28 +9,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from avbench.metrics.pooling import pool
+from avbench.metrics.pooling import logits_of, pool
 from avbench.records import scores
 from avbench.types import Pooling, Stream
 
 Floats = NDArray[np.float64]
-_SATURATED = 1e-7  # a probability of 0 or 1 has an infinite logit
 _KEY = ["placement", "id"]
 _STRENGTHS = ["psnr", "snr", "kbps"]
 
 
-def _logit_mean(p: Floats) -> Floats:
-    bounded = np.clip(p, _SATURATED, 1 - _SATURATED)
-    return np.asarray(1 / (1 + np.exp(-np.log(bounded / (1 - bounded)).mean(axis=1))))
-
-
-# P(fake) of members (N,M) -> P(fake) (N,).
-RULES: Mapping[str, Callable[[Floats], Floats]] = {
-    "mean": lambda p: np.asarray(p.mean(axis=1)),
-    "max": lambda p: np.asarray(p.max(axis=1)),
-    "noisy_or": lambda p: np.asarray(1 - (1 - p).prod(axis=1)),
-    "logit_mean": _logit_mean,
+LOGIT_MEAN = "logit_mean"
+# P(fake) of members (N,M), and its log-odds (N,M) -> P(fake) (N,).
+RULES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+    "mean": lambda p, logit: np.asarray(p.mean(axis=1)),
+    "max": lambda p, logit: np.asarray(p.max(axis=1)),
+    "noisy_or": lambda p, logit: np.asarray(1 - (1 - p).prod(axis=1)),
+    LOGIT_MEAN: lambda p, logit: scores.sigmoid(logit.mean(axis=1)),
 }
+
+
+def by_rule(rule: str, tables: Sequence[pd.DataFrame]) -> Floats:
+    """Return P(fake) (N,) by the rule, from members' tables of the same N rows; nan where one has no score."""
+    p_NM = np.stack([table["score"].to_numpy(np.float64) for table in tables], axis=1)
+    logit_NM = np.stack([logits_of(table) for table in tables], axis=1)
+    return np.where(np.isnan(p_NM).any(axis=1), np.nan, RULES[rule](p_NM, logit_NM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,19 @@ def _joined(tables: Sequence[pd.DataFrame], members: Sequence[Scored], rule: str
     first = tables[0]
     aligned = [table.reindex(first.index) for table in tables]
     p_NM = np.stack([table["score"].to_numpy(np.float64) for table in aligned], axis=1)
-    joined = first[["identity", "cluster", "method", "forgery"]].assign(
-        score=np.where(np.isnan(p_NM).any(axis=1), np.nan, RULES[rule](p_NM)),
+    found = first[["identity", "cluster", "method", "forgery"]].assign(
+        score=by_rule(rule, aligned),
+        logit=np.stack([logits_of(table) for table in aligned], axis=1).mean(axis=1) if rule == LOGIT_MEAN else np.nan,
         reason=_first([table["reason"].where(table["reason"] != "") for table in aligned]).fillna(""),
         start=np.nan,
         end=np.nan,
     )
     for stream in ("video", "audio"):
         of_stream = [k for k, member in enumerate(members) if member.requires == {stream}]
-        joined[f"p_{stream}"] = p_NM[:, of_stream].mean(axis=1) if of_stream else np.nan
+        found[f"p_{stream}"] = p_NM[:, of_stream].mean(axis=1) if of_stream else np.nan
     for name in _STRENGTHS:
-        joined[name] = _first([table[name] for table in aligned])
-    return joined.reset_index()
+        found[name] = _first([table[name] for table in aligned])
+    return found.reset_index()
 
 
 def _first(columns: Sequence[pd.Series]) -> pd.Series:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from avbench.metrics.pooling import has_logits
 from avbench.metrics.pooling import pool as pool
 from avbench.records.scores import PROBABILITIES
 from avbench.types import Forgery
@@ -102,8 +103,8 @@ def threshold_decisions(table: pd.DataFrame) -> Count:
 
 
 def score_levels(table: pd.DataFrame) -> Count:
-    """Count (1, score level, fake), levels rising."""
-    return _levels([_score(table)], (_truth(table) > 0)[None])
+    """Count (1, score level, fake), levels rising; log-odds, where all are known, tell scores near 1 apart."""
+    return _levels([_rank(table)], (_truth(table) > 0)[None])
 
 
 def levels(table: pd.DataFrame) -> Count:
@@ -111,7 +112,7 @@ def levels(table: pd.DataFrame) -> Count:
     if not is_four_class(table):
         return score_levels(table)
     truth, p = _classes(table)
-    return _levels(list(p.T), truth == np.arange(4)[:, None])
+    return _levels(list((_class_odds(p) if has_logits(table) else p).T), truth == np.arange(4)[:, None])
 
 
 def _levels_of(column: str) -> Counting:
@@ -126,7 +127,7 @@ def _against_real(forgery: Forgery) -> Counting:
     def counting(table: pd.DataFrame) -> Count:
         truth = _truth(table)
         rows = np.flatnonzero((truth == Forgery.RARV) | (truth == forgery))
-        found = _levels([_score(table)[rows]], (truth[rows] == forgery)[None])
+        found = _levels([_rank(table)[rows]], (truth[rows] == forgery)[None])
         return Count(rows[found.row], found.cell, found.value, found.shape)
 
     return counting
@@ -155,6 +156,18 @@ def _classes(table: pd.DataFrame) -> tuple[Integers, Floats]:
 
 def _score(table: pd.DataFrame, column: str = "score") -> Floats:
     return table[column].to_numpy(np.float64)
+
+
+def _rank(table: pd.DataFrame) -> Floats:
+    """Return what orders clips or videos: log-odds where all are known, else the score."""
+    return _score(table, "logit") if has_logits(table) else _score(table)
+
+
+def _class_odds(p: Floats) -> Floats:
+    """Return the log-odds of each class, from the other ones' probabilities, which keep digits where it rounds to 1."""
+    others = np.stack([np.delete(p, k, axis=1).sum(axis=1) for k in range(p.shape[1])], axis=1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(p) - np.log(others))
 
 
 def _confusion(truth: NDArray[np.generic], called: NDArray[np.generic], classes: int) -> Count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,8 @@ from avbench.records.card import Card
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,12 +58,20 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """Return a row for each judged clip: id, identity, forgery, placement, start and end in seconds, score, ...
 
-        `score` is P(fake), null where the clip has none, with the `reason` why. See docs/results.md for every column.
+        `score` is P(fake), null where the clip has none, with the `reason` why; `logit` its log-odds. See
+        docs/results.md for every column.
         """
         from avbench.records import scores
 
         self.require_finished()
-        return scores.read(self.folder / "scores.parquet")[0]
+        table, _ = scores.read(self.folder / "scores.parquet")
+        if self.card.detector.pooling == "mean_logit" and table["score"].notna().any() and table["logit"].isna().all():
+            log.warning(
+                "%s: an earlier version kept no logits, so that those of its clips count as 16 at most when they are "
+                "averaged; judge again with --fresh",
+                self.id,
+            )
+        return table
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

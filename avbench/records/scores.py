@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from avbench.errors import UserError
 from avbench.paths import atomic_write
@@ -18,8 +19,6 @@ from avbench.types import FORMER_PLACEMENTS, PLACEMENTS, Placement, Reason, Samp
 
 PROBABILITIES = ("p_rarv", "p_rafv", "p_farv", "p_fafv")
 _BOUNDED = ("score", *PROBABILITIES, "p_video", "p_audio")
-_STRENGTHS = ("psnr", "snr", "kbps")
-_NUMBERS = ("start", "end", *_STRENGTHS, *_BOUNDED)
 _LABELS = ("forgery", "clip_forgery")
 _TEXTS = ("id", "identity", "cluster", "method", "placement", "perturbation", "reason")
 _REQUIRED = ("id", "forgery", "placement", "start", "end", "score")
@@ -38,6 +37,7 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "start": pa.float64(),  # seconds
     "end": pa.float64(),
     "score": pa.float64(),  # P(fake); null where the sample has no score
+    "logit": pa.float64(),  # log-odds of a forgery, which a score near 1 has lost; null of a bounded score
     "p_rarv": pa.float64(),  # null for a binary detector
     "p_rafv": pa.float64(),
     "p_farv": pa.float64(),
@@ -80,6 +80,12 @@ def coerce(table: pd.DataFrame) -> pd.DataFrame:
     return ordered(pd.DataFrame(columns))
 
 
+def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of log-odds; a small one keeps all its digits."""
+    with np.errstate(invalid="ignore"):  # nan stays nan
+        return np.asarray(np.exp(-np.logaddexp(0, -logit)))
+
+
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows sorted by placement, id, start and condition, whatever order they were made in."""
     return table.sort_values([*_KEY, "reason"], kind="stable", ignore_index=True)
@@ -107,6 +113,8 @@ def validate(table: pd.DataFrame) -> None:
     for name in _BOUNDED:
         _reject(table, ~(table[name].isna() | table[name].between(0, 1)), f"{name} is not within [0, 1]")
     unscored = table["score"].isna()
+    odd = ~(np.abs(sigmoid(table["logit"].to_numpy(np.float64)) - table["score"]) <= 1e-3)
+    _reject(table, table["logit"].notna() & (odd | ~np.isfinite(table["logit"])), "logit is not the log-odds of score")
     _reject(table, table.duplicated(_KEY) & ~unscored, "the same clip is scored twice")
     _reject(table, unscored & ~table["reason"].isin(list(Reason)), "no score, and no known reason why")
     _reject(table, ~unscored & (table["reason"] != ""), "a score, and a reason why there is none")
@@ -161,9 +169,10 @@ def sample_rows(samples: Iterable[Sample]) -> pd.DataFrame:
 def read_external(path: Path, samples: Iterable[Sample], placement: Placement = "oracle") -> pd.DataFrame:
     """Read one score per video that another framework wrote, joined to the test list.
 
-    The file is CSV or parquet with the columns `id` and either `score` = P(fake) or `p_rarv` to `p_fafv`; p_video and
-    p_audio are welcome. A video without a score stays in the file, with an empty score and a `reason`. Raises
-    UserError for unknown, missing or repeated ids and for scores that are not numbers within [0, 1].
+    The file is CSV or parquet with the columns `id` and either `score` = P(fake) or `p_rarv` to `p_fafv`; p_video,
+    p_audio and `logit`, the log-odds of the score, are welcome. A video without a score stays in the file, with an
+    empty score and a `reason`. Raises UserError for unknown, missing or repeated ids and for scores that are not
+    numbers within [0, 1].
     """
     given = _read_any(path)
     four_class = all(name in given for name in PROBABILITIES)
@@ -174,9 +183,9 @@ def read_external(path: Path, samples: Iterable[Sample], placement: Placement = 
     _complain(path, "ids appear more than once", ids[ids.duplicated()])
     _complain(path, "ids are not in the test list", ids[~ids.isin(tested["id"])])
     _complain(path, "ids of the test list are missing", tested["id"][~tested["id"].isin(ids)])
-    kept = ["id", *(name for name in (*_BOUNDED, "reason") if name in given)]
+    kept = ["id", *(name for name in (*_BOUNDED, "logit", "reason") if name in given)]
     table = tested.merge(given[kept].assign(id=ids), on="id", validate="one_to_one")
-    for name in set(kept) & set(_BOUNDED):
+    for name in set(kept) & {*_BOUNDED, "logit"}:
         table[name] = _numbers(table, name)
     if four_class:
         table["score"] = 1 - table["p_rarv"]

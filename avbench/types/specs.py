@@ -24,9 +24,10 @@ class Stage:
     Of 0 `epochs` the detector is judged as it starts; a stage in which no parameter is trainable shows it every sample
     once an epoch, so that `loss` may keep what it counts in buffers.
     `batch` clips make one batch of the recipe and `accumulate` batches one optimiser step; `micro_batch` clips are on
-    the device at a time (None: 4 on a CPU, the whole batch on a GPU). `clip_norm` bounds the gradient norm (0: off);
-    `clip_scaled` bounds the loss-scaled gradients, as some published code does. `precision` holds on a GPU; a CPU
-    always computes in float32.
+    the device at a time (None: 4 on a CPU, the whole batch on a GPU). `drop_last` leaves an epoch's incomplete last
+    batch out. `clip_norm` bounds the gradient norm (0: off); `clip_scaled` bounds the loss-scaled gradients, and those
+    of each batch that is accumulated as soon as it is added, as some published code does. `precision` holds on a GPU;
+    a CPU always computes in float32.
     """
 
     name: str = "train"
@@ -35,6 +36,7 @@ class Stage:
     batch: Count = 32
     accumulate: Count = 1
     micro_batch: Count | None = None
+    drop_last: bool = True
     lr: float = 1e-4
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
@@ -74,8 +76,9 @@ class DetectorSpec:
     `requires` names the streams without which a sample has no score; a detector that requires one stream alone
     learns that stream's label. `members` makes an ensemble of other detectors: it has no class of its own, does the
     binary task, and its setting `combine` joins their scores (mean, max, noisy_or, logit_mean). `pooling` joins the
-    clips of a video: it averages probabilities, their logits, or their odds (a distance d scored as d / (d + threshold)
-    has odds d / threshold, so that distances are averaged). The first preset is the default on demo data if it is
+    clips of a video, unless `--set pooling=` says otherwise: it averages probabilities, their logits, or their odds (a
+    distance d scored as d / (d + threshold) has odds d / threshold, so that distances are averaged), or it sums them
+    over clips and takes the softmax (softmax_of_sum). The first preset is the default on demo data if it is
     called "demo", else on all data; see `default_preset`.
     """
 

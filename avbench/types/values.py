@@ -23,7 +23,7 @@ Placement = Literal["oracle", "sliding"]
 PLACEMENTS: tuple[Placement, ...] = ("oracle", "sliding")
 # What cards, protocols and commands of earlier versions say.
 FORMER_PLACEMENTS: Mapping[str, Placement] = {"labelled": "oracle", "sweep": "sliding"}
-Pooling = Literal["mean", "mean_logit", "mean_odds"]
+Pooling = Literal["mean", "mean_logit", "mean_odds", "softmax_of_sum"]
 
 TASKS: tuple[Task, ...] = ("binary", "four_class")
 CLASSES: Mapping[Task, int] = {"binary": 2, "four_class": 4}

@@ -14,6 +14,7 @@ from avbench_antispoofing.presets import SincSettings, demo_sinc, two_presets
 class Settings(SincSettings):
     """Every setting, as published for AASIST."""
 
+    mask_filters: bool = False  # the published configurations leave it off
     keep_spectral: Share = 0.5  # shares of nodes
     keep_temporal: Share = 0.7
     keep_joined: Share = 0.5

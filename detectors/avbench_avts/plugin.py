@@ -45,6 +45,7 @@ class Settings:
     # start
     pretrained: str = "random"  # both stages teach from scratch; or the released detector
     demo_init: bool = False  # random filters that respond to change
+    reproduce_bugs: bool = False
 
 
 OFFICIAL = Settings()
@@ -78,6 +79,8 @@ SHARES: dict[str, dict[str, Setting]] = {
     "fakeav": {"shares": "0.0232,0.4507,0.0232,0.5029"},
     "lavdf": {"shares": "0.2673,0.2442,0.2442,0.2443"},
 }
+# The published trainer puts frozen encoders into training mode, so that their statistics drift.
+BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"frozen_batch_norm": "train"}}
 
 WEIGHTS = (
     WeightSpec(
@@ -102,9 +105,9 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         title="AVTS",
         summary="learns from real clips which moments of both streams belong together, then judges 0.2 s at a time",
         presets=(
-            Preset("official", CLIP, OFFICIAL, (ALIGN, JUDGE), SHARES),
-            Preset("train_code", LONG_CLIP, TRAIN, (ALIGN, JUDGE), SHARES),
-            Preset("demo", DEMO_CLIP, DEMO, (DEMO_ALIGN, DEMO_JUDGE), eval_batch=16),
+            Preset("official", CLIP, OFFICIAL, (ALIGN, JUDGE), SHARES, BUGS),
+            Preset("train_code", LONG_CLIP, TRAIN, (ALIGN, JUDGE), SHARES, BUGS),
+            Preset("demo", DEMO_CLIP, DEMO, (DEMO_ALIGN, DEMO_JUDGE), switches=BUGS, eval_batch=16),
         ),
         pooling="mean_logit",
         weights=WEIGHTS,

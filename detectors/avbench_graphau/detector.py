@@ -39,7 +39,7 @@ class GraphAU(Detector):
         backbone = s.backbone if s.backbone in SIZES else int(s.backbone.removeprefix("resnet"))
         self.network = MEGraphAU(backbone, s.width, s.units, s.neighbours, s.metric, first)
         self.register_buffer("unit_weights", weights_in(s.unit_weights, s.units), persistent=False)
-        self.next_head = int(torch.randint(2**31, ()))  # seed of the second stage's head
+        self.next_head = int(torch.randint(2**31, (), device="cpu"))  # seed of the second stage's head
 
     def begin_stage(self, stage: Stage) -> None:
         """Take the head that the stage is named after, "anfl" or "mefl"."""

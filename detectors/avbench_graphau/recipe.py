@@ -49,7 +49,7 @@ DEMO = Settings(
 CLIP = ClipSpec(frames=1, size=256, audio_samples=0, annotations=(ANNOTATION,))
 DEMO_CLIP = ClipSpec(frames=1, fps=5.0, size=112, audio_samples=0, annotations=(ANNOTATION,))
 STAGE = Stage("anfl", epochs=20, batch=64, lr=1e-4, weight_decay=5e-4, clip_norm=0.0)
-STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-6))
+STAGES = (STAGE, replace(STAGE, name="mefl", lr=1e-5))
 DEMO_STAGE = Stage("anfl", epochs=24, batch=16, micro_batch=16, lr=1e-3, weight_decay=5e-4, clip_norm=0.0)
 DEMO_STAGES = (DEMO_STAGE, replace(DEMO_STAGE, name="mefl", epochs=6, lr=5e-4))
 
@@ -60,6 +60,9 @@ FOR_DATASET: dict[str, dict[str, Setting]] = {
     "demo": {"neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
     "demo_faces": {"clip.fps": 25.0, "neighbours": 3, "positive_from": 1.0, "edge_weight": 0.01},
 }
+# The second stage's rate on DISFA is one of its own; elsewhere, BP4D included, the published default.
+SLOW: dict[str, Setting] = {"mefl.lr": 1e-6}
+OFFICIAL_FOR_DATASET = FOR_DATASET | {name: FOR_DATASET[name] | SLOW for name in ("disfa", "disfa_plus")}
 
 WITHOUT_GRAPHAU: dict[str, Setting] = {"graphau_weights": "random"}  # a file of it has a backbone too
 
@@ -105,7 +108,7 @@ SPEC = PretrainingSpec(
     settings="avbench_graphau.loss:settings_of",
     decided=("units", "unit_names"),
     presets=(
-        Preset("official", CLIP, OFFICIAL, STAGES, FOR_DATASET, eval_batch=64),
+        Preset("official", CLIP, OFFICIAL, STAGES, OFFICIAL_FOR_DATASET, eval_batch=64),
         Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, FOR_DATASET, eval_batch=64),
     ),
     weights=WEIGHTS,

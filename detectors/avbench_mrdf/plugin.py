@@ -30,7 +30,7 @@ class Settings:
     # AV-HuBERT Base
     trunk_width: Count = 64  # of the stem; the trunk ends eight times as wide
     width: Count = 768
-    layers: ZeroOrMore = 12
+    layers: ZeroOrMore = 0  # of the transformer; 12 in the text, 0 in the network that the published code builds
     heads: Count = 12
     hidden: Count = 3072
     position_kernel: Count = 128
@@ -55,6 +55,7 @@ class Settings:
 
 
 OFFICIAL = Settings()
+TEXT = replace(OFFICIAL, layers=12)
 DEMO = replace(
     OFFICIAL,
     trunk_width=8,
@@ -90,6 +91,7 @@ def avbench_detectors() -> Iterable[DetectorSpec]:
         summary="a whole video through an audio-visual speech encoder, whose streams are compared with each other",
         presets=(
             Preset("official", CLIP, OFFICIAL, (STAGE,), switches=BUGS),
+            Preset("text", CLIP, TEXT, (STAGE,), switches=BUGS),
             Preset("demo", DEMO_CLIP, DEMO, DEMO_STAGES, switches=BUGS, eval_batch=16),
         ),
         paper="https://arxiv.org/abs/2401.05746",
