@@ -97,9 +97,9 @@ def run_matrix(
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: use 1 or more")
     computing = computing or Computing()
-    options = dict(slurm or {})
+    options: dict[str, str | int] = dict(slurm or {})
     if backend == "slurm":  # a core for each thread, unless more is asked for
-        options = {"cpus_per_task": max((threads_of(spec.overrides) for spec in specs), default=1)} | options
+        options.setdefault("cpus_per_task", max((threads_of(spec.overrides) for spec in specs), default=1))
     place = Backend(name=backend, jobs=jobs, slurm=options, folder=computing.results_folder / "slurm")
     for spec in specs:
         for name in dict.fromkeys((spec.protocol.train, spec.protocol.test)):

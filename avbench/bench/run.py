@@ -21,6 +21,7 @@ from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
 from avbench.engine.numerics import computing_as
 from avbench.engine.ranks import leads
+from avbench.hashing import sha256
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
 from avbench.perturbations.conditions import Condition, choose
@@ -29,7 +30,7 @@ from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
 from avbench.records.card_file import NAME
-from avbench.records.run import Run
+from avbench.records.run import SCORES, Run
 from avbench.records.training import CURVES
 from avbench.types import DetectorSpec
 
@@ -145,8 +146,23 @@ def finish(
     are called as `leaving_out` says are told nothing.
     """
     started = time.monotonic()
+    path, about = folder / SCORES, {"run": card.id, "task": card.task, "threshold": card.training.threshold}
+    scores.write(table, path, about)
+    card = replace(measured(card, table, plugins, conditions), scores_sha256=sha256(path))
+    if curves is not None and curves.is_file():
+        shutil.copyfile(curves, folder / CURVES)
+    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
+    card = replace(card, status="finished", seconds=spent)
+    card.save(folder)
+    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
+    return card
+
+
+def measured(
+    card: Card, table: pd.DataFrame, plugins: Plugins, conditions: Sequence[Condition | None] = (None,)
+) -> Card:
+    """Return the card with all that its scores table comes to: a pure function of the table and the card's settings."""
     threshold, pooling, placements = card.training.threshold, card.detector.pooling, card.protocol.placements
-    scores.write(table, folder / "scores.parquet", {"run": card.id, "task": card.task, "threshold": threshold})
     clean = table[table["level"] == 0] if "level" in table else table
     found = measure(
         clean,
@@ -159,16 +175,10 @@ def finish(
         seed=card.seed,
     )
     card = with_measurements(card, found)
-    if curves is not None and curves.is_file():
-        shutil.copyfile(curves, folder / CURVES)
     if any(conditions):
         require_effects(table)
         swept = robustness(table, conditions, placement=placements[0], pooling=pooling, seed=card.seed)
         card = replace(card, perturbations=swept)
-    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
-    card = replace(card, status="finished", seconds=spent)
-    card.save(folder)
-    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
     return card
 
 

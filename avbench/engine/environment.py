@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -116,15 +117,16 @@ def _model() -> str:
 
 
 def _gpu(device: torch.device, nondeterministic: Iterable[str]) -> Gpu:
+    cudnn: Any = torch.backends.cudnn
     return Gpu(
         name=torch.cuda.get_device_name(device),
         capability=".".join(map(str, torch.cuda.get_device_capability(device))),
         cuda=torch.version.cuda or "",
-        cudnn=str(torch.backends.cudnn.version() or ""),
+        cudnn=str(cudnn.version() or ""),
         tf32_matmul=torch.backends.cuda.matmul.allow_tf32,
-        tf32_cudnn=torch.backends.cudnn.allow_tf32,
+        tf32_cudnn=cudnn.allow_tf32,
         deterministic=torch.are_deterministic_algorithms_enabled(),
-        cudnn_deterministic=torch.backends.cudnn.deterministic,
-        cudnn_benchmark=torch.backends.cudnn.benchmark,
+        cudnn_deterministic=cudnn.deterministic,
+        cudnn_benchmark=cudnn.benchmark,
         nondeterministic=tuple(sorted(nondeterministic)),
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+SCORES = "scores.parquet"
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """One run of the benchmark.
@@ -60,7 +63,7 @@ class Run:
         from avbench.records import scores
 
         self.require_finished()
-        return scores.read(self.folder / "scores.parquet")[0]
+        return scores.read(self.folder / SCORES)[0]
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
