@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.data import databases
+from avbench.errors import UserError
 from avbench.progress import Progress, made_with
 
 if TYPE_CHECKING:
@@ -20,9 +21,13 @@ DEMO, REAL = (0, 1, 2), (0,)
 def usual_seeds(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], progress: Progress) -> tuple[int, ...]:
     """Return the seeds of a protocol; where demo data stand in for its databases, they are made first.
 
-    Raises UserError for a database that is not there.
+    What is wrong with the data is told by the runs that need them.
     """
     made = made_with(progress, "make demo data")
-    names = dict.fromkeys((protocol.test, protocol.train))
-    found = [databases.locate(plugins.dataset(name), roots, plugins.datasets(), made) for name in names]
-    return DEMO if any(database.demo for database in found) else REAL
+    try:
+        for name in dict.fromkeys((protocol.test, protocol.train)):
+            if databases.locate(plugins.dataset(name), roots, plugins.datasets(), made).demo:
+                return DEMO
+    except UserError:
+        return REAL
+    return REAL

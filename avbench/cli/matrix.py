@@ -139,19 +139,11 @@ def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plug
         )
         for row, name, task in wanted
         for protocol in folds[name]
-        for seed in _seeds(protocol, arguments, plugins)
+        for seed in selecting.seeds_of(protocol, arguments, plugins)
     ]
     if not specs:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
     return list({spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}.values())
-
-
-def _seeds(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> tuple[int, ...]:
-    """Return the seeds of a cell; one whose data are missing says so when it is computed, and stops nothing else."""
-    try:
-        return selecting.seeds_of(protocol, arguments, plugins)
-    except UserError:
-        return (0,)
 
 
 def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:

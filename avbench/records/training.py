@@ -50,15 +50,16 @@ class FinishedTraining:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values as card and training.json hold them, `about` and `validation` beside the rest."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("about", "validation")}
+        own["environments"] = plain(self.environments)
         measured = {f"{_MEASURED}{name}": value for name, value in self.validation.items()}
         return {**self.about, **own, "validation_auc": None, **measured}
 
     def save(self, folder: Path) -> None:
         """Write training.json into a training's folder; it says that the training is finished."""
-        values = plain(self.as_dict())
+        values = self.as_dict()
         del values["reused"]
         with atomic_write(folder / RECORD) as temporary:
-            temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", "utf-8")
+            temporary.write_text(json.dumps(values, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> FinishedTraining | None:

@@ -110,7 +110,8 @@ def verify_tables(folder: Path, cards: Sequence[Card]) -> tuple[int, list[Differ
         if path.name in made:
             text = path.read_text("utf-8")
             differing = [list(_cells(path, text, comma_separated(table))) for table in made[path.name]]
-            found += min(differing, key=lambda one: len(one))
+            closest = min(differing, key=len)
+            found += closest
         else:
             found.append(Difference(str(path), "none of the runs beside it makes a table of that name"))
     return len(paths), found
