@@ -134,10 +134,13 @@ def _found_before(specs: Sequence[RunSpec], plugins: Plugins, computing: Computi
 
 
 def _show(runs: Sequence[Run], computing: Computing) -> None:
-    """Print mean and spread of runs, then each of them in a line, then where to read on."""
+    """Print mean and spread of runs, or each whole where none is a repetition; then a line each, and where to read on."""
     from avbench.report import tables as report
 
-    say("\n" + report.summary([run.card for run in runs]))
+    cards = [run.card for run in runs]
+    for card in cards if not report.spread_table(cards).rows else ():
+        say("\n" + report.terminal(card))
+    say("\n" + report.summary(cards))
     say(f"\neverything of these runs: {computing.results_folder / 'runs'}; avbench report RUN shows one whole")
     for run in sorted(runs, key=lambda run: run.id):
         say(f"  {run.id}")
