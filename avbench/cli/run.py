@@ -134,7 +134,7 @@ def _found_before(specs: Sequence[RunSpec], plugins: Plugins, computing: Computi
 
 
 def _show(runs: Sequence[Run], computing: Computing) -> None:
-    """Print mean and spread of runs, or each whole where none is a repetition; then a line each, and where to read on."""
+    """Print mean and spread of runs, or each whole where none repeats another; a line each; where to read on."""
     from avbench.report import tables as report
 
     cards = [run.card for run in runs]
