@@ -14,8 +14,15 @@ from avbench.types import ClipSpec, DetectorSpec, Pooling, Preset, Range, Settin
 _STAGE = declared_by(Stage, tuple(f.name for f in fields(Stage) if f.name not in {"name", "samples"}))
 # Annotations stay: the network needs them as they are.
 _CLIP = declared_by(ClipSpec, tuple(f.name for f in fields(ClipSpec) if f.name != "annotations"))
-_EVAL_BATCH = Declared(((int, Range(min=1)),))
-_POOLING = Declared(choices=get_args(Pooling))
+THREADS = 1
+_COUNT = Declared(((int, Range(min=1)),))
+# What every detector has beside its own settings. Each is a field of Config.
+_COMMON = {
+    "eval_batch": _COUNT,
+    "threads": _COUNT,
+    "deterministic": Declared(((bool, Range()),)),
+    "pooling": Declared(choices=get_args(Pooling)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,10 @@ class Weights:
 class Config:
     """Everything a detector is built from and trained with.
 
-    `settings` are what the preset declares, with values resolved: an instance of its dataclass, or a mapping. `pooling`
-    joins the clips of a video; no training depends on it.
+    `settings` are what the preset declares, with values resolved: an instance of its dataclass, or a mapping. `threads`
+    is how many a sum is shared among, in training and evaluation; a constant unless it is set, so that one command
+    means one training on every machine. `deterministic` asks a GPU for kernels that give the same bytes each time.
+    `pooling` joins the clips of a video; no training depends on it.
     """
 
     detector: str
@@ -46,6 +55,8 @@ class Config:
     settings: Any = field(default_factory=dict)
     stages: tuple[Stage, ...] = (Stage(),)
     eval_batch: int = 8
+    threads: int = THREADS
+    deterministic: bool = True
     requires: frozenset[Stream] = frozenset({"video", "audio"})
     pooling: Pooling = "mean"
     weights: Mapping[str, Weights] = field(default_factory=dict)
@@ -101,9 +112,11 @@ def resolve(
         plain(chosen.settings),
         chosen.stages,
         chosen.eval_batch,
-        spec.requires,
-        spec.pooling,
+        requires=spec.requires,
+        pooling=spec.pooling,
     )
+    if taken := sorted(own.keys() & _COMMON):
+        raise UserError(f"{where}{taken[0]} is a setting of all detectors; give that of {spec.name} another name")
     config = _checked(config, own, where)
     for key, value in chosen.for_dataset.get(dataset, {}).items():
         config = _set(config, own, key, value, where)
@@ -122,6 +135,13 @@ def resolve(
         raise UserError(f"{where}{error}") from error
 
 
+def threads_of(overrides: Iterable[str]) -> int:
+    """Return with how many threads `key=value` overrides have a detector compute, or the greediest member of one."""
+    asked = [_pair(text) for text in overrides]
+    counts = [_accepted(_COUNT, key, value, "--set ") for key, value in asked if key.rpartition(".")[2] == "threads"]
+    return max(counts, default=THREADS)
+
+
 def changes(config: Config, preset: Preset) -> list[str]:
     """Return as `key=value` the settings and the clip's fields in which a configuration differs from a preset."""
     before = {**plain(preset.settings), **{f"clip.{key}": getattr(preset.clip, key) for key in _CLIP}}
@@ -134,16 +154,15 @@ def _set(config: Config, own: Mapping[str, Declared], key: str, value: Setting, 
     head, _, tail = key.rpartition(".")
     if key in own:
         return replace(config, settings={**config.settings, key: _accepted(own[key], key, value, where)})
-    if key == "eval_batch":
-        return replace(config, eval_batch=_accepted(_EVAL_BATCH, key, value, where))
-    if key == "pooling":
-        return replace(config, pooling=_accepted(_POOLING, key, value, where))
+    if key in _COMMON:
+        common: Any = {key: _accepted(_COMMON[key], key, value, where)}
+        return replace(config, **common)
     if head == "clip" and tail in _CLIP:
         return replace(config, clip=replace(config.clip, **{tail: _accepted(_CLIP[tail], key, value, where)}))
     if tail in _STAGE and head in {"", *(s.name for s in config.stages)}:
         new: Any = {tail: _accepted(_STAGE[tail], key, value, where)}
         return replace(config, stages=tuple(replace(s, **new) if head in {"", s.name} else s for s in config.stages))
-    known = [*own, *_STAGE, *(f"clip.{k}" for k in _CLIP), "eval_batch", "pooling"]
+    known = [*own, *_STAGE, *(f"clip.{k}" for k in _CLIP), *_COMMON]
     raise unknown(f"setting of {config.detector}", key, known)
 
 
@@ -161,7 +180,7 @@ def _checked(config: Config, own: Mapping[str, Declared], where: str) -> Config:
         settings=accepted(own, config.settings),
         clip=replace(config.clip, **accepted(_CLIP, value_of(config.clip, _CLIP), "clip.")),
         stages=tuple(replace(s, **accepted(_STAGE, value_of(s, _STAGE), f"{s.name}.")) for s in config.stages),
-        eval_batch=_accepted(_EVAL_BATCH, "eval_batch", config.eval_batch, where),
+        eval_batch=_accepted(_COUNT, "eval_batch", config.eval_batch, where),
     )
 
 

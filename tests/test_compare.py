@@ -16,7 +16,7 @@ from avbench.cli import main
 from avbench.errors import UserError
 from avbench.records import scores
 from avbench.records.card import Card
-from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
+from avbench.records.card_parts import DetectorPart, Environment, Processor, ProtocolRecord, TrainingRecord
 from avbench.records.run import Run
 from avbench.report.compare import compare_runs
 
@@ -68,14 +68,14 @@ def test_the_difference_is_that_of_sklearn_on_shared_videos(tmp_path: Path, nois
     fake = np.arange(PEOPLE * EACH) % EACH > 0
     good = a_run(tmp_path / "good", 0.6 * noise + 0.4 * fake, slice(8, None))
     poor = a_run(tmp_path / "poor", noise, slice(0, 156))
-    table, _ = compare_runs(good, poor).tables()
+    table, *_ = compare_runs(good, poor).tables()
     shared = slice(8, 156)
     auc = [roc_auc_score(fake[shared], score[shared]) for score in (0.6 * noise + 0.4 * fake, noise)]
     _, first, second, difference, verdict = row(table, "AUC")
     assert first.startswith(f"{100 * auc[0]:.1f} ") and second.startswith(f"{100 * auc[1]:.1f} ")
     assert difference.startswith(f"{100 * (auc[0] - auc[1]):+.1f} ") and verdict == "A is higher"
     assert "148 videos that both scored, in 37 clusters" in table.notes[2] and "4 that A alone" in table.notes[2]
-    back, _ = compare_runs(poor, good).tables()
+    back, *_ = compare_runs(poor, good).tables()
     assert row(back, "AUC")[4] == "B is higher"
 
 
@@ -85,7 +85,7 @@ def test_a_pair_is_surer_than_its_two_intervals(tmp_path: Path, noise: np.ndarra
     base = noise + 0.3 * fake
     first = a_run(tmp_path / "first", (base + 0.05 * fake) / 2)
     second = a_run(tmp_path / "second", base / 2)
-    table, _ = compare_runs(first, second).tables()
+    table, *_ = compare_runs(first, second).tables()
     _, a, b, _, verdict = row(table, "AUC")
     low = float(a.split("[")[1].split(",")[0])
     assert verdict == "A is higher" and low < float(b.split()[0]), "the single intervals would not tell"
@@ -95,11 +95,31 @@ def test_a_run_ties_with_itself_and_settings_that_differ_are_named(tmp_path: Pat
     one = a_run(tmp_path / "one", noise)
     config = {"settings": {"lr": 0.2, "width": 8}, "stages": [{"name": "train", "epochs": 4}]}
     two = a_run(tmp_path / "two", noise, training=TrainingRecord(config=config), seed=1)
-    table, settings = compare_runs(one, two).tables()
+    table, settings, environment = compare_runs(one, two).tables()
     assert {line[4] for line in table.rows} == {"a tie"}
     found = {line[0]: line[1:] for line in settings.rows}
     assert found["config.settings.lr"] == ("0.1", "0.2") and found["config.stages.train.epochs"] == ("3", "4")
     assert "config.settings.width" not in found and found["seed"] == ("0", "1")
+    assert environment.title == "Environment that differs" and environment.rows == (("none", "", ""),)
+
+
+def test_where_runs_were_judged_and_trained_is_compared_apart_from_settings(tmp_path: Path, noise: np.ndarray) -> None:
+    avx2, avx512 = (Environment(command=(n,), threads=1, processor=Processor(capability=n)) for n in ("AVX2", "AVX512"))
+    one, two = (
+        a_run(tmp_path / name, noise, environment=avx2, training=TrainingRecord(environments=trained))
+        for name, trained in (("one", (avx2,)), ("two", (avx2, avx512)))
+    )
+    found = compare_runs(one, two)
+    assert found.settings["setting"].tolist() == ["detector.name"]
+    told = {row.name: (row.a, row.b) for row in found.environment.itertuples(index=False)}
+    assert told == {
+        "environments of the training": ("1", "2"),
+        "trained.processor.capability": ("AVX2", "AVX512"),
+    }
+    assert "Environment that differs" in str(found)
+    moved = a_run(tmp_path / "moved", noise, environment=avx512, device="GPU", training=one.card.training)
+    told = {row.name: (row.a, row.b) for row in compare_runs(one, moved).environment.itertuples(index=False)}
+    assert told == {"device": ("", "GPU"), "judged.processor.capability": ("AVX2", "AVX512")}
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, noise: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from avbench.cli import main
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.protocol import Protocol
+from avbench.records.runs import Runs
 from dying import kill_after
 
 PLUGIN = Path(__file__).with_name("small_detector.py")
@@ -77,6 +78,7 @@ def command(tiny: Path, tmp_path: Path) -> list[str]:
     """Return the words of a matrix of two small detectors on small videos, one of which cannot be loaded."""
     words = ["matrix", "--detector", "small", "majority", "absent", "--protocol", "within_folder", "--task", "binary"]
     words += ["--data", f"folder={tiny}", "--out", str(tmp_path / "out"), "--workers", "0", "--set", "epochs=1"]
+    words += ["--jobs", "1"]
     return [*words, "--plugin", str(PLUGIN), "--plugin", str(ABSENT)]
 
 
@@ -99,8 +101,11 @@ def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
+    command += ["--set", "threads=2"]  # whatever a process' share of the cores
     assert main([*command, "--no-mlflow", "--out", str(tmp_path / "one")]) == 1
     assert main([*command, "--jobs", "2", "--out", str(tmp_path / "two")]) == 1
+    for card in (run.card for out in ("one", "two") for run in Runs(tmp_path / out) if run.finished):
+        assert card.environment.threads == 2 and [e.threads for e in card.training.environments] == [2]
     runs = {out: sorted((tmp_path / out / "runs").glob("*/scores.parquet")) for out in ("one", "two")}
     assert [p.parent.name for p in runs["one"]] == [p.parent.name for p in runs["two"]] and len(runs["one"]) == 2
     for one, two in zip(runs["one"], runs["two"], strict=True):
@@ -156,7 +161,7 @@ def test_a_preset_is_asked_of_detectors_that_have_a_choice(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["matrix", "--detector", "majority", "lipforensics", "--protocol", "within_folder", "--preset", "nowhere"]
-    words += ["--data", f"folder={tiny}", "--out", str(tmp_path), "--workers", "0"]
+    words += ["--data", f"folder={tiny}", "--out", str(tmp_path), "--workers", "0", "--jobs", "1"]
     assert main(words) == 1
     printed = capsys.readouterr().out
     assert "1 of 2 cells finished" in printed and "failed: lipforensics" in printed and "nowhere" in printed

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from avbench.bench import slurm
-from avbench.bench.backends import Backend
+from avbench.bench.backends import Backend, jobs_borne
+from avbench.bench.matrix import run_matrix
+from avbench.bench.spec import Computing, RunSpec
 from avbench.cli import main
 from avbench.errors import UserError
+from avbench.plugins.registry import installed
 
 PLUGIN = Path(__file__).with_name("small_detector.py")
 SBATCH = r"""#!/bin/bash
@@ -143,9 +147,31 @@ def test_without_submitit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
         Backend(name="slurm")
 
 
-def test_threads_are_a_share_of_this_machine_or_what_a_job_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_has_a_core_for_each_thread_of_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert [Backend(jobs=jobs).threads for jobs in (1, 3, 99)] == [8, 2, 1]
-    assert Backend(name="slurm", jobs=99, slurm={"cpus_per_task": 4}).threads == 4
+    asked: list[Mapping[str, str | int]] = []
+
+    def none(*calls: object, options: Mapping[str, str | int], **more: object) -> list[object]:
+        asked.append(options)
+        return []
+
+    monkeypatch.setattr(slurm, "computed", none)
+    specs = [
+        RunSpec(detector="chance", protocol=installed().protocol("within_folder"), task="binary", overrides=overrides)
+        for overrides in ((), ("threads=4",))
+    ]
+    for options in ({}, {"cpus_per_task": 6}):
+        run_matrix(specs, installed(), computing=Computing(results=tmp_path), backend="slurm", slurm=options)
+    assert [options["cpus_per_task"] for options in asked] == [4, 6]
     assert Backend(jobs=1).is_this_process and not Backend(name="slurm", jobs=1).is_this_process
+
+
+def test_as_many_runs_go_at_a_time_as_the_machine_bears(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avbench.bench.backends.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert [jobs_borne("loky", "auto", threads) for threads in (1, 3, 8, 99)] == [8, 2, 1, 1]
+    assert jobs_borne("slurm", "auto", 1) == 256
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert [jobs_borne("loky", device, 1) for device in ("auto", "cpu", "cuda:0")] == [4, 8, 1]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert jobs_borne("loky", "auto", 1) == 1, "two processes share each run already"

@@ -18,7 +18,7 @@ from avbench.records.caveats import random_start
 from avbench.records.measured import Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
-from avbench.report.suite_tables import suite_tables
+from avbench.report.suite_tables import runs_shown, suite_tables
 
 
 def card(detector: str, protocol: str, auc: float, seed: int = 0, /, **changes: Any) -> Card:
@@ -107,6 +107,23 @@ def test_best_and_ties_are_marked_and_a_missing_cell_is_a_dash() -> None:
     column = [row[1].split("\n")[0] for row in table.rows]
     assert table.head == ("model", "p\nAUC", "q\nAUC") and column == ["90.0†", "86.0‡", "80.0"]
     assert [row[2] for row in table.rows] == ["70.0\n[65.0, 75.0]", "–", "–"]
+
+
+def test_nothing_is_best_on_demo_data() -> None:
+    demo = {"variant": ("demo data",), "caveats": ("demo data",)}
+    cards = [card("a", "p", 0.90, **demo), card("b", "p", 0.86, **demo), card("b", "p", 0.88, 1, **demo)]
+    (table,) = suite_tables(TWO, cards)
+    said = " ".join([*table.notes, *(cell for row in table.rows for cell in row)])
+    assert table.title.startswith("DEMO DATA") and "demo data" in said and "95 %" in said and "2 seeds" in said
+    assert not any(word in said for word in ("†", "‡", "best", "tie"))
+    (real,) = suite_tables(TWO, [replace(one, variant=(), caveats=()) for one in cards])
+    assert "†" in real.rows[0][1] and "best" in " ".join(real.notes)
+
+
+def test_a_table_is_made_of_the_newest_runs_of_its_cells() -> None:
+    later = card("a", "p", 0.8, started="2026-02-01T00:00:00+00:00", id="later")
+    cards = [later, card("a", "p", 0.1), card("a", "p", 0.6, 1), card("d", "p", 0.5), card("a", "elsewhere", 0.5)]
+    assert [one.id for one in runs_shown(TWO, cards)] == ["a-p-1", "later"]
 
 
 def test_seeds_are_averaged_and_of_equal_runs_the_newest_counts() -> None:

@@ -21,6 +21,7 @@ from avbench.detector import Detector
 from avbench.engine.devices import make_fabric
 from avbench.engine.evaluation import batches_of, load
 from avbench.engine.failures import FailureBudget
+from avbench.engine.numerics import computing_as
 from avbench.errors import UserError, unknown
 from avbench.plugins.registry import installed
 from avbench.progress import Progress, silent
@@ -79,7 +80,7 @@ def collect(
     found: list[tuple[ClipRequest, float, int]] = []
     parts: list[dict[str, Values]] = []
     media: list[tuple[Any, Any]] = []
-    with progress("analyse", len(requests), 0) as bar:
+    with computing_as(detector.config, fabric.device), progress("analyse", len(requests), 0) as bar:
         for loaded in load(detector, batches_of(requests, detector.config.eval_batch), loading):
             faults.note(loaded)
             bar.advance(len(loaded.requests) + len(loaded.failures))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avbench.bench import slurm
+from avbench.engine.ranks import is_alone
 from avbench.errors import UserError
 
 BACKENDS = ("loky", "ray", "dask", "slurm")
@@ -47,13 +48,6 @@ class Backend:
         """Whether calls are made one after the other, in the process that asks."""
         return self.jobs == 1 and self.name != "slurm"
 
-    @property
-    def threads(self) -> int:
-        """How many threads one call may use: its share of this machine, or what its job asks for."""
-        if self.name == "slurm":
-            return int(self.slurm.get("cpus_per_task", 1))
-        return max(1, (os.cpu_count() or 1) // self.jobs)
-
     def computed(
         self, work: Callable[..., Any], calls: Sequence[Call], lost: Callable[[Call, str], Any]
     ) -> Iterator[Any]:
@@ -71,6 +65,27 @@ class Backend:
         with _joblib(self.name, self.jobs) as return_as:
             tasks = (joblib.delayed(work)(*call) for call in calls)
             yield from joblib.Parallel(n_jobs=self.jobs, return_as=return_as, batch_size=1)(tasks)
+
+
+def jobs_borne(backend: str, device: str, threads: int) -> int:
+    """Return how many runs of so many threads this machine bears at a time: one a GPU, else as many as fit its cores.
+
+    One where several processes share a run or a GPU is named; of Slurm, as many as its queue is given.
+    """
+    if backend == "slurm":
+        return slurm.AT_ONCE
+    if not is_alone() or device.startswith("cuda"):
+        return 1
+    import torch
+
+    if device == "auto" and (gpus := torch.cuda.device_count()):
+        return gpus
+    return max(1, cores() // threads)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from avbench import __version__
 from avbench.bench.resolving import region_of
 from avbench.errors import UserError
 from avbench.records.card import Card, now
@@ -21,7 +15,6 @@ from avbench.records.card_file import plain
 from avbench.records.card_parts import (
     DetectorPart,
     Environment,
-    Git,
     Member,
     ProtocolRecord,
     Request,
@@ -39,11 +32,10 @@ if TYPE_CHECKING:
     from avbench.protocol import Protocol
     from avbench.records.measured import Measurements
 
-_PACKAGES = ("torch", "torchaudio", "lightning-fabric", "numpy", "pandas", "scikit-learn", "mlflow")
-_DECODERS = ("av", "decord2", "torchcodec")
 
-
-def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> Card:
+def begin(
+    resolved: ResolvedRun, source: str, device: str, group: str = "", environment: Environment | None = None
+) -> Card:
     """Return the card of a run that starts: all that is known before anything is measured."""
     asked, spec, settings, protocol = resolved.spec, resolved.detector, resolved.config, resolved.spec.protocol
     caveats = caveats_of(protocol, resolved.lists, asked.limit, asked.limit_test)
@@ -90,7 +82,7 @@ def begin(resolved: ResolvedRun, source: str, device: str, group: str = "") -> C
         variant=tuple(caveats),
         caveats=tuple(caveats),
         device=device,
-        environment=environment(),
+        environment=environment or Environment(),
     )
 
 
@@ -155,30 +147,6 @@ def with_measurements(card: Card, found: Measurements) -> Card:
         blind=found.blind,
         caveats=tuple(sorted({*card.caveats, *found.caveats})),
     )
-
-
-def environment() -> Environment:
-    """Return versions, machine and the git state of the working folder."""
-    versions = {"avbench": __version__, "python": platform.python_version()}
-    for package in (*_PACKAGES, *_DECODERS):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "none"
-    return Environment(versions, platform.platform(), tuple(sys.argv[1:]), _git())
-
-
-def _git() -> Git:
-    """Return commit and dirty flag of the checkout that holds avbench; empty outside one."""
-    folder = Path(__file__).parent
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10)
-        status = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Git()
-    return Git() if commit.returncode else Git(commit.stdout.strip(), bool(status.stdout.strip()))
 
 
 def published_of(protocol: Protocol, detector: str, task: Task) -> Mapping[str, float]:

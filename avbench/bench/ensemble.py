@@ -136,6 +136,7 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         presets.pop() if len(presets) == 1 else "of each",
         settings={COMBINE: rule},
         stages=(),
+        threads=max(member.config.threads for member in members),
         requires=frozenset().union(*(member.config.requires for member in members)),
         pooling=detector.pooling,
     )

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from avbench.bench.card import caveats_of, environment
+from avbench.bench.card import caveats_of
 from avbench.bench.run import finish
 from avbench.data.lists import Say, prepare
+from avbench.engine.environment import environment
 from avbench.errors import UserError
 from avbench.hashing import sha256
 from avbench.paths import results_folder

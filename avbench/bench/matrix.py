@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from traceback import format_exc
 from typing import Any
 
 from avbench.bench import ensemble
 from avbench.bench.backends import Backend
 from avbench.bench.run import run
 from avbench.bench.spec import MLFLOW, Computing, RunSpec
+from avbench.config import threads_of
 from avbench.data import databases
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed, register_named
@@ -26,23 +28,27 @@ Begun = Callable[[Sequence[RunSpec]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a spec: its run, or the reason why there is none; `new`: computed now, in so many seconds."""
+    """What became of a spec: its run, or the reason why there is none; `new`: computed now, in so many seconds.
+
+    `said` are the lines of news on the way. `trace` says where an error came from that no user can mend.
+    """
 
     spec: RunSpec
     run: Run | None = None
     reason: str = ""
+    trace: str = ""
     new: bool = False
     seconds: float = 0.0
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What a process that is started is told: how to compute, which plugins to load, how many threads to use."""
+    """What a process that is started is told: how to compute, and which plugins to load."""
 
     computing: Computing
     named: tuple[str, ...]
     declared: tuple[DetectorSpec, ...]
-    threads: int
 
 
 def fitting(spec: RunSpec, plugins: Plugins) -> RunSpec:
@@ -91,7 +97,10 @@ def run_matrix(
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: use 1 or more")
     computing = computing or Computing()
-    place = Backend(name=backend, jobs=jobs, slurm=slurm or {}, folder=computing.results_folder / "slurm")
+    options: dict[str, str | int] = dict(slurm or {})
+    if backend == "slurm":  # a core for each thread, unless more is asked for
+        options.setdefault("cpus_per_task", max((threads_of(spec.overrides) for spec in specs), default=1))
+    place = Backend(name=backend, jobs=jobs, slurm=options, folder=computing.results_folder / "slurm")
     for spec in specs:
         for name in dict.fromkeys((spec.protocol.train, spec.protocol.test)):
             with suppress(UserError):  # what is missing is told by the runs that need it
@@ -125,7 +134,6 @@ def _shared(
         computing=replace(computing, mlflow=False),
         named=tuple(plugins.named),
         declared=_importable(plugins.declared.values()),
-        threads=place.threads,
     )
     waiting = list(phase[place.jobs :])
     begun([spec for group in phase[: place.jobs] for spec in group])
@@ -158,7 +166,6 @@ def _work(group: Group, told: _Told, number: int) -> list[Outcome]:
     """Compute a group in a process of its own."""
     import torch
 
-    torch.set_num_threads(told.threads)
     register_named(told.named)
     for spec in told.declared:
         installed().declare(spec)
@@ -170,10 +177,18 @@ def _work(group: Group, told: _Told, number: int) -> list[Outcome]:
 
 def _attempt(spec: RunSpec, plugins: Plugins, computing: Computing, progress: Progress) -> Outcome:
     started, began = time.monotonic(), now()
+    said: list[str] = []
     try:
-        found = run(spec, plugins, computing=computing, progress=progress)
+        found = run(spec, plugins, computing=computing, progress=progress, say=said.append)
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return Outcome(spec=spec, reason=reason, new=True, seconds=time.monotonic() - started)
+        told = isinstance(error, UserError)
+        return Outcome(
+            spec=spec,
+            reason=str(error) if told else f"{type(error).__name__}: {error}",
+            trace="" if told else format_exc(),
+            new=True,
+            seconds=time.monotonic() - started,
+            said=tuple(said),
+        )
     new = found.card.started >= began
-    return Outcome(spec=spec, run=found, new=new, seconds=time.monotonic() - started)
+    return Outcome(spec=spec, run=found, new=new, seconds=time.monotonic() - started, said=tuple(said))

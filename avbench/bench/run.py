@@ -19,7 +19,9 @@ from avbench.bench.spec import Computing, RunSpec
 from avbench.data.lists import Say
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
+from avbench.engine.numerics import computing_as
 from avbench.engine.ranks import leads
+from avbench.hashing import sha256
 from avbench.metrics.measuring import measure
 from avbench.metrics.robustness import robustness
 from avbench.perturbations.conditions import Condition, choose
@@ -27,7 +29,8 @@ from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
-from avbench.records.run import Run
+from avbench.records.card_file import NAME
+from avbench.records.run import SCORES, Run
 from avbench.records.training import CURVES
 from avbench.types import DetectorSpec
 
@@ -62,7 +65,7 @@ def run(
     folder = computing.results_folder / "runs" / resolved.id
     if computing.fresh and leads():
         _forget(folder, resolved)
-    if not computing.fresh and (folder / "card.json").is_file() and (found := Run.read(folder)).finished:
+    if not computing.fresh and (found := _finished(folder)) is not None:
         say(f"finished before: {folder} (--fresh starts anew)")
         return found
 
@@ -70,45 +73,61 @@ def run(
     fabric.barrier()  # nobody goes on before the leader has forgotten
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, spec.detector)
-    card = begin(resolved, str(source), describe(fabric), computing.group)
-    card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
     folder.mkdir(parents=True, exist_ok=True)
-    if leader:
-        card.save(folder)
-        plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
-    work = Work(
-        card=card,
-        folder=folder,
-        fabric=fabric,
-        run=partial(run, plugins=plugins, computing=computing, progress=progress, say=say),
-        epoch_ended=lambda epoch, values: plugins.notify(
-            "avbench_epoch_ended", leaving_out=computing.silenced, card=card, epoch=epoch, values=values
-        ),
-        progress=progress,
-        say=say,
-    )
-    try:
-        card, table = scorer.score(resolved, work)
-    except BaseException as error:
+    with computing_as(resolved.config, fabric.device) as look:
+        card = begin(resolved, str(source), describe(fabric), computing.group, look())
+        card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
         if leader:
-            status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            replace(card, status=status, error=f"{type(error).__name__}: {error}").save(folder)
-        raise
-    if leader:
-        curves = resolved.plan.folder / CURVES if resolved.plan else None
-        card = finish(
-            card,
-            table,
-            folder,
-            plugins,
-            curves=curves,
-            conditions=resolved.conditions,
-            leaving_out=computing.silenced,
+            card.save(folder)
+            plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
+        work = Work(
+            card=card,
+            folder=folder,
+            fabric=fabric,
+            run=partial(run, plugins=plugins, computing=computing, progress=progress, say=say),
+            epoch_ended=lambda epoch, values: plugins.notify(
+                "avbench_epoch_ended", leaving_out=computing.silenced, card=card, epoch=epoch, values=values
+            ),
+            look=look,
+            progress=progress,
+            say=say,
         )
+        try:
+            card, table = scorer.score(resolved, work)
+        except BaseException as error:
+            if leader:
+                status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                replace(card, status=status, error=f"{type(error).__name__}: {error}").save(folder)
+            raise
+        if leader:
+            curves = resolved.plan.folder / CURVES if resolved.plan else None
+            card = finish(
+                replace(card, environment=look()),
+                table,
+                folder,
+                plugins,
+                curves=curves,
+                conditions=resolved.conditions,
+                leaving_out=computing.silenced,
+            )
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader:
         shutil.rmtree(folder / "parts", ignore_errors=True)
     return Run(card, folder) if leader else Run.read(folder)
+
+
+def found_before(spec: RunSpec, plugins: Plugins, *, computing: Computing, say: Say = lambda line: None) -> Run | None:
+    """Return the run if an earlier call finished it, else None; nothing is computed.
+
+    Raises UserError for what `run` would refuse before it computes anything.
+    """
+    resolved = scorer_of(spec, plugins, computing).resolve(lists_of(spec, plugins, say=say))
+    return None if computing.fresh else _finished(computing.results_folder / "runs" / resolved.id)
+
+
+def _finished(folder: Path) -> Run | None:
+    found = Run.read(folder) if (folder / NAME).is_file() else None
+    return found if found is not None and found.finished else None
 
 
 def finish(
@@ -127,8 +146,23 @@ def finish(
     are called as `leaving_out` says are told nothing.
     """
     started = time.monotonic()
+    path, about = folder / SCORES, {"run": card.id, "task": card.task, "threshold": card.training.threshold}
+    scores.write(table, path, about)
+    card = replace(measured(card, table, plugins, conditions), scores_sha256=sha256(path))
+    if curves is not None and curves.is_file():
+        shutil.copyfile(curves, folder / CURVES)
+    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
+    card = replace(card, status="finished", seconds=spent)
+    card.save(folder)
+    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
+    return card
+
+
+def measured(
+    card: Card, table: pd.DataFrame, plugins: Plugins, conditions: Sequence[Condition | None] = (None,)
+) -> Card:
+    """Return the card with all that its scores table comes to: a pure function of the table and the card's settings."""
     threshold, pooling, placements = card.training.threshold, card.detector.pooling, card.protocol.placements
-    scores.write(table, folder / "scores.parquet", {"run": card.id, "task": card.task, "threshold": threshold})
     clean = table[table["level"] == 0] if "level" in table else table
     found = measure(
         clean,
@@ -141,16 +175,10 @@ def finish(
         seed=card.seed,
     )
     card = with_measurements(card, found)
-    if curves is not None and curves.is_file():
-        shutil.copyfile(curves, folder / CURVES)
     if any(conditions):
         require_effects(table)
         swept = robustness(table, conditions, placement=placements[0], pooling=pooling, seed=card.seed)
         card = replace(card, perturbations=swept)
-    spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
-    card = replace(card, status="finished", seconds=spent)
-    card.save(folder)
-    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
     return card
 
 

@@ -21,6 +21,7 @@ from avbench.detector import Detector
 from avbench.engine import checkpoint
 from avbench.engine.building import build
 from avbench.engine.evaluation import evaluate
+from avbench.engine.numerics import Look
 from avbench.engine.training import fit
 from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
@@ -39,7 +40,8 @@ CONDITIONS_A_TIME_LIMIT = 8
 class Work:
     """A run under way: its card as it began, its folder, the device, and whom to tell of it.
 
-    `run` computes a further run in the same way, `epoch_ended` tells observers of (epoch, values).
+    `run` computes a further run in the same way, `epoch_ended` tells observers of (epoch, values), `look` returns the
+    environment that it is computed in.
     """
 
     card: Card
@@ -47,6 +49,7 @@ class Work:
     fabric: Fabric
     run: Callable[[RunSpec], Run]
     epoch_ended: Callable[[int, dict[str, float]], None]
+    look: Look
     progress: Progress
     say: Say
 
@@ -81,7 +84,14 @@ class DetectorScorer:
         """Train, and score every clip of the test list under every condition."""
         card, loading = work.card, replace(self.computing.loading, decoder=self.spec.decoder)
         if resolved.plan is not None:
-            record = fit(resolved.plan, work.fabric, loading, progress=work.progress, on_epoch=work.epoch_ended)
+            record = fit(
+                resolved.plan,
+                work.fabric,
+                loading,
+                progress=work.progress,
+                on_epoch=work.epoch_ended,
+                look=work.look,
+            )
             if record.reused:
                 work.say(f"training {resolved.plan.id} is finished already and is used again")
             card = with_training(card, record.as_dict())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from avbench.bench.backends import cores
 from avbench.data.loading import Loading
 from avbench.errors import UserError, unknown
 from avbench.hashing import digest_of
@@ -103,16 +103,19 @@ class Computing:
 
 
 def loading_with(
-    workers: int | None = None, *, max_errors: float = Loading().max_errors, plugins: tuple[str, ...] = ()
+    workers: int | None = None,
+    *,
+    max_errors: float = Loading().max_errors,
+    plugins: tuple[str, ...] = (),
+    jobs: int = 1,
 ) -> Loading:
     """Return how clips are loaded: by so many processes, by default one for each of at most eight cores.
 
-    `max_errors` is the share of files that may fail, `plugins` what the processes register. Raises UserError for a
-    number of processes below 0; 0 decodes in this process.
+    `max_errors` is the share of files that may fail, `plugins` what the processes register; `jobs` runs share the
+    cores. Raises UserError for a number of processes below 0; 0 decodes in this process.
     """
     if workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = max(1, min(cores, MAX_WORKERS))
+        workers = max(1, min(cores() // jobs, MAX_WORKERS))
     if workers < 0:
         raise UserError(f"--workers {workers}: use 0 (decode in this process) or more")
     return Loading(workers, max_errors=max_errors, plugins=plugins)

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the paired differences and the settings that differ."""
+    """Print the paired differences, and which settings and what of the environment differ."""
     from avbench.door.judging import compare
 
     say(f"{compare(arguments.first, arguments.second, results=arguments.out)}\n")

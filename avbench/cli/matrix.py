@@ -39,9 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", nargs="+", choices=("binary", "four_class"), default=None, help="default: all that a detector does"
     )
-    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
+    selecting.add_seeds(parser)
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="cells at a time (default: one a GPU, or one on a CPU; of slurm, 256)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="cells at a time (default: one a GPU, or as many as there are cores; of slurm, 256)",
     )
     parser.add_argument("--backend", default="loky", metavar="NAME", help="loky (default), ray, dask or slurm")
     parser.add_argument(
@@ -50,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="what each job of --backend slurm asks for: partition, account, qos, constraint, time (minutes), mem_gb, "
-        "cpus_per_task, gpus_per_task; repeatable",
+        "cpus_per_task (default: those of --set threads=N), gpus_per_task; repeatable",
     )
     selecting.add_protocol(parser)
     selecting.add_computing(parser)
@@ -67,13 +70,16 @@ def execute(arguments: argparse.Namespace) -> int:
     suites = list(_suites(arguments, plugins))
     specs = _specs(suites, arguments, plugins)
     group = "matrix-" + "-".join(arguments.paper or [*arguments.detector, *_asked(arguments, plugins)])
-    computing = selecting.computing_of(arguments, plugins, group=group)
+    jobs = selecting.jobs_of(arguments, specs, arguments.backend)
+    computing = selecting.computing_of(
+        arguments, plugins, group=group, jobs=1 if arguments.backend == "slurm" else jobs
+    )
     overview = Overview(specs)
     outcomes = run_matrix(
         specs,
         plugins,
         computing=computing,
-        jobs=arguments.jobs or _jobs(arguments.backend),
+        jobs=jobs,
         backend=arguments.backend,
         slurm=slurm.pairs(arguments.slurm),
         progress=overview.progress,
@@ -136,20 +142,11 @@ def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plug
         )
         for row, name, task in wanted
         for protocol in folds[name]
-        for seed in dict.fromkeys(arguments.seed)
+        for seed in selecting.seeds_of(protocol, arguments, plugins)
     ]
     if not specs:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")
     return list({spec.fingerprint: spec for spec in (fitting(one, plugins) for one in specs)}.values())
-
-
-def _jobs(backend: str) -> int:
-    """Return how many cells the machine bears: one a GPU. On a CPU, one cell's workers and threads fill it."""
-    if backend == "slurm":
-        return slurm.AT_ONCE
-    import torch
-
-    return max(1, torch.cuda.device_count())
 
 
 def _tables(suites: Sequence[Suite], outcomes: Sequence[Outcome], arguments: argparse.Namespace) -> None:

@@ -101,7 +101,7 @@ def label(spec: RunSpec) -> str:
 
 
 def _row(spec: RunSpec) -> str:
-    return " ".join([spec.detector, *spec.overrides, *([f"seed {spec.seed}"] if spec.seed else [])])
+    return " ".join([spec.detector, *spec.overrides, f"seed {spec.seed}"])
 
 
 def _column(spec: RunSpec) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from avbench.records.runs import Runs
 
 if TYPE_CHECKING:
     from avbench.records.card import Card
+    from avbench.records.run import Run
     from avbench.records.table import Table
 
 EXAMPLES = """examples:
@@ -22,6 +22,8 @@ EXAMPLES = """examples:
   avbench report --html --markdown results/report.md
   avbench report --paper
   avbench report --paper table1 table3 --html --latex results/tables.tex --csv results/tables
+  avbench report --paper --csv tables --keep-runs
+  avbench report --verify tables
   avbench report RUN --to-mlflow
 """
 
@@ -52,11 +54,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write Markdown")
     parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables as LaTeX (booktabs)")
     parser.add_argument("--csv", type=Path, metavar="DIR", help="write each table as CSV into a folder")
+    parser.add_argument(
+        "--keep-runs",
+        action="store_true",
+        help="with --csv: copy card and scores of each run in the tables into DIR/runs, without paths of this machine",
+    )
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        metavar="DIR",
+        help="recompute every card in DIR/runs from its scores, and every table DIR/*.csv from the cards",
+    )
     parser.add_argument("--to-mlflow", action="store_true", help="log the runs to MLflow, where that failed before")
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the runs, or the paper's tables of them; write and log what was asked for."""
+    """Print the runs, or the paper's tables of them; write and log what was asked for; or verify, 1 if in vain."""
+    if arguments.verify is not None:
+        return _verify(arguments.verify)
+    if arguments.keep_runs and not arguments.csv:
+        raise UserError("--keep-runs: into which folder? add --csv DIR")
     from avbench.records import table
     from avbench.report import tables as report
 
@@ -83,7 +100,9 @@ def execute(arguments: argparse.Namespace) -> int:
         _write(arguments.latex, "\n".join(table.latex(one) for one in tables))
     if arguments.csv:
         for one in tables:
-            _write(arguments.csv / f"{_file_name(one.title)}.csv", table.comma_separated(one))
+            _write(arguments.csv / f"{table.file_name(one.title)}.csv", table.comma_separated(one))
+    if arguments.keep_runs:
+        _keep(arguments, chosen)
     if arguments.html:
         from avbench.report.html import html
         from avbench.report.suite_figures import draw_suite
@@ -100,6 +119,50 @@ def execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(folder: Path) -> int:
+    """Recompute a folder's cards and tables and tell each value that differs; 1 where one does."""
+    from avbench.cli.terminal import bar
+    from avbench.plugins.registry import installed
+    from avbench.report.verifying import TOLERANCE, Difference, verify_run, verify_tables
+
+    runs = [run for run in Runs(folder).all() if run.finished]
+    if not runs:
+        raise UserError(
+            f"no finished run in {folder / 'runs'}; copy them there with avbench report --csv DIR --keep-runs"
+        )
+    plugins = installed()
+    found: list[list[Difference]] = []
+    with bar("verify", len(runs), unit="run") as shown:
+        for run in runs:
+            found.append(verify_run(run, plugins))
+            shown.advance()
+    tables, differing = verify_tables(folder, [run.card for run in runs])
+    for difference in [one for several in (*found, differing) for one in several]:
+        say(str(difference))
+    right = found.count([])
+    off = len({difference.where for difference in differing})
+    say(
+        f"{right} of {len(runs)} runs are what their scores come to (counts exactly, other numbers within "
+        f"{TOLERANCE:g}), {tables - off} of {tables} tables what these runs come to"
+    )
+    return 0 if right == len(runs) and not differing else 1
+
+
+def _keep(arguments: argparse.Namespace, chosen: list[Run]) -> None:
+    """Copy the runs that the tables show: of the paper's, those of its cells; else all."""
+    from avbench.records import suite
+    from avbench.report.keeping import keep
+    from avbench.report.suite_tables import runs_shown
+
+    kept = [run for run in chosen if run.finished]
+    if arguments.paper is not None:
+        suites = [suite.find(name) for name in arguments.paper or suite.paper()]
+        cards = [run.card for run in chosen]
+        shown = {card.id for one in suites for card in runs_shown(one, cards, arguments.overrides)}
+        kept = [run for run in kept if run.id in shown]
+    say(f"kept: {len(keep(kept, arguments.csv))} runs in {arguments.csv / 'runs'}")
+
+
 def _paper(names: list[str], found: list[Card], settings: list[str]) -> list[Table]:
     """Return the paper's tables; UserError where none of the runs belongs into one that was named."""
     from avbench.records import suite
@@ -114,10 +177,6 @@ def _paper(names: list[str], found: list[Card], settings: list[str]) -> list[Tab
     if not tables:
         raise UserError("none of these runs belongs into a table of the paper; avbench matrix --paper all makes them")
     return tables
-
-
-def _file_name(title: str) -> str:
-    return "_".join(re.findall(r"[a-z0-9]+", title.lower()))
 
 
 def _write(path: Path, content: str) -> None:

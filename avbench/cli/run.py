@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
@@ -13,9 +14,11 @@ from avbench.errors import UserError
 from avbench.records import suite
 
 if TYPE_CHECKING:
-    from avbench.bench.spec import RunSpec
+    from avbench.bench.matrix import Outcome
+    from avbench.bench.spec import Computing, RunSpec
     from avbench.plugins.registry import Plugins
     from avbench.protocol import Protocol
+    from avbench.records.run import Run
     from avbench.types import DetectorSpec, Task
 
     Asked = tuple[tuple[str, ...], Protocol, tuple[Task, ...]]
@@ -28,7 +31,8 @@ EXAMPLES = """examples:
   avbench run --detector mine --plugin mine.py --protocol within_lavdf --limit 50
   avbench run --detector fauforensics --protocol ablation_modules
 
-Repeating a command continues it; a finished one prints its table again.
+Without --seed, demo data are learnt with seeds 0, 1 and 2, real data with seed 0. Several runs are computed side by
+side, and mean and standard deviation come first. Repeating a command continues it; a finished one shows its tables.
 """
 
 
@@ -45,35 +49,125 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="one training each (default: all that the detector does)",
     )
-    parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")
+    selecting.add_seeds(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at a time (default: one a GPU, or as many as there are cores)"
+    )
     selecting.add_protocol(parser)
     selecting.add_computing(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run every task, fold and seed asked for, print a table each and a summary of several."""
-    from avbench.bench.run import run
+    """Compute every task, fold and seed asked for; print the one run, or mean and spread of several before each."""
     from avbench.plugins.registry import installed
+
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError(f"--jobs {arguments.jobs}: use 1 or more")
+    plugins = installed()
+    specs = _specs(arguments, plugins)
+    return _one(specs[0], arguments, plugins) if len(specs) == 1 else _several(specs, arguments, plugins)
+
+
+def _one(spec: RunSpec, arguments: argparse.Namespace, plugins: Plugins) -> int:
+    from avbench.bench.run import run
     from avbench.report import tables as report
 
-    plugins = installed()
-    finished = []
-    specs = _specs(arguments, plugins)
-    asked = arguments.protocol if suite.named(arguments.protocol) else specs[0].protocol.name
-    group = f"{arguments.detector}-{asked}" if len(specs) > 1 else ""
-    computing = selecting.computing_of(arguments, plugins, group=group)
-    for number, spec in enumerate(specs, 1):
-        if len(specs) > 1:
-            say(f"--- {number} of {len(specs)}: {spec.task}, seed {spec.seed}, fold {spec.protocol.fold}")
-        done = run(spec, plugins, computing=computing, progress=bar, say=say)
-        finished.append(done.card)
-        say("\n" + report.terminal(done.card))
-        say(f"everything of this run: {done.folder}\n")
-    if len(finished) > 1:
-        say(report.summary(finished))
-    if line := by_design(finished, plugins):
+    done = run(spec, plugins, computing=selecting.computing_of(arguments, plugins), progress=bar, say=say)
+    say("\n" + report.terminal(done.card))
+    say(f"everything of this run: {done.folder}\n")
+    if line := by_design([done.card], plugins):
         say(line)
     return 0
+
+
+def _several(specs: Sequence[RunSpec], arguments: argparse.Namespace, plugins: Plugins) -> int:
+    """Compute runs side by side; 1 where some failed, which costs the others nothing."""
+    from avbench.bench.matrix import run_matrix
+    from avbench.cli.overview import Overview, label
+
+    asked = arguments.protocol if suite.named(arguments.protocol) else specs[0].protocol.name
+    jobs = selecting.jobs_of(arguments, specs)
+    computing = selecting.computing_of(arguments, plugins, group=f"{arguments.detector}-{asked}", jobs=jobs)
+    said: list[str] = []
+    finished = _found_before(specs, plugins, computing, said)
+    if len(finished) == len(specs):
+        say(f"finished before, in {computing.results_folder / 'runs'} (--fresh starts anew)")
+        _show(finished, computing, plugins)
+        return 0
+    say(f"{len(specs)} runs, {f'{jobs} at a time' if jobs > 1 else 'one after the other'}, {_seeds(specs)}")
+    overview = Overview(specs)
+    outcomes = run_matrix(
+        specs,
+        plugins,
+        computing=computing,
+        jobs=jobs,
+        progress=overview.progress,
+        begun=overview.begun,
+        done=overview.ended,
+    )
+    outcomes = [outcome for outcome in outcomes if outcome.spec in specs]  # members of ensembles are computed too
+    failed = [outcome for outcome in outcomes if outcome.run is None]
+    _require_some(failed, len(outcomes))
+    for line in _said_by_all(outcomes):
+        if line not in said:
+            say(line)
+    if runs := [outcome.run for outcome in outcomes if outcome.run is not None]:
+        _show(runs, computing, plugins)
+    for outcome in failed:
+        say(f"failed: {label(outcome.spec)}: {outcome.reason}")
+    return 1 if failed else 0
+
+
+def _found_before(specs: Sequence[RunSpec], plugins: Plugins, computing: Computing, said: list[str]) -> list[Run]:
+    """Return the runs that are finished, up to the first that is not; what is wrong with them all is told at once."""
+    from avbench.bench.run import found_before
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.append(line)
+            say(line)
+
+    finished: list[Run] = []
+    for spec in specs:
+        found = found_before(spec, plugins, computing=computing, say=tell)
+        if found is None:
+            break
+        finished.append(found)
+    return finished
+
+
+def _show(runs: Sequence[Run], computing: Computing, plugins: Plugins) -> None:
+    """Print mean and spread of runs, or each whole where none repeats another; a line each; where to read on."""
+    from avbench.report import tables as report
+
+    cards = [run.card for run in runs]
+    for card in cards if not report.spread_table(cards).rows else ():
+        say("\n" + report.terminal(card))
+    say("\n" + report.summary(cards))
+    say(f"\neverything of these runs: {computing.results_folder / 'runs'}; avbench report RUN shows one whole")
+    for run in sorted(runs, key=lambda run: run.id):
+        say(f"  {run.id}")
+    if line := by_design(cards, plugins):
+        say(line)
+
+
+def _seeds(specs: Sequence[RunSpec]) -> str:
+    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    return f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}"
+
+
+def _require_some(failed: Sequence[Outcome], asked: int) -> None:
+    """Raise UserError where all runs failed for one reason that the user can mend; show where a bug came from."""
+    bugs = [outcome.trace for outcome in failed if outcome.trace]
+    if bugs:
+        print(bugs[0], file=sys.stderr)
+    elif len(failed) == asked and len({outcome.reason for outcome in failed}) == 1:
+        raise UserError(failed[0].reason)
+
+
+def _said_by_all(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the news that concern all runs, such as which data they are computed on."""
+    return [line for line in outcomes[0].said if all(line in outcome.said for outcome in outcomes)]
 
 
 def _specs(arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
@@ -83,7 +177,7 @@ def _specs(arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
         for settings, asked, tasks in _asked(arguments, detector, plugins)
         for task in tasks
         for protocol in selecting.folds_of(asked, arguments, plugins)
-        for seed in dict.fromkeys(arguments.seed)
+        for seed in selecting.seeds_of(protocol, arguments, plugins)
     ]
 
 

@@ -52,6 +52,18 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses seeds."""
+    parser.add_argument(
+        "--seed",
+        nargs="+",
+        type=int,
+        default=None,
+        metavar="N",
+        help="one training each (default: 0 1 2 on demo data, 0 on real data)",
+    )
+
+
 def add_computing(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that configure a detector and say how and where it is computed."""
     parser.add_argument("--preset", metavar="NAME", help="default: demo on demo data, official on real data")
@@ -61,7 +73,8 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="change a setting of the detector or its recipe; repeatable",
+        help="change a setting of the detector or its recipe, or threads=N, how many a training computes with "
+        "(default: 1); repeatable",
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="judge these weights instead of training")
     parser.add_argument(
@@ -101,6 +114,29 @@ def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins
     return [replace(varied, fold=fold) for fold in range(1, count + 1)]
 
 
+def seeds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> tuple[int, ...]:
+    """Return the seeds that were asked for, each once, or those that are usual on the protocol's data."""
+    from avbench.bench.seeds import usual_seeds
+    from avbench.cli.terminal import bar
+    from avbench.data.databases import read_roots
+
+    if arguments.seed is not None:
+        return tuple(dict.fromkeys(arguments.seed))
+    if arguments.checkpoint is not None:  # what is trained already has no seed to choose
+        return (0,)
+    return usual_seeds(protocol, plugins, read_roots(arguments.data), bar)
+
+
+def jobs_of(arguments: argparse.Namespace, specs: Sequence[RunSpec], backend: str = "loky") -> int:
+    """Return how many runs are computed at a time: as --jobs says, or as many as the machine bears and there are."""
+    from avbench.bench.backends import jobs_borne
+    from avbench.config import threads_of
+
+    if arguments.jobs is not None:
+        return int(arguments.jobs)
+    return min(jobs_borne(backend, arguments.device, max(threads_of(spec.overrides) for spec in specs)), len(specs))
+
+
 def spec_of(
     arguments: argparse.Namespace,
     *,
@@ -130,25 +166,25 @@ def spec_of(
     )
 
 
-def computing_of(arguments: argparse.Namespace, plugins: Plugins, *, group: str = "") -> Computing:
-    """Return how the arguments say that runs are computed."""
+def computing_of(arguments: argparse.Namespace, plugins: Plugins, *, group: str = "", jobs: int = 1) -> Computing:
+    """Return how the arguments say that runs are computed, so many at a time."""
     from avbench.bench.spec import Computing
 
     return Computing(
         device=arguments.device,
         results=arguments.out,
         fresh=arguments.fresh,
-        loading=loading_of(arguments, plugins),
+        loading=loading_of(arguments, plugins, jobs),
         group=group,
         mlflow=not arguments.no_mlflow,
     )
 
 
-def loading_of(arguments: argparse.Namespace, plugins: Plugins) -> Loading:
-    """Return how clips are loaded, by default with a process for each of at most eight cores."""
+def loading_of(arguments: argparse.Namespace, plugins: Plugins, jobs: int = 1) -> Loading:
+    """Return how clips are loaded, by default with a process for each of at most eight cores that a run has."""
     from avbench.bench.spec import loading_with
 
-    return loading_with(arguments.workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named))
+    return loading_with(arguments.workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named), jobs=jobs)
 
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:

@@ -18,12 +18,12 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def bar(title: str, total: int, done: int = 0) -> Iterator[Bar]:
+def bar(title: str, total: int, done: int = 0, unit: str = "clip") -> Iterator[Bar]:
     """Show a progress bar with the time left, on the error stream."""
     from tqdm import tqdm
 
     seconds = 0.2 if sys.stderr.isatty() else 15.0
-    style: dict[str, Any] = {"unit": "clip", "mininterval": seconds, "dynamic_ncols": True, "disable": not leads()}
+    style: dict[str, Any] = {"unit": unit, "mininterval": seconds, "dynamic_ncols": True, "disable": not leads()}
     with tqdm(total=total, initial=done, desc=title, **style) as shown:
         yield _Tqdm(shown)
 

@@ -36,7 +36,8 @@ def compare(first: Run | str | Path, second: Run | str | Path, *, results: str |
         results: The folder in which ids are looked for (default: $AVBENCH_RESULTS or results).
 
     Returns:
-        `differences`, first minus second, as shares of 1; `settings` that differ; printed, it is both as tables.
+        `differences`, first minus second, as shares of 1; `settings` that differ, and what of the `environment`;
+        printed, it is all of them as tables.
 
     Raises:
         UserError: For runs that share no video or no clip placement, or that disagree about the class of a video.

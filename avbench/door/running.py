@@ -9,6 +9,7 @@ from typing import Any
 
 from avbench.bench.matrix import Outcome, fitting, run_matrix
 from avbench.bench.run import run as compute
+from avbench.bench.seeds import usual_seeds
 from avbench.bench.spec import PAPER, Computing, RunSpec, loading_with, of_run, swept
 from avbench.data.lists import Say
 from avbench.door.asking import Asked, Data, detector_named, overrides_of, protocol_of, roots_of
@@ -66,10 +67,11 @@ def run(
             changed code elsewhere. Processes that decode do not need it; those of `matrix(jobs=2)` import it anew.
         protocol: A name, see `avbench ls protocols`; a `Protocol`; or the path of its YAML file.
         task: "binary" or "four_class" (default: the first that the detector does).
-        seed: Of weights, order and augmentation; 0 or more.
+        seed: Of weights, order and augmentation; 0 or more. One, also on demo data, where `avbench run` takes three.
         data: The folder that holds the databases; or the folder of each by its name, {"lavdf": PATH}. Default: demo
             data, whose runs say so.
-        settings: Settings of the detector and of its recipe by name, such as {"epochs": 5, "clip.size": 112}.
+        settings: Settings of the detector and of its recipe by name, such as {"epochs": 5, "clip.size": 112}; or of all
+            detectors: {"threads": 8}.
         preset: Of the detector (default: "demo" on demo data where there is one, else the official one).
         variant: Fields of the protocol to change: placements, fold, select_on, strict_identity, test_on,
             test_distribution, trim_silence.
@@ -191,7 +193,7 @@ def matrix(
     protocols: Sequence[str | Path | Protocol],
     *,
     tasks: Sequence[Task] | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     data: Data = None,
     settings: Mapping[str, Setting] | None = None,
     preset: str | None = None,
@@ -222,7 +224,7 @@ def matrix(
         detectors: As of `run`. Those of `jobs` processes must be importable there: no class of the running program.
         protocols: As of `run`.
         tasks: "binary", "four_class" or both (default: all that a detector does).
-        seeds: One training each.
+        seeds: One training each (default: 0, 1 and 2 on demo data, 0 on real data).
         data: As of `run`, like all that is not listed here.
         settings: Of every detector.
         preset: Of every detector that has several.
@@ -252,6 +254,7 @@ def matrix(
         raise unknown("task", strange[0], TASKS)
     names = list(dict.fromkeys(detector_named(detector, plugins) for detector in detectors))
     found = [protocol_of(protocol, plugins, variant) for protocol in protocols]
+    usual = {one.name: usual_seeds(one, plugins, roots_of(data), progress) for one in found} if seeds is None else {}
     specs = [
         RunSpec(
             detector=name,
@@ -269,7 +272,7 @@ def matrix(
         for protocol in found
         for task in plugins.detector(name).tasks
         if tasks is None or task in tasks
-        for seed in dict.fromkeys(seeds)
+        for seed in (usual[protocol.name] if seeds is None else dict.fromkeys(seeds))
     ]
     if not specs:
         raise UserError("nothing to compute: none of these detectors does that task; see avbench ls detectors")

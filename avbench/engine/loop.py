@@ -21,6 +21,7 @@ from avbench.engine import checkpoint
 from avbench.engine.building import build, load_pretrained
 from avbench.engine.evaluation import load
 from avbench.engine.failures import FailureBudget
+from avbench.engine.numerics import Look
 from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import BestEpoch, History, Position, TrainingState, moved_weights
 from avbench.engine.steps import Steps
@@ -28,6 +29,7 @@ from avbench.errors import UserError
 from avbench.hashing import stable_hash
 from avbench.paths import atomic_write
 from avbench.progress import Progress
+from avbench.records.card_parts import Environment
 from avbench.records.training import CURVES, VALIDATION, WEIGHTS
 from avbench.types import ClipBatch, Sample
 
@@ -54,9 +56,17 @@ class TrainingLoop:
     """
 
     def __init__(
-        self, plan: TrainingPlan, fabric: Fabric, loading: Loading, progress: Progress, on_epoch: OnEpoch
+        self,
+        plan: TrainingPlan,
+        fabric: Fabric,
+        loading: Loading,
+        *,
+        progress: Progress,
+        on_epoch: OnEpoch,
+        look: Look,
     ) -> None:
         self.plan, self.fabric, self.loading, self.progress, self.on_epoch = plan, fabric, loading, progress, on_epoch
+        self._look = look
         self.detector = build(plan.spec, plan.config, plan.seed)
         load_pretrained(self.detector, {k: w.path for k, w in plan.config.weights.items() if w.path is not None})
         self.detector.to(fabric.device)
@@ -75,6 +85,11 @@ class TrainingLoop:
                 self._run_stage(number)
             elif number == state.position.stage:
                 self._run_stage(number, state)
+
+    def environments(self) -> tuple[Environment, ...]:
+        """Return the environments that the training has been computed in, this one last."""
+        now = self._look()
+        return (*(earlier for earlier in self.history.environments if not earlier.is_like(now)), now)
 
     def _run_stage(self, number: int, state: TrainingState | None = None) -> None:
         running, first = self._begin(number, state)
@@ -264,7 +279,7 @@ class TrainingLoop:
             optimizer=optimizer.state_dict() if optimizer is not None else None,
             schedule=schedule.state_dict() if schedule is not None else None,
             scaler=self.fabric.strategy.precision.state_dict(),
-            history=self.history,
+            history=replace(self.history, environments=self.environments()),
             failed_files={name: str(reason) for name, reason in self.budget.seen.items()},
             without_clip={name: str(reason) for name, reason in self.budget.without_clip.items()},
         ).save(self.plan.folder)

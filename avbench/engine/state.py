@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from avbench.detector import Detector
 from avbench.engine.checkpoint import frozen_digests, told_as_os_error
 from avbench.errors import UserError
 from avbench.paths import atomic_write
+from avbench.records import card_file
+from avbench.records.card_parts import Environment
 
 _KEPT = 2
 _FORMAT = 2  # rises where an unfinished training of before could not go on exactly; 2: seeds by stable_hash
@@ -42,7 +45,7 @@ class History:
     """What a training has come to so far.
 
     `curves` has a row an epoch, `losses` one a step of the epoch that runs. `seconds` were spent in optimiser steps on
-    `clips` of this process; `saves` counts the states that were written.
+    `clips` of this process; `saves` counts the states that were written. `environments` are those it was computed in.
     """
 
     curves: list[dict[str, float]] = field(default_factory=list)
@@ -51,6 +54,7 @@ class History:
     seconds: float = 0.0
     clips: int = 0
     saves: int = 0
+    environments: tuple[Environment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class TrainingState:
             "seconds": self.history.seconds,
             "clips": self.history.clips,
             "saves": self.history.saves,
+            "environments": card_file.plain(self.history.environments),
             "failed_files": dict(self.failed_files),
             "without_clip": dict(self.without_clip),
         }
@@ -166,6 +171,7 @@ def _state_of(plain: Mapping[str, Any]) -> TrainingState:
             seconds=plain["seconds"],
             clips=plain["clips"],
             saves=plain["saves"],
+            environments=msgspec.convert(plain.get("environments", ()), tuple[Environment, ...]),
         ),
         failed_files=plain["failed_files"],
         without_clip=plain["without_clip"],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lightning_fabric import Fabric
 
 from avbench.data.loading import Loading
+from avbench.engine.environment import environment
 from avbench.engine.loop import OnEpoch, TrainingLoop
+from avbench.engine.numerics import Look
 from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import forget_states
 from avbench.progress import Progress, silent
@@ -19,16 +23,20 @@ def fit(
     *,
     progress: Progress = silent,
     on_epoch: OnEpoch = lambda epoch, values: None,
+    look: Look | None = None,
 ) -> FinishedTraining:
     """Train, or return the record of a training that is finished; an interrupted one goes on where it stopped.
 
     The folder ends with weights.safetensors and validation.csv (the chosen epoch), curves.csv and training.json, which
-    is the record. `on_epoch` is told the number of each epoch and its values, on the first rank.
+    is the record. `on_epoch` is told the number of each epoch and its values, on the first rank. `look` returns the
+    environment that this is computed in (default: this process' as it is).
     """
     if (record := FinishedTraining.load(plan.folder)) is not None:
         return record
     plan.folder.mkdir(parents=True, exist_ok=True)
-    loop = TrainingLoop(plan, fabric, loading, progress, on_epoch)
+    loop = TrainingLoop(
+        plan, fabric, loading, progress=progress, on_epoch=on_epoch, look=look or partial(environment, fabric.device)
+    )
     loop.run()
     record = _record_of(loop, fabric.world_size)
     fabric.barrier()
@@ -55,4 +63,5 @@ def _record_of(loop: TrainingLoop, world: int) -> FinishedTraining:
         failed_files={name: str(reason) for name, reason in sorted(loop.budget.seen.items())},
         parameters=sum(numbers for numbers, _ in parameters),
         trainable=sum(numbers for numbers, trained in parameters if trained),
+        environments=loop.environments(),
     )

@@ -40,7 +40,8 @@ class Card:
     `metrics` go by placement, granularity and name, `confusion`, `ceilings` and `blind` by placement and granularity.
     `reported` are values that a paper prints of the same cell. `variant` are the caveats known before anything is
     measured, which tell tables apart; `caveats` are all of them. `seconds` and `clips_per_second` go by phase. `task`
-    is a Task, or says in words what a pre-training teaches, which leaves an `encoder`.
+    is a Task, or says in words what a pre-training teaches, which leaves an `encoder`. `scores_sha256` is that of the
+    scores file that was measured.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Card:
     ceilings: Mapping[str, Mapping[str, Ceiling]] = field(default_factory=dict)
     blind: Mapping[str, Mapping[str, Blind]] = field(default_factory=dict)
     perturbations: Robustness | None = None
+    scores_sha256: str = ""
     encoder: Encoder | None = None
     error: str = ""
 

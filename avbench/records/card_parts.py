@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from avbench.protocol import Protocol
@@ -152,7 +152,8 @@ class TrainingRecord:
 
     `trained_on` is "unknown" for weights and scores that do not tell, None where nothing is trained. `validation` are
     the measures of the chosen epoch, `threshold` the one fixed on validation data. `checkpoint` is the file of given
-    weights. `without_clip` counts reasons of training and validation videos that gave no clip.
+    weights. `without_clip` counts reasons of training and validation videos that gave no clip. `environments` are those
+    it was computed in: one, or several where it was interrupted and went on in another, the last one last.
     """
 
     id: str = ""
@@ -171,6 +172,7 @@ class TrainingRecord:
     parameters: int | None = None
     trainable: int | None = None
     reused: bool = False
+    environments: tuple[Environment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +184,57 @@ class Git:
 
 
 @dataclass(frozen=True, slots=True)
+class Processor:
+    """The CPU: its model, the instruction set that torch chose, the BLAS of torch and NumPy, torch's oneDNN."""
+
+    model: str = ""
+    capability: str = ""
+    blas: Mapping[str, str] = field(default_factory=dict)
+    onednn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The GPU, its libraries and how they are told to compute.
+
+    `nondeterministic` names the operations that had no deterministic kernel, as far as they were met.
+    """
+
+    name: str = ""
+    capability: str = ""
+    cuda: str = ""
+    cudnn: str = ""
+    tf32_matmul: bool = False
+    tf32_cudnn: bool = False
+    deterministic: bool = False
+    cudnn_deterministic: bool = False
+    cudnn_benchmark: bool = False
+    nondeterministic: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
-    """Versions of packages, the machine, the command and the git state."""
+    """Versions of packages, the machine, the command, the git state, and what decides the last digit of a sum.
+
+    `threads` is None where torch computed nothing, `gpu` where none was used. `variables` are those of the process that
+    steer the kernels, such as ATEN_CPU_CAPABILITY.
+    """
 
     packages: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
     command: tuple[str, ...] = ()
     git: Git = Git()
+    threads: int | None = None
+    processor: Processor = Processor()
+    gpu: Gpu | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def is_like(self, other: Environment) -> bool:
+        """Whether both are the same but for the command and the operations that were met."""
+        return self._lasting() == other._lasting()
+
+    def _lasting(self) -> Environment:
+        return replace(self, command=(), gpu=replace(self.gpu, nondeterministic=()) if self.gpu else None)
 
 
 @dataclass(frozen=True, slots=True)

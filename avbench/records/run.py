@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+SCORES = "scores.parquet"
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """One run of the benchmark.
@@ -64,7 +67,7 @@ class Run:
         from avbench.records import scores
 
         self.require_finished()
-        table, _ = scores.read(self.folder / "scores.parquet")
+        table, _ = scores.read(self.folder / SCORES)
         if self.card.detector.pooling == "mean_logit" and table["score"].notna().any() and table["logit"].isna().all():
             log.warning(
                 "%s: an earlier version kept no logits, so that those of its clips count as 16 at most when they are "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
@@ -27,6 +28,11 @@ class Table:
         kept = [i for i in range(len(self.head)) if any(row[i] for row in self.rows)]
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return replace(self, head=tuple(self.head[i] for i in kept), rows=rows)
+
+
+def file_name(title: str) -> str:
+    """Return what a table of this title is called as a file, without an ending."""
+    return "_".join(re.findall(r"[a-z0-9]+", title.lower()))
 
 
 def percent(value: float | None) -> str:

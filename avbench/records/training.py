@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from avbench.errors import UserError
 from avbench.paths import atomic_write
+from avbench.records.card_file import plain
+from avbench.records.card_parts import Environment
 
 WEIGHTS, RECORD, CURVES = "weights.safetensors", "training.json", "curves.csv"
 VALIDATION = "validation.csv"  # scores of the chosen epoch
@@ -24,8 +28,8 @@ class FinishedTraining:
     `about` is what its plan says of it: detector, configuration, seed, data. `validation` is what the chosen epoch
     measured there, by name; `threshold` was fixed on it. `seconds` are those of optimiser steps, `clips_per_second`
     holds over all ranks. `without_clip` counts the samples that gave no clip, by reason; `failed_files` names those
-    whose file is at fault. `parameters` and `trainable` count numbers, the latter in the last stage. `reused` says
-    that the training was finished before.
+    whose file is at fault. `parameters` and `trainable` count numbers, the latter in the last stage. `environments`
+    are those it was computed in, the last one last. `reused` says that the training was finished before.
     """
 
     id: str
@@ -40,20 +44,22 @@ class FinishedTraining:
     failed_files: Mapping[str, str] = field(default_factory=dict)
     parameters: int
     trainable: int
+    environments: tuple[Environment, ...] = ()
     reused: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values as card and training.json hold them, `about` and `validation` beside the rest."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("about", "validation")}
+        own["environments"] = plain(self.environments)
         measured = {f"{_MEASURED}{name}": value for name, value in self.validation.items()}
         return {**self.about, **own, "validation_auc": None, **measured}
 
     def save(self, folder: Path) -> None:
         """Write training.json into a training's folder; it says that the training is finished."""
-        plain = self.as_dict()
-        del plain["reused"]
+        values = self.as_dict()
+        del values["reused"]
         with atomic_write(folder / RECORD) as temporary:
-            temporary.write_text(json.dumps(plain, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
+            temporary.write_text(json.dumps(values, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> FinishedTraining | None:
@@ -63,13 +69,14 @@ class FinishedTraining:
         """
         path = folder / RECORD
         try:
-            plain = json.loads(path.read_text("utf-8"))
+            values = json.loads(path.read_text("utf-8"))
             names = {f.name for f in fields(cls)} - {"about", "validation", "reused"}
-            known = {name: plain[name] for name in names & set(plain)}
-            measured = {name: value for name, value in plain.items() if name.startswith(_MEASURED)}
+            known = {name: values[name] for name in names & set(values)}
+            known["environments"] = msgspec.convert(values.get("environments", ()), tuple[Environment, ...])
+            measured = {name: value for name, value in values.items() if name.startswith(_MEASURED)}
             return cls(
                 **known,
-                about={name: value for name, value in plain.items() if name not in names | set(measured)},
+                about={name: value for name, value in values.items() if name not in names | set(measured)},
                 validation={n.removeprefix(_MEASURED): value for n, value in measured.items() if value is not None},
                 reused=True,
             )

@@ -1,8 +1,8 @@
-"""Two runs side by side on the videos that both scored: paired differences, and which settings differ."""
+"""Two runs side by side on the videos that both scored: paired differences, settings and environment that differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ SHOWN: Mapping[str, Metric] = {
     "AP": metrics.ap,
 }
 # Of a card, beside its training's configuration and weights.
-_PARTS = ("detector", "protocol", "task", "seed", "variant", "request", "data", "device", "environment")
+_PARTS = ("detector", "protocol", "task", "seed", "variant", "request", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,29 @@ class Comparison:
     @property
     def settings(self) -> pd.DataFrame:
         """Return a row for each setting that differs: setting, a, b, as texts."""
-        return pd.DataFrame(_differing(*(run.card for run in self.runs)), columns=["setting", "a", "b"])
+        return pd.DataFrame(self._differing(_shaping), columns=["setting", "a", "b"])
 
-    def tables(self) -> tuple[Table, Table]:
-        """Return the table of paired differences and that of settings which differ."""
-        return _paired(self), _differences(*(run.card for run in self.runs))
+    @property
+    def environment(self) -> pd.DataFrame:
+        """Return a row for each part of the environment that differs, where they were judged and where `trained`.
+
+        Its columns are name, a, b, as texts.
+        """
+        return pd.DataFrame(self._differing(_surrounding), columns=["name", "a", "b"])
+
+    def tables(self) -> tuple[Table, Table, Table]:
+        """Return the table of paired differences, that of settings which differ, and that of the environment."""
+        settings, environment = (self._differing(part) for part in (_shaping, _surrounding))
+        return (
+            _paired(self),
+            _differences("Settings that differ", settings),
+            _differences("Environment that differs", environment),
+        )
+
+    def _differing(self, part: Callable[[Card], Any]) -> list[tuple[str, str, str]]:
+        flat = [dict(_flat(part(run.card))) for run in self.runs]
+        names = sorted({name for one in flat for name in one})
+        return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
 
     def __str__(self) -> str:
         return "\n\n".join(text(table) for table in self.tables())
@@ -137,21 +155,22 @@ def _verdict(interval: Interval) -> tuple[str, str]:
     return shown, "a tie"
 
 
-def _differences(first: Card, second: Card) -> Table:
-    rows = _differing(first, second)
-    return Table("Settings that differ", ("", "A", "B"), tuple(rows) or (("none", "", ""),))
-
-
-def _differing(first: Card, second: Card) -> list[tuple[str, str, str]]:
-    flat = [dict(_flat(_shaping(card))) for card in (first, second)]
-    names = sorted({name for one in flat for name in one})
-    return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
+def _differences(title: str, rows: Sequence[tuple[str, str, str]]) -> Table:
+    return Table(title, ("", "A", "B"), tuple(rows) or (("none", "", ""),))
 
 
 def _shaping(card: Card) -> Any:
     """Return what shaped a run's numbers, as plain values by name."""
     parts = {part: getattr(card, part) for part in _PARTS}
     return plain({**parts, "config": card.training.config, "weights": card.training.weights})
+
+
+def _surrounding(card: Card) -> Any:
+    """Return where a run's numbers and the weights behind them were computed, as plain values by name."""
+    trained = card.training.environments
+    # The last of several: of the others, which an interrupted training has seen, it is told how many there are.
+    where = {"trained": trained[-1], "environments of the training": len(trained)} if trained else {}
+    return plain({"device": card.device, "judged": card.environment, **where})
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -163,5 +182,5 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for number, inner in enumerate(value):
             key = inner.get("name", number) if isinstance(inner, Mapping) else number
             yield from _flat(inner, f"{name}.{key}")
-    elif name != "environment.command":
+    elif not name.endswith(".command"):
         yield name, str(value)

@@ -1,8 +1,8 @@
-"""A suite's table from cards alone: measured beside reported, best values and ties marked, one table a variant."""
+"""A suite's table from cards alone: measured beside reported, one table a variant; of real data the best is marked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -18,7 +18,7 @@ _TASKS = {"binary": "binary", "four_class": "four-class"}
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What runs of one cell measured: the mean over seeds and folds, and the interval where there is one run.
+    """What so many runs of one cell measured: the mean over seeds and folds, and the interval where there is one.
 
     `at_random` names what started at random although the recipe starts it from weights.
     """
@@ -26,6 +26,7 @@ class Cell:
     value: float | None
     ci95: tuple[float, float] | None
     shown: str
+    runs: int = 1  # 0 of an average over columns
     at_random: tuple[str, ...] = ()
 
 
@@ -35,11 +36,7 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
     `settings` are those that all its runs were given beside the rows' own. A cell is made of one run for each seed
     and fold, the newest of equal ones.
     """
-    variants: dict[tuple[str, ...], list[Card]] = {}
-    for card in cards:
-        if card.metrics and not card.protocol.perturbations:
-            variants.setdefault(_variant(card), []).append(card)
-    for variant, of_variant in sorted(variants.items()):
+    for variant, of_variant in _variants(cards):
         cells = {
             (row, column): _measured(_runs(of_variant, row, column, settings), column.metric)
             for row, column in suite.wanted
@@ -47,6 +44,23 @@ def suite_tables(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = 
         }
         if any(cell.value is not None for cell in cells.values()):
             yield _table(suite, cells, variant)
+
+
+def runs_shown(suite: Suite, cards: Sequence[Card], settings: Sequence[str] = ()) -> list[Card]:
+    """Return the cards that the suite's tables are made of, each once; the arguments are those of `suite_tables`."""
+    asked = [(row, column) for row, column in suite.wanted if column.protocol != AVERAGE]
+    shown = (card for _, of in _variants(cards) for cell in asked for card in _runs(of, *cell, settings))
+    found = {card.id: card for card in shown}
+    return [found[name] for name in sorted(found)]
+
+
+def _variants(cards: Sequence[Card]) -> list[tuple[tuple[str, ...], list[Card]]]:
+    """Return the finished runs on videos as they are, by variant."""
+    variants: dict[tuple[str, ...], list[Card]] = {}
+    for card in cards:
+        if card.metrics and not card.protocol.perturbations:
+            variants.setdefault(_variant(card), []).append(card)
+    return sorted(variants.items())
 
 
 def _variant(card: Card) -> tuple[str, ...]:
@@ -90,14 +104,16 @@ def _measured(cards: Sequence[Card], metric: str) -> Cell:
         return Cell(None, None, "–")
     at_random = tuple(dict.fromkeys(part for card in cards for part in started_at_random(card.caveats)))
     if len(known) > 1:
-        return Cell(mean(known), (min(known), max(known)), spread(known).replace(" (", "\n(", 1), at_random)
-    return Cell(entries[0].value, entries[0].ci95, with_interval(entries[0]).replace(" [", "\n[", 1), at_random)
+        shown = spread(known).replace(" (", "\n(", 1)
+        return Cell(mean(known), (min(known), max(known)), shown, len(known), at_random)
+    shown = with_interval(entries[0]).replace(" [", "\n[", 1)
+    return Cell(entries[0].value, entries[0].ci95, shown, at_random=at_random)
 
 
 def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], variant: Sequence[str]) -> Table:
     cells = {**cells, **{key: _average(suite, cells, *key) for key in suite.wanted if key[1].protocol == AVERAGE}}
     head = ["model", "modality", "category"]
-    several = len({column.task for column in suite.columns}) > 1
+    several, demo = len({column.task for column in suite.columns}) > 1, Caveat.DEMO_DATA in variant
     for column in suite.columns:
         head += [_heading(column, several), "paper"]
     rows = []
@@ -105,21 +121,35 @@ def _table(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], variant: Sequ
         texts = [row.label, row.modality, row.category]
         for column in suite.columns:
             cell = cells.get((row, column))
-            texts += [_marked(cell, column, cells) if cell else "", published(suite.reported.get((row, column)))]
+            shown = "" if cell is None else _marked(cell, column, {} if demo else cells)
+            texts += [shown, published(suite.reported.get((row, column)))]
         rows.append(tuple(texts))
     said = ["DEMO DATA" if caveat == Caveat.DEMO_DATA else caveat for caveat in variant]
-    notes = [
-        "%; paper: as reported there; else as measured, with 95 % cluster-bootstrap intervals",
-        "of several seeds or folds the mean ± standard deviation (range)",
-        f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value",
-    ]
+    notes = ["%; paper: as reported there; else as measured", *_measured_how(cells.values())]
     at_random = {row.label: cell.at_random for (row, _), cell in cells.items() if cell.at_random}
     if at_random:
         who = ", ".join(f"{label} ({', '.join(parts)})" for label, parts in at_random.items())
         notes.append(f"{AT_RANDOM} random start, where the recipe starts from published weights: {who}")
-    if Caveat.DEMO_DATA in variant:
+    if demo:
         notes.append("demo data: what is measured says nothing about a detector's quality; the paper had other data")
+    else:
+        notes.append(
+            f"{BEST} the best measured value of its column, {TIE} a tie: its interval or range holds the best value"
+        )
     return Table(" · ".join([*said, suite.title]), tuple(head), tuple(rows), tuple(notes)).without_empty_columns()
+
+
+def _measured_how(cells: Collection[Cell]) -> Iterator[str]:
+    """Yield what stands beside a measured value: an interval over people, or a spread over trainings; never both."""
+    runs = sorted({cell.runs for cell in cells if cell.runs and cell.value is not None})
+    if runs[:1] == [1]:
+        yield "of one run the value and its 95 % cluster-bootstrap interval, over people of the test list"
+    if most := [n for n in runs if n > 1]:
+        counts = f"{most[0]} to {most[-1]}" if len(most) > 1 else str(most[0])
+        yield (
+            f"of {counts} seeds or folds the mean ± standard deviation (lowest to highest), over trainings alone: each "
+            "run's interval over people stands in its card"
+        )
 
 
 def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], row: Row, column: Column) -> Cell:
@@ -130,7 +160,7 @@ def _average(suite: Suite, cells: Mapping[tuple[Row, Column], Cell], row: Row, c
     if len(known) < len(parts):
         return Cell(None, None, "–")
     at_random = tuple(dict.fromkeys(part for p in parts for part in cells[row, p].at_random))
-    return Cell(mean(known), None, percent(mean(known)), at_random)
+    return Cell(mean(known), None, percent(mean(known)), 0, at_random)
 
 
 def _heading(column: Column, with_task: bool) -> str:

@@ -219,13 +219,13 @@ def _finished(cards: Sequence[Card]) -> list[Card]:
 
 
 def summary(cards: Sequence[Card]) -> str:
-    """Return several runs as text: one row each, then the spread of those that differ in seed or fold alone."""
+    """Return several runs as text: mean and spread of those that differ in seed or fold alone, then one row each."""
     return "\n\n".join(text(table) for table in summaries(cards))
 
 
 def summaries(cards: Sequence[Card]) -> list[Table]:
-    """Return the table of several runs, and that of their spread where some differ in seed or fold alone."""
-    return [table for table in (summary_table(cards), spread_table(cards)) if table.rows]
+    """Return the spread of runs that differ in seed or fold alone, where there are any, and the table of all runs."""
+    return [table for table in (spread_table(cards), summary_table(cards)) if table.rows]
 
 
 def markdown(cards: Sequence[Card]) -> str:

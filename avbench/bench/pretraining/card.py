@@ -8,20 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from avbench.bench.card import environment
 from avbench.bench.pretraining.plan import ResolvedPretraining
 from avbench.data import splits
 from avbench.data.databases import Database
 from avbench.metrics.frame_labels import Counts
 from avbench.records.card import Card, now
 from avbench.records.card_file import plain
-from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, TrainingRecord
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, Environment, ProtocolRecord, TrainingRecord
 from avbench.records.caveats import Caveat, limited_to, random_start
 from avbench.records.measured import Confusion, Measured
 from avbench.types import Sample
 
 
-def begin(resolved: ResolvedPretraining, device: str) -> Card:
+def begin(resolved: ResolvedPretraining, device: str, environment: Environment) -> Card:
     """Return the card of a pre-training that starts."""
     request, spec, base, parts = resolved.request, resolved.spec, resolved.base, resolved.parts
     config = resolved.plan.config
@@ -48,7 +47,7 @@ def begin(resolved: ResolvedPretraining, device: str) -> Card:
         variant=tuple(caveats),
         caveats=tuple(caveats),
         device=device,
-        environment=environment(),
+        environment=environment,
     )
 
 

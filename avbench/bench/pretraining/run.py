@@ -22,6 +22,7 @@ from avbench.engine import checkpoint
 from avbench.engine.building import build
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.failures import FailureBudget
+from avbench.engine.numerics import Look, computing_as
 from avbench.engine.ranks import leads
 from avbench.engine.training import fit
 from avbench.hashing import sha256
@@ -57,20 +58,21 @@ def pretrain(
         return card, plan.folder
     fabric = make_fabric(request.device, plan.config.stages[0].precision)
     fabric.barrier()  # nobody goes on before the leader has forgotten
-    card = begin(resolved, describe(fabric))
     leader = fabric.global_rank == 0
     notify = partial(plugins.notify, leaving_out=request.silenced)
-    if leader:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        card.save(plan.folder)
-        notify("avbench_run_started", card=card, folder=plan.folder)
-    try:
-        card = _carry_out(resolved, card, fabric, notify, progress)
-    except BaseException as error:
+    with computing_as(plan.config, fabric.device) as look:
+        card = begin(resolved, describe(fabric), look())
         if leader:
-            status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            replace(card, status=status, error=f"{type(error).__name__}: {error}").save(plan.folder)
-        raise
+            plan.folder.mkdir(parents=True, exist_ok=True)
+            card.save(plan.folder)
+            notify("avbench_run_started", card=card, folder=plan.folder)
+        try:
+            card = replace(_carry_out(resolved, card, fabric, notify, progress, look), environment=look())
+        except BaseException as error:
+            if leader:
+                status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                replace(card, status=status, error=f"{type(error).__name__}: {error}").save(plan.folder)
+            raise
     if leader:
         card = replace(card, status="finished")
         card.save(plan.folder)
@@ -80,7 +82,12 @@ def pretrain(
 
 
 def _carry_out(
-    resolved: ResolvedPretraining, card: Card, fabric: Fabric, notify: Callable[..., None], progress: Progress
+    resolved: ResolvedPretraining,
+    card: Card,
+    fabric: Fabric,
+    notify: Callable[..., None],
+    progress: Progress,
+    look: Look,
 ) -> Card:
     """Train, measure the test people, write f1.csv and the file for detectors; return the card with what came of it."""
     plan, parts, loading = resolved.plan, resolved.parts, resolved.request.loading
@@ -90,6 +97,7 @@ def _carry_out(
         loading,
         progress=progress,
         on_epoch=lambda epoch, values: notify("avbench_epoch_ended", card=card, epoch=epoch, values=values),
+        look=look,
     )
     trained = with_training(card, record.as_dict())
     network = _chosen(resolved)
