@@ -101,8 +101,8 @@ class _Region:
 
 def _brightness(video_BTCHW: Tensor) -> Tensor:
     """Return the luminance (B,T,H,W), 0 to 1."""
-    weight = torch.tensor([0.299, 0.587, 0.114], device=video_BTCHW.device) / 255
-    return sum(video_BTCHW[:, :, colour] * weight[colour] for colour in range(3))
+    red, green, blue = (video_BTCHW[:, :, colour] for colour in range(3))
+    return red * (0.299 / 255) + green * (0.587 / 255) + blue * (0.114 / 255)
 
 
 def _cut(video_BTCHW: Tensor, box: tuple[float, float, float, float]) -> Tensor:

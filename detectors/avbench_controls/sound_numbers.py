@@ -106,7 +106,8 @@ def _pitch(audio_BS: Tensor) -> dict[str, Tensor]:
 
 def _autocorrelation(x: Tensor) -> Tensor:
     """Return the autocorrelation up to the longest period along the last axis."""
-    return torch.fft.irfft(torch.fft.rfft(x, 2048).abs().square())[..., : PITCH[1]]
+    alike: Tensor = torch.fft.irfft(torch.fft.rfft(x, 2048).abs().square())
+    return alike[..., : PITCH[1]]
 
 
 def _kurtosis(audio_BS: Tensor) -> Tensor:
