@@ -35,7 +35,7 @@ def sound_numbers(audio_BS: Tensor, frames: int) -> tuple[dict[str, Tensor], Sou
     """Return 18 numbers (B,) by name of sound at 16 kHz, and its course at so many moments for `sync_numbers`."""
     power_BTN = _power(audio_BS)
     energy_BT = power_BTN.sum(dim=2).log()
-    loud_BT = (energy_BT >= energy_BT.median(dim=1, keepdim=True).values).float()
+    loud_BT = (energy_BT >= _middle(energy_BT)).float()
     log_BTN = power_BTN.log()
     flux_BT = log_BTN.diff(dim=1).abs().mean(dim=2)
     frequency_N = torch.linspace(0, 1, power_BTN.shape[2], device=audio_BS.device)
@@ -76,6 +76,11 @@ def _power(audio_BS: Tensor) -> Tensor:
     return spectrum[..., : audio_BS.shape[1] // HOP].abs().square().transpose(1, 2) + QUIET
 
 
+def _middle(x_BT: Tensor) -> Tensor:
+    """Return the median (B,1); torch's own has no deterministic kernel on a GPU."""
+    return x_BT.sort(dim=1).values[:, (x_BT.shape[1] - 1) // 2, None]
+
+
 def _where(x_BT: Tensor, weight_BT: Tensor) -> Tensor:
     """Return the mean over frames of weight one."""
     return (x_BT * weight_BT).sum(dim=1) / weight_BT.sum(dim=1).clamp(min=1)
@@ -94,7 +99,7 @@ def _pitch(audio_BS: Tensor) -> dict[str, Tensor]:
     peak_BT, period_BT = (alike[..., PITCH[0] :] / (alike[..., :1] + 1e-8)).max(dim=2)
     period_BT = (period_BT + float(PITCH[0])).log()
     energy_BT = framed.square().sum(dim=2)
-    heard_BT = energy_BT > energy_BT.median(dim=1, keepdim=True).values / 2
+    heard_BT = energy_BT > _middle(energy_BT) / 2
     voiced_BT = ((peak_BT > VOICED) & heard_BT).float()
     jitter_BT = period_BT.diff(dim=1).abs().clamp(max=0.1)  # more is another octave
     return {
