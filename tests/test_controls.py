@@ -25,7 +25,8 @@ from avbench.types import ClipBatch, ClipSpec, Stage
 from avbench_controls.constant import Chance
 from avbench_controls.probe import LeadingSilence, LinearProbe
 
-CONTROLS = ("chance", "majority", "leading_silence", "metadata")
+CONTROLS = ("chance", "majority", "leading_silence", "metadata", "handmade")
+EPOCHS = {"chance": 0, "handmade": 3}
 
 
 class Given(LinearProbe):
@@ -113,6 +114,7 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
     def do(name: str) -> tuple[Card, Path]:
         words = f"run --detector {name} --protocol within_folder --placement oracle sliding --no-mlflow --workers 0"
+        words += " --preset demo" * (name == "handmade")
         assert main([*words.split(), "--data", f"folder={tiny}", "--out", str(out)]) == 0
         (folder,) = (out / "runs").glob(f"{name}-*")
         return Card.load(folder), folder
@@ -125,12 +127,14 @@ def test_controls_run_as_any_detector_does(name: str, run: Any, tiny: Path) -> N
     card, folder = run(name)
     found = pd.read_parquet(folder / "scores.parquet")
     video = card.metrics["oracle"]["video"]
-    assert card.is_finished and card.counts.scored == 12 and len(found) == 24
-    assert card.training.chosen_epoch == (0 if name == "chance" else 1) and card.training.trainable == 0
+    assert card.is_finished and card.counts.scored == 12 and len(found) == (36 if name == "handmade" else 24)
+    assert card.training.chosen_epoch == EPOCHS.get(name, 1) and card.training.trainable == 0
     assert bool(card.blind) == bool(card.ceilings) == (name == "leading_silence")
     if name == "majority":
         assert found["score"].to_numpy() == pytest.approx(12 / 16, abs=1e-3)
         assert video["acc"].value == video["majority"].value == 0.75 and video["auc"].value == 0.5
+    if name == "handmade":  # pictures that flicker, sound that buzzes
+        assert video["auc"].value == 1.0
     if name == "chance":
         assert found["score"].nunique() == 24
 

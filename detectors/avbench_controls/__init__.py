@@ -1,1 +1,1 @@
-"""Controls that every table needs: what chance, the commonest class and the files' outsides reach."""
+"""Controls that every table needs: what chance, the commonest class, files' outsides and hand-made numbers reach."""
