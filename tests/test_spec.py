@@ -74,6 +74,7 @@ def test_what_is_asked_for_tells_runs_apart_and_no_group_is_finer_than_a_trainin
         "checkpoint": weights,
         "training": "majority-0",
         "decoder": "decord",
+        "from_scratch": True,
     }
     assert set(changes) == {f.name for f in fields(RunSpec)}, "a new field must be told apart too"
     found = {replace(spec, **{name: value}).fingerprint for name, value in changes.items()}
