@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from avbench_demo.spectra import RATE, analyse, frequencies, synthesise
 from avbench_demo.speech import STEP, Speech, Voice
 
 Array = NDArray[Any]  # float32
+Vocoder = Callable[[Speech, list[int]], Array]
 _WINDOW, _BINS = 400, 512
 _CEPSTRUM = 24  # coefficients kept of the spectral envelope
 _MELS = 64
@@ -35,6 +37,13 @@ def imitate(voice: Voice, seed: list[int]) -> Voice:
         pitch=voice.pitch * random.uniform(0.95, 1.05),
         liveliness=0.6 * voice.liveliness,
     )
+
+
+def processed(speech: Speech, vocoder: Vocoder, strength: float, seed: list[int]) -> Array:
+    """Speech as a codec or a cloning system gives it: from 0, untouched, to 1, all of it re-synthesised."""
+    if strength == 0.0:
+        return speech.sound
+    return np.asarray((1.0 - strength) * speech.sound + strength * vocoder(speech, seed), np.float32)
 
 
 def pulse_vocoder(speech: Speech, seed: list[int]) -> Array:

@@ -25,11 +25,25 @@ _MARGIN = 14  # pixels that a head may carry a patch away from its place in the 
 class Seam:
     """What a generator leaves behind: its resolution, and how its patch sits in the frame."""
 
-    resolution: float  # of the generated patch against the picture
-    contrast: float  # what is left of the picture's: generators trained on mean errors are pale
-    tint: float  # constant colour error, grey levels
-    jitter: float  # placement error, pixels
-    flicker: float  # brightness error from frame to frame, share
+    resolution: float = 1.0  # of the generated patch against the picture
+    contrast: float = 1.0  # what is left of the picture's: generators trained on mean errors are pale
+    tint: float = 0.0  # constant colour error, grey levels
+    jitter: float = 0.0  # placement error from frame to frame, pixels
+    flicker: float = 0.0  # brightness error from frame to frame, share
+    offset: float = 0.0  # constant sideways error of placement, pixels
+    swim: float = 0.0  # slow error of placement, pixels
+
+    def at(self, strength: float, offset: float = 0.0, swim: float = 0.0) -> Seam:
+        """Return a seam of this kind that shows from 0, not at all, to 1, as here; misplaced as said."""
+        return Seam(
+            resolution=1.0 - strength * (1.0 - self.resolution),
+            contrast=1.0 - strength * (1.0 - self.contrast),
+            tint=strength * self.tint,
+            jitter=strength * self.jitter,
+            flicker=strength * self.flicker,
+            offset=offset,
+            swim=swim,
+        )
 
 
 def splice(sound: Array, word: Array, start: float, end: float) -> Array:
@@ -72,6 +86,9 @@ def paste(
     count = len(frames)
     tint = random.choice([-1.0, 1.0]) * seam.tint * random.uniform(0.6, 1.4, 3)
     jitter = seam.jitter * gaussian_filter1d(random.standard_normal((count, 2)), 0.6, axis=0) * 1.4
+    side = random.choice([-1.0, 1.0]) * seam.offset * random.uniform(0.7, 1.3)
+    slow = gaussian_filter1d(random.standard_normal((count + 40, 2)), 4.0, axis=0)[20 : 20 + count]
+    jitter += seam.swim * np.sqrt(8.0 * np.sqrt(np.pi)) * slow + np.array([side, 0.0])
     flicker = 1.0 + seam.flicker * random.standard_normal(count)
     result = frames.copy()
     rows, columns = touched(mask)

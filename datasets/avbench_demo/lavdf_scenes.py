@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from avbench_demo import forge
-from avbench_demo.cloning import imitate, pulse_vocoder
+from avbench_demo.difficulty import Difficulty, drawn
+from avbench_demo.cloning import imitate, processed, pulse_vocoder
 from avbench_demo.encoding import decoded_samples, encode_sound, encode_video, join
 from avbench_demo.faces import Face
 from avbench_demo.layout import lavdf_row
@@ -21,11 +23,11 @@ from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
 
-_SEAM = forge.Seam(resolution=0.28, contrast=0.62, tint=9.0, jitter=1.0, flicker=0.05)
+_SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
 _SHORTEST, _LONGEST = 0.3, 0.9  # of a replaced word, seconds
 
 
-def make_scene(scene: Scene, root: Path) -> list[dict[str, Any]]:
+def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, Any]]:
     """Make an original of LAV-DF and its edits; return their rows of metadata.json."""
     style = LOCAL_STYLE
     seed = [SEED, style.number, scene.number]
@@ -35,23 +37,27 @@ def make_scene(scene: Scene, root: Path) -> list[dict[str, Any]]:
     start, end = sentence.word_times[index]
 
     speech = speak(sentence, person.voice, [*seed, 1])
-    cloned = pulse_vocoder(speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1]), [*seed, 3])
+    speech = replace(speech, sound=processed(speech, pulse_vocoder, drawn(level.real_heard, [*seed, 10]), [*seed, 11]))
+    clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], level.stairs)
+    cloned = processed(clone, pulse_vocoder, drawn(level.fake_heard, [*seed, 12]), [*seed, 3])
     gain = loudness_gain(speech.sound, [*seed, 4])
     clean = (speech.sound, forge.splice(speech.sound, cloned, start, end))
     sounds = [encode_sound(hear(sound, gain, style, [*seed, 5])) for sound in clean]
 
     face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
     truth = perform(sentence, speech.accent, [*seed, 7])
-    frames = face.act(truth)
+    mask = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
+    filter_seam = _SEAM.at(drawn(level.real_seen, [*seed, 13]))
+    frames = forge.paste(*2 * (face.act(truth),), truth.head, mask, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
     lips = mouth(edited, strength=0.9, blur=0.045)
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)
-    mask = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
+    seam = _SEAM.at(drawn(level.fake_seen, [*seed, 15]), level.offset, level.swim)
     forged = frames.copy()
     forged[first:last] = forge.paste(
-        frames[first:last], patch, truth.head[first:last], mask, _SEAM, [*seed, 8], membrane=False
+        frames[first:last], patch, truth.head[first:last], mask, seam, [*seed, 8], membrane=False
     )
     videos = [encode_video(film(shown, style, [*seed, 9]), style.crf, style.preset) for shown in (frames, forged)]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from avbench_demo.difficulty import Difficulty, difficulty
 from avbench_demo.layout import write_fakeav, write_lavdf
 from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
 from avbench_demo.plugin import EDITION
@@ -21,31 +22,32 @@ from avbench_demo.plugin import EDITION
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def make_demo(root: Path, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+def make_demo(root: Path, *, level: str = "medium", workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
     """Make `root`/LAV-DF, `root`/FakeAVCeleb_v1.2 and `root`/truth unless they are there; return root.
 
     workers: processes, by default one a core; the files are the same for any number. progress(done, total) counts
     videos. The folder is built beside root and renamed at the end, so two callers at once do no harm. Processes are
     spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
     """
-    return make(Path(root), plan_scenes(), plan_subjects(), workers, progress)
+    return make(Path(root), plan_scenes(), plan_subjects(), difficulty(level), workers, progress)
 
 
 def make(
     root: Path,
     scenes: list[Scene],
     subjects: list[Subject],
+    level: Difficulty,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Make what a plan asks for, as `make_demo` does for the whole plan."""
-    wanted = _stamp(scenes, subjects)
+    wanted = {"difficulty": level.name, **_stamp(scenes, subjects)}
     if _stamp_of(root) == wanted:
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
     building = Path(mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        _render(building, scenes, subjects, workers or os.cpu_count() or 1, progress)
+        _render(building, scenes, subjects, level, workers or os.cpu_count() or 1, progress)
         (building / "demo.json").write_text(json.dumps(wanted, indent=2))
         _put_in_place(building, root, wanted)
     finally:
@@ -57,6 +59,7 @@ def _render(
     folder: Path,
     scenes: list[Scene],
     subjects: list[Subject],
+    level: Difficulty,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
@@ -66,7 +69,7 @@ def _render(
     context = multiprocessing.get_context("spawn")
     with _single_threaded(), ProcessPoolExecutor(workers, context) as pool:
         items: list[Scene | Subject] = [*subjects, *scenes]
-        jobs = [pool.submit(_make_one, item, folder) for item in items]
+        jobs = [pool.submit(_make_one, item, folder, level) for item in items]
         for job in as_completed(jobs):
             count, more = job.result()
             rows += more
@@ -77,7 +80,7 @@ def _render(
     write_fakeav(folder / FAKEAV, subjects)
 
 
-def _make_one(item: Scene | Subject, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+def _make_one(item: Scene | Subject, folder: Path, level: Difficulty) -> tuple[int, list[dict[str, Any]]]:
     """In a worker: make the videos of one plan item; return their number and any rows for metadata.json."""
     import cv2
 
@@ -86,8 +89,8 @@ def _make_one(item: Scene | Subject, folder: Path) -> tuple[int, list[dict[str, 
 
     cv2.setNumThreads(1)
     if isinstance(item, Subject):
-        return make_subject(item, folder), []
-    rows = make_scene(item, folder)
+        return make_subject(item, folder, level), []
+    rows = make_scene(item, folder, level)
     return len(rows), rows
 
 
