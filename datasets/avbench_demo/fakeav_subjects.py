@@ -24,7 +24,7 @@ from avbench_demo.truth import write_truth
 
 Frames = NDArray[Any]  # uint8
 _STYLE = WHOLE_STYLE
-_LAGS = {"faceswap": (2, 0.6), "fsgan": (3, 1.0)}  # frames late, smoothing in frames
+_LAGS = {"faceswap": (2, 0.3), "fsgan": (3, 0.4)}  # frames late, smoothing in frames
 _LIPS = forge.Seam(resolution=0.35, contrast=0.7, tint=8.0, jitter=0.6, flicker=0.035)
 _LIPS_MASK = forge.box_mask(140.0, 193.0, 36.0, 9.0)
 _SWAPS = {
@@ -117,7 +117,7 @@ class _Take:
         random = np.random.default_rng([*seed, 7])
         accent = np.roll(self.speech.accent, len(self.speech.accent) // 3)
         lag = random.uniform(-0.08, 0.08) if drifting else 0.0
-        lips = mouth(heard, random.uniform(0.7, 0.9), lag, blur=0.05)
+        lips = mouth(heard, random.uniform(0.85, 1.15), lag)
         return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
     def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance, heard: Sentence) -> None:

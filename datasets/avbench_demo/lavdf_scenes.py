@@ -50,7 +50,7 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
     filter_seam = _SEAM.at(drawn(level.real_seen, [*seed, 13]))
     frames = forge.paste(*2 * (face.act(truth),), truth.head, mask, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
-    lips = mouth(edited, strength=0.9, blur=0.045)
+    lips = mouth(edited)
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)
