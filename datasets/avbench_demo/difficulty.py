@@ -29,13 +29,13 @@ class Difficulty:
     fake_heard: tuple[float, float]
     offset: float
     swim: float
-    stairs: float
+    mumbled: float
 
 
 DIFFICULTIES = {
     "easy": Difficulty("easy", (0.0, 0.0), (0.8, 1.0), (0.0, 0.0), (0.8, 1.0), 0.0, 1.0, 0.0),
-    "medium": Difficulty("medium", (0.0, 0.7), (0.3, 1.0), (0.0, 0.7), (0.3, 1.0), 2.5, 1.5, 1.0),
-    "hard": Difficulty("hard", (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), 5.0, 0.0, 1.0),
+    "medium": Difficulty("medium", (0.0, 0.7), (0.3, 1.0), (0.0, 0.7), (0.3, 1.0), 0.0, 0.0, 0.7),
+    "hard": Difficulty("hard", (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), 0.0, 0.0, 0.7),
 }
 
 

@@ -79,7 +79,7 @@ class _Take:
     def clone(self, seed: list[int]) -> tuple[bytes, Sentence]:
         """Other words in a cloned voice, in the same room, and what is said."""
         sentence = say(np.random.default_rng([*seed, 12]), self.sentence.seconds, self.person.voice.pace)
-        speech = speak(sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], self.level.stairs)
+        speech = speak(sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], self.level.mumbled)
         strength = drawn(self.level.fake_heard, [*seed, 13])
         return self._record(processed(speech, mel_vocoder, strength, [*seed, 3])), sentence
 
@@ -97,7 +97,7 @@ class _Take:
         if fake.donor >= 0:
             method = fake.method.removesuffix("-wav2lip")
             lips = mouth_of(shown)
-            shown = forge.reenact(shown, *_LAGS[method])
+            shown = forge.reenact(shown, *_LAGS[method], level.mumbled)
             shown = with_mouth(shown, lips) if lips_made else shown
             stranger = draw_person(_looks(fake.donor), self.subject.woman)
             theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger).act(shown)
@@ -117,7 +117,7 @@ class _Take:
         random = np.random.default_rng([*seed, 7])
         accent = np.roll(self.speech.accent, len(self.speech.accent) // 3)
         lag = random.uniform(-0.08, 0.08) if drifting else 0.0
-        lips = mouth(heard, random.uniform(0.85, 1.15), lag)
+        lips = mouth(heard, random.uniform(0.85, 1.15), lag, self.level.mumbled)
         return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
     def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance, heard: Sentence) -> None:

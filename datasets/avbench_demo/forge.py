@@ -123,10 +123,12 @@ def _slow_difference(below: Frames, coarse: Array, small: tuple[int, int]) -> Ar
     return result
 
 
-def reenact(performance: Performance, lag: int, blur: float) -> Performance:
+def reenact(performance: Performance, lag: int, blur: float, mumbled: float) -> Performance:
     """The same face moved by a generator: expressions late by some frames, smoothed and weakened above the mouth."""
     au = performance.au.copy()
     au[:, :6] = gaussian_filter1d(np.roll(au[:, :6], 5 * lag, axis=0), 4.0 * blur, axis=0) * 0.7
     au[:, 6:] = gaussian_filter1d(np.roll(au[:, 6:], lag, axis=0), blur, axis=0)
     rounding = gaussian_filter1d(np.roll(performance.rounding, lag), blur)
+    au[:, 6:] += mumbled * ((2.0, 1.3) - au[:, 6:])
+    rounding += mumbled * (0.2 - rounding)
     return replace(performance, au=au, rounding=rounding)

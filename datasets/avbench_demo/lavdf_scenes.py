@@ -38,7 +38,7 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
 
     speech = speak(sentence, person.voice, [*seed, 1])
     speech = replace(speech, sound=processed(speech, pulse_vocoder, drawn(level.real_heard, [*seed, 10]), [*seed, 11]))
-    clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], level.stairs)
+    clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], level.mumbled)
     cloned = processed(clone, pulse_vocoder, drawn(level.fake_heard, [*seed, 12]), [*seed, 3])
     gain = loudness_gain(speech.sound, [*seed, 4])
     clean = (speech.sound, forge.splice(speech.sound, cloned, start, end))
@@ -50,7 +50,7 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
     filter_seam = _SEAM.at(drawn(level.real_seen, [*seed, 13]))
     frames = forge.paste(*2 * (face.act(truth),), truth.head, mask, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
-    lips = mouth(edited)
+    lips = mouth(edited, mumbled=level.mumbled)
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)

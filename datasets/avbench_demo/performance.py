@@ -15,6 +15,8 @@ FPS = 25
 AU_NAMES = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 Array = NDArray[Any]  # float32
 
+_HALF_OPEN = (2.0, 1.3, 0.2)
+
 
 @dataclass(frozen=True, slots=True)
 class Performance:
@@ -36,11 +38,12 @@ def frame_count(seconds: float) -> int:
     return round(seconds * FPS)
 
 
-def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, blur: float = 0.035) -> Array:
+def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, mumbled: float = 0.0) -> Array:
     """Lips that say a sentence: (T,3) of AU25, AU26 (0-5) and rounding (0-1).
 
     Targets of neighbouring phonemes mix, weighted by how firmly each must be reached (coarticulation); strength scales
-    the movement, lag delays it and blur smooths it (s).
+    the movement, lag delays it (s); mumbled: from 0, as people articulate, to 1, lips that rest half open, as models that
+    learn means show.
     """
     rate = 200
     clock = (np.arange(round(sentence.seconds * rate)) + 0.5) / rate
@@ -49,10 +52,11 @@ def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, blur: flo
     spoken = [PHONEMES[name] for name in sentence.phonemes]
     targets = np.array([(p.part, p.jaw, p.rounding) for p in spoken])[index]
     firmness = np.array([p.firmness for p in spoken])[index][:, None]
-    width = blur * rate
+    width = 0.035 * rate
     mixed = gaussian_filter1d(targets * firmness, width, axis=0) / gaussian_filter1d(firmness, width, axis=0)
     places = (np.arange(frame_count(sentence.seconds)) + 0.5) / FPS
     curves = np.stack([np.interp(places, clock, mixed[:, k]) for k in range(3)], axis=1)
+    curves += mumbled * (_HALF_OPEN - curves)
     curves[:, :2] *= strength
     return np.asarray(np.clip(curves, 0.0, (5.0, 5.0, 1.0)), np.float32)
 

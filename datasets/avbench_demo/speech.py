@@ -14,7 +14,7 @@ from avbench_demo.spectra import RATE, analyse, frequencies, synthesise
 
 STEP = 80  # samples from one parameter frame to the next (5 ms)
 _WINDOW, _BINS = 320, 512
-_HELD = 25  # parameter frames
+_NEUTRAL = np.array([470.0, 1450.0, 2450.0], np.float32)  # Hz, formants of the tongue at rest
 Array = NDArray[Any]  # float32
 
 
@@ -52,10 +52,10 @@ def draw_voice(random: np.random.Generator, woman: bool) -> Voice:
     )
 
 
-def speak(sentence: Sentence, voice: Voice, seed: list[int], stairs: float = 0.0) -> Speech:
+def speak(sentence: Sentence, voice: Voice, seed: list[int], mumbled: float = 0.0) -> Speech:
     """Synthesise a sentence at 16 kHz; the same seed gives the same noise and intonation whatever is said.
 
-    stairs: from 0, pitch that glides as people's does, to 1, pitch that moves in steps of whole tones.
+    mumbled: from 0, as people articulate, to 1, every sound coloured alike, as models that learn means do.
     """
     random = np.random.default_rng(seed)
     count = round(sentence.seconds * RATE)
@@ -63,7 +63,7 @@ def speak(sentence: Sentence, voice: Voice, seed: list[int], stairs: float = 0.0
     formants, voicing, noise, centre, width = _targets(sentence, frames)
     accent = _accent(sentence, voice, frames, random)
     pitch = _pitch(voice, accent, frames, random)
-    pitch += np.float32(stairs) * (_in_steps(pitch) - pitch)
+    formants += np.float32(mumbled) * (_NEUTRAL - formants)
 
     glottis, openness = _glottis(pitch, voicing, voice, count, random)
     hiss = random.standard_normal(count, dtype=np.float32)
@@ -119,13 +119,6 @@ def _pitch(voice: Voice, accent: Array, frames: int, random: np.random.Generator
     decline = np.linspace(1.06, 0.9, frames)
     drift = gaussian_filter1d(random.standard_normal(frames), 30.0) * 0.25
     return np.asarray(voice.pitch * decline * (1.0 + 0.3 * accent + drift), np.float32)
-
-
-def _in_steps(pitch: Array) -> Array:
-    """Pitch held for an eighth of a second at the nearest whole tone."""
-    held = pitch[np.arange(len(pitch)) // _HELD * _HELD]
-    tones = np.round(6.0 * np.log2(held / pitch[0]))
-    return np.asarray(pitch[0] * 2.0 ** (tones / 6.0), np.float32)
 
 
 def _glottis(
