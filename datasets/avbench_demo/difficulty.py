@@ -29,13 +29,14 @@ class Difficulty:
     fake_heard: tuple[float, float]
     offset: float
     swim: float
-    mumbled: float
+    real_mumbled: tuple[float, float]
+    fake_mumbled: tuple[float, float]
 
 
 DIFFICULTIES = {
-    "easy": Difficulty("easy", (0.0, 0.0), (0.8, 1.0), (0.0, 0.0), (0.8, 1.0), 0.0, 1.0, 0.0),
-    "medium": Difficulty("medium", (0.0, 0.7), (0.3, 1.0), (0.0, 0.7), (0.3, 1.0), 0.0, 0.0, 0.7),
-    "hard": Difficulty("hard", (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), 0.0, 0.0, 0.7),
+    "easy": Difficulty("easy", (0.0, 0.0), (0.8, 1.0), (0.0, 0.0), (0.8, 1.0), 0.0, 0.0, (0.0, 0.2), (0.0, 0.2)),
+    "medium": Difficulty("medium", (0.0, 0.7), (0.3, 1.0), (0.0, 0.7), (0.3, 1.0), 0.0, 0.0, (0.0, 0.25), (0.8, 1.0)),
+    "hard": Difficulty("hard", (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), 0.0, 0.0, (0.0, 0.25), (0.8, 1.0)),
 }
 
 

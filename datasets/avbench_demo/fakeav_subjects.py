@@ -60,11 +60,12 @@ class _Take:
         self.seed = [SEED, _STYLE.number, subject.number, number]
         self.person = draw_person(_looks(subject.number), subject.woman)
         self.sentence = say(np.random.default_rng(self.seed), seconds, self.person.voice.pace)
-        self.speech = speak(self.sentence, self.person.voice, [*self.seed, 1])
+        self.mumbled = drawn(level.real_mumbled, [*self.seed, 11])
+        self.speech = speak(self.sentence, self.person.voice, [*self.seed, 1], self.mumbled)
         codec = drawn(level.real_heard, [*self.seed, 7])
         self.sound = self._record(processed(self.speech, mel_vocoder, codec, [*self.seed, 8]))
         self.face = Face(paint_portrait(self.person, _STYLE.studio, [*self.seed, 2]), self.person)
-        self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3])
+        self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3], mumbled=self.mumbled)
         filter_seam = _LIPS.at(drawn(level.real_seen, [*self.seed, 9]))
         plain = self.face.act(self.performance)
         self.frames = forge.paste(
@@ -79,7 +80,7 @@ class _Take:
     def clone(self, seed: list[int]) -> tuple[bytes, Sentence]:
         """Other words in a cloned voice, in the same room, and what is said."""
         sentence = say(np.random.default_rng([*seed, 12]), self.sentence.seconds, self.person.voice.pace)
-        speech = speak(sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], self.level.mumbled)
+        speech = speak(sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], drawn(self.level.fake_mumbled, [*seed, 15]))
         strength = drawn(self.level.fake_heard, [*seed, 13])
         return self._record(processed(speech, mel_vocoder, strength, [*seed, 3])), sentence
 
@@ -96,8 +97,8 @@ class _Take:
             frames = self.face.act(shown)
         if fake.donor >= 0:
             method = fake.method.removesuffix("-wav2lip")
-            lips = mouth_of(shown)
-            shown = forge.reenact(shown, *_LAGS[method], level.mumbled)
+            lips, mumbled = mouth_of(shown), drawn(level.fake_mumbled, [*seed, 17])
+            shown = forge.reenact(shown, *_LAGS[method], mumbled)
             shown = with_mouth(shown, lips) if lips_made else shown
             stranger = draw_person(_looks(fake.donor), self.subject.woman)
             theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger).act(shown)
@@ -117,7 +118,7 @@ class _Take:
         random = np.random.default_rng([*seed, 7])
         accent = np.roll(self.speech.accent, len(self.speech.accent) // 3)
         lag = random.uniform(-0.08, 0.08) if drifting else 0.0
-        lips = mouth(heard, random.uniform(0.85, 1.15), lag, self.level.mumbled)
+        lips = mouth(heard, random.uniform(0.85, 1.15), lag, drawn(self.level.fake_mumbled, [*seed, 16]))
         return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
     def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance, heard: Sentence) -> None:

@@ -24,7 +24,7 @@ from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
 
 _SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
-_SHORTEST, _LONGEST = 0.3, 0.9  # of a replaced word, seconds
+_SHORTEST, _LONGEST = 0.4, 1.2  # of a replaced word, seconds
 
 
 def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, Any]]:
@@ -36,21 +36,22 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
     edited = sentence.with_word(index, word)
     start, end = sentence.word_times[index]
 
-    speech = speak(sentence, person.voice, [*seed, 1])
+    mumbled = drawn(level.real_mumbled, [*seed, 16])
+    speech = speak(sentence, person.voice, [*seed, 1], mumbled)
     speech = replace(speech, sound=processed(speech, pulse_vocoder, drawn(level.real_heard, [*seed, 10]), [*seed, 11]))
-    clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], level.mumbled)
+    clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], drawn(level.fake_mumbled, [*seed, 17]))
     cloned = processed(clone, pulse_vocoder, drawn(level.fake_heard, [*seed, 12]), [*seed, 3])
     gain = loudness_gain(speech.sound, [*seed, 4])
     clean = (speech.sound, forge.splice(speech.sound, cloned, start, end))
     sounds = [encode_sound(hear(sound, gain, style, [*seed, 5])) for sound in clean]
 
     face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
-    truth = perform(sentence, speech.accent, [*seed, 7])
+    truth = perform(sentence, speech.accent, [*seed, 7], mumbled=mumbled)
     mask = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
     filter_seam = _SEAM.at(drawn(level.real_seen, [*seed, 13]))
     frames = forge.paste(*2 * (face.act(truth),), truth.head, mask, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
-    lips = mouth(edited, mumbled=level.mumbled)
+    lips = mouth(edited, mumbled=drawn(level.fake_mumbled, [*seed, 18]))
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)

@@ -61,13 +61,13 @@ def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, mumbled: 
     return np.asarray(np.clip(curves, 0.0, (5.0, 5.0, 1.0)), np.float32)
 
 
-def perform(sentence: Sentence, accent: Array, seed: list[int], expressive: float = 1.0) -> Performance:
+def perform(sentence: Sentence, accent: Array, seed: list[int], expressive: float = 1.0, mumbled: float = 0.0) -> Performance:
     """Move a face to a sentence; accent is the pitch accent at 200 Hz, which brows and nods follow loosely."""
     random = np.random.default_rng(seed)
     count = frame_count(sentence.seconds)
     clock = (np.arange(count) + 0.5) / FPS
     stress = np.interp(clock, np.arange(len(accent)) / 200.0, gaussian_filter1d(accent, 12.0))
-    lips = mouth(sentence, random.uniform(0.85, 1.15))
+    lips = mouth(sentence, random.uniform(0.85, 1.15), mumbled=mumbled)
     smile = _episode(random, clock, 1.2, 0.5)
     au = np.zeros((count, len(AU_NAMES)), np.float32)
     raising = random.uniform(1.8, 3.4) * expressive
