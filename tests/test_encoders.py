@@ -19,6 +19,7 @@ from avbench.data.loading import Loading
 from avbench.engine.building import build
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
+from avbench.plugins.weights import choose, starts
 from avbench.types import ClipBatch
 from avbench_demo import speakers
 from avbench_demo.labels import LIPS, SPEECH
@@ -146,6 +147,24 @@ def test_files_of_the_speech_reader_fit_strictly_and_hear_the_same(tmp_path: Pat
     logits = network.network.head(features)
     torch.testing.assert_close(network(given).aux["logits"], logits)
     torch.testing.assert_close(network(given).aux["p"], logits.sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "weights"),
+    [
+        ("fauforensics", "csn_weights", "csn-demo"),
+        ("fauforensics", "whisper_weights", "whisper-demo"),
+        ("realforensics", "backbone_weights", "csn-demo"),
+    ],
+)
+def test_encoders_that_ship_are_those_declared_and_fit_the_demo_preset(name: str, setting: str, weights: str) -> None:
+    spec = installed().detector(name)
+    config = resolve(spec, "binary", preset="demo", overrides=[f"{setting}={weights}"])
+    chosen = choose(spec, config, demo=True)[setting]
+    assert chosen.path is not None and chosen.path.stat().st_size < 3_000_000
+    detector(name).load_pretrained({setting: chosen.path})
+    official = resolve(spec, "binary", preset="official")
+    assert all(w.name != weights for start in starts(spec, official) for w in start.candidates), "never by auto"
 
 
 def test_settings_that_no_reader_can_have_are_refused() -> None:
