@@ -160,5 +160,6 @@ def test_plugins_are_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (
-        done.stdout.strip() == "['lavdf', 'fakeav', 'folder', 'demo', 'demo_faces', 'disfa', 'disfa_plus', 'bp4d'] []"
+        done.stdout.strip()
+        == "['lavdf', 'fakeav', 'folder', 'demo', 'demo_faces', 'demo_speakers', 'disfa', 'disfa_plus', 'bp4d'] []"
     )

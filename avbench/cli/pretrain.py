@@ -27,8 +27,8 @@ Repeating a command continues it; a finished one prints its table again.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("network", metavar="NETWORK", help="graphau, or one that another plugin declares")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="disfa, disfa_plus, bp4d, demo_faces ...")
+    parser.add_argument("network", metavar="NETWORK", help="graphau, lip_reader, speech_reader or a plugin's")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="disfa, bp4d, demo_faces, demo_speakers ...")
     parser.add_argument("--fold", type=int, default=1, metavar="K", help="fold of the database's people (default: 1)")
     parser.add_argument("--stage", default="all", metavar="NAME", help="one of the network's stages (default: all)")
     parser.add_argument("--seed", nargs="+", type=int, default=[0], metavar="N", help="one training each (default: 0)")

@@ -81,6 +81,11 @@ def mel_vocoder(speech: Speech, seed: list[int]) -> Array:
     return _match(sound, speech.sound, seed)
 
 
+def flattened(pitch: Array) -> Array:
+    """Pitch as both vocoders give it: less lively."""
+    return np.asarray(0.6 * pitch + 0.4 * pitch.mean())
+
+
 def _excitation(speech: Speech, seed: list[int]) -> Array:
     """Pulses at a flattened pitch where voiced, noise elsewhere (S,).
 
@@ -90,7 +95,7 @@ def _excitation(speech: Speech, seed: list[int]) -> Array:
     share = random.uniform(0.0, _BREATH)
     clock = np.arange(len(speech.sound)) / STEP
     steps = np.arange(len(speech.pitch))
-    flat = np.interp(clock, steps, 0.6 * speech.pitch + 0.4 * speech.pitch.mean())
+    flat = np.interp(clock, steps, flattened(speech.pitch))
     pulses = np.diff(np.floor(np.cumsum(flat) / RATE), prepend=0.0) * np.sqrt(RATE / flat)
     voiced = np.interp(clock, steps, gaussian_filter1d((speech.voicing > 0.12).astype(float), 1.0))
     noise = random.standard_normal(len(clock))

@@ -25,8 +25,8 @@ from avbench_demo.truth import write_truth
 Frames = NDArray[Any]  # uint8
 _STYLE = WHOLE_STYLE
 _LAGS = {"faceswap": (2, 0.3), "fsgan": (3, 0.4)}  # frames late, smoothing in frames
-_LIPS = forge.Seam(resolution=0.35, contrast=0.7, tint=8.0, jitter=0.6, flicker=0.035)
-_LIPS_MASK = forge.box_mask(140.0, 193.0, 36.0, 9.0)
+LIPS_SEAM = forge.Seam(resolution=0.35, contrast=0.7, tint=8.0, jitter=0.6, flicker=0.035)
+LIPS_MASK = forge.box_mask(140.0, 193.0, 36.0, 9.0)
 _SWAPS = {
     "faceswap": forge.Seam(resolution=0.38, contrast=0.75, tint=7.0, jitter=0.6, flicker=0.03),
     "fsgan": forge.Seam(resolution=0.32, contrast=0.75, tint=7.0, jitter=0.7, flicker=0.03),
@@ -66,10 +66,10 @@ class _Take:
         self.sound = self._record(processed(self.speech, mel_vocoder, codec, [*self.seed, 8]))
         self.face = Face(paint_portrait(self.person, _STYLE.studio, [*self.seed, 2]), self.person)
         self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3], mumbled=self.mumbled)
-        filter_seam = _LIPS.at(drawn(level.real_seen, [*self.seed, 9]))
+        filter_seam = LIPS_SEAM.at(drawn(level.real_seen, [*self.seed, 9]))
         plain = self.face.act(self.performance)
         self.frames = forge.paste(
-            plain, plain, self.performance.head, _LIPS_MASK, filter_seam, [*self.seed, 10], membrane=False
+            plain, plain, self.performance.head, LIPS_MASK, filter_seam, [*self.seed, 10], membrane=False
         )
         self.video = self.encode(self.frames)
 
@@ -106,8 +106,8 @@ class _Take:
             seam = _SWAPS[method].at(strength, 0.0 if lips_made else level.offset, 0.0 if lips_made else level.swim)
             frames = forge.paste(frames, theirs, shown.head, mask, seam, [*seed, 11], membrane=True)
         if lips_made:
-            seam = _LIPS.at(strength, level.offset, level.swim)
-            frames = forge.paste(frames, frames, shown.head, _LIPS_MASK, seam, [*seed, 9], membrane=False)
+            seam = LIPS_SEAM.at(strength, level.offset, level.swim)
+            frames = forge.paste(frames, frames, shown.head, LIPS_MASK, seam, [*seed, 9], membrane=False)
         return frames, shown
 
     def _other_performance(self, heard: Sentence, drifting: bool, seed: list[int]) -> Performance:

@@ -23,7 +23,8 @@ from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
 
-_SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
+LIPS_SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
+LIPS_MASK = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
 _SHORTEST, _LONGEST = 0.4, 1.2  # of a replaced word, seconds
 
 
@@ -47,18 +48,17 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
 
     face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
     truth = perform(sentence, speech.accent, [*seed, 7], mumbled=mumbled)
-    mask = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
-    filter_seam = _SEAM.at(drawn(level.real_seen, [*seed, 13]))
-    frames = forge.paste(*2 * (face.act(truth),), truth.head, mask, filter_seam, [*seed, 14], membrane=False)
+    filter_seam = LIPS_SEAM.at(drawn(level.real_seen, [*seed, 13]))
+    frames = forge.paste(*2 * (face.act(truth),), truth.head, LIPS_MASK, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
     lips = mouth(edited, mumbled=drawn(level.fake_mumbled, [*seed, 18]))
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)
-    seam = _SEAM.at(drawn(level.fake_seen, [*seed, 15]), level.offset, level.swim)
+    seam = LIPS_SEAM.at(drawn(level.fake_seen, [*seed, 15]), level.offset, level.swim)
     forged = frames.copy()
     forged[first:last] = forge.paste(
-        frames[first:last], patch, truth.head[first:last], mask, seam, [*seed, 8], membrane=False
+        frames[first:last], patch, truth.head[first:last], LIPS_MASK, seam, [*seed, 8], membrane=False
     )
     videos = [encode_video(film(shown, style, [*seed, 9]), style.crf, style.preset) for shown in (frames, forged)]
 

@@ -1,4 +1,4 @@
-"""Declares the demo data, which stand in for LAV-DF and FakeAVCeleb where neither is on disk, and the demo faces."""
+"""Declares the demo data, which stand in for LAV-DF and FakeAVCeleb, and the demo faces and speakers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from avbench.hookspecs import hookimpl
 from avbench.types import AnnotationSpec, DatasetSpec
+from avbench_demo.labels import LIPS, SPEECH
 
 EDITION = 9  # raise when anything that is written changes: trainings on older editions are not used again
 UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
@@ -13,7 +14,7 @@ UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 
 @hookimpl
 def avbench_datasets() -> Iterable[DatasetSpec]:
-    """Yield the demo data and the demo faces."""
+    """Yield the demo data, the demo faces and the demo speakers."""
     yield DatasetSpec(
         name="demo",
         title="Demo data",
@@ -37,6 +38,19 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         identity_is="rendered person",
         annotations=(
             AnnotationSpec("au", "avbench_demo.coded_faces:read_units", UNITS, "action units, intensity 0 to 5"),
+        ),
+        forgery_labels=False,
+    )
+    yield DatasetSpec(
+        name="demo_speakers",
+        title="Demo speakers",
+        scan="avbench_demo.speakers:scan",
+        make="avbench_demo.speakers:make_speakers",
+        summary="400 rendered people who talk, with known lips and speech, none of them elsewhere, made on first use",
+        identity_is="rendered person",
+        annotations=(
+            AnnotationSpec("speech", "avbench_demo.speakers:read_speech", SPEECH, "phoneme, voice and pitch, 1 or 0"),
+            AnnotationSpec("lips", "avbench_demo.speakers:read_lips", LIPS, "by how much each threshold is exceeded"),
         ),
         forgery_labels=False,
     )

@@ -1,7 +1,7 @@
-"""The encoders of FauForensics that are not taken as they are: action units of a frame, sound at the pictures' pace.
+"""The encoder of FauForensics that is not taken as it is: action units of a frame.
 
 Written from the paper (arXiv 2505.08294, III-B) and from facts about the published code. Tensors carry their shape as
-a suffix: B clips, N steps or pictures, T frames, C channels, H W pixels, M mel bands, L features.
+a suffix: N pictures, H W pixels, L features.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from avbench.references import load_object
 from avbench_backbones.blendshapes import Blendshapes
 from avbench_backbones.graphau import AFG, GraphAUEncoder
-from avbench_backbones.whisper import WhisperEncoder, WhisperSize
 
 
 class FAUEncoder(GraphAUEncoder):
@@ -39,16 +38,3 @@ def fau_encoder(name: str, depth: int, width: int, units: int) -> nn.Module:
         return Blendshapes()
     encoder: nn.Module = load_object(name, "fau_encoder")()
     return encoder
-
-
-class AudioEncoder(nn.Module):
-    """Encode 100 log-mel frames a second with Whisper's encoder and average neighbours: 25 steps a second."""
-
-    def __init__(self, size: WhisperSize, frames: int) -> None:
-        super().__init__()
-        self.encoder = WhisperEncoder(size, n_ctx=2 * frames)
-
-    def forward(self, mel_BMN: Tensor) -> Tensor:
-        """Map (B, M, 4T) to (B, T, L)."""
-        steps_BNL: Tensor = self.encoder(mel_BMN)
-        return (steps_BNL[:, 0::2] + steps_BNL[:, 1::2]) / 2

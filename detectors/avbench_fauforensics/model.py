@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avbench_backbones.csn import CSN
-from avbench_backbones.whisper import SIZES, WhisperSize
-from avbench_fauforensics.encoders import AudioEncoder, fau_encoder
+from avbench_backbones.whisper import SIZES, AudioEncoder, WhisperSize
+from avbench_fauforensics.encoders import fau_encoder
 
 AttentionNorm = Literal["column", "softmax"]
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Setting, Share, Stage, WeightSpec, ZeroOrMore
+from avbench_backbones.shipped import CSN_DEMO, CSN_DEMO_SHA256, WHISPER_DEMO, WHISPER_DEMO_SHA256
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,16 @@ WEIGHTS = (
         sha256="ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e",
     ),
     WeightSpec(
+        name="whisper-demo",
+        setting="whisper_weights",
+        when={"use_audio": True},
+        title="narrow Whisper encoder of the demo preset; taught on the demo speakers, speech",
+        url="",
+        licence="Apache-2.0",
+        sha256=WHISPER_DEMO_SHA256,
+        shipped=WHISPER_DEMO,
+    ),
+    WeightSpec(
         name="csn-r101-kinetics400",
         setting="csn_weights",
         when={"use_video": True},
@@ -128,6 +139,16 @@ WEIGHTS = (
         title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
         url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
         licence="Apache-2.0",
+    ),
+    WeightSpec(
+        name="csn-demo",
+        setting="csn_weights",
+        when={"use_video": True},
+        title="narrow ir-CSN of the demo preset; taught on the demo speakers, lips",
+        url="",
+        licence="Apache-2.0",
+        sha256=CSN_DEMO_SHA256,
+        shipped=CSN_DEMO,
     ),
     WeightSpec(
         name="graphau-demo",

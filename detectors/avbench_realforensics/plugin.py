@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec, ZeroOrMore
+from avbench_backbones.shipped import CSN_DEMO, CSN_DEMO_SHA256
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,15 @@ WEIGHTS = (
         title="ir-CSN-101, Kinetics-400, 32 x 2 (pytorchvideo)",
         url="https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/CSN_32x2_R101.pyth",
         licence="Apache-2.0",
+    ),
+    WeightSpec(
+        name="csn-demo",
+        setting="backbone_weights",
+        title="narrow ir-CSN of the demo preset; taught on the demo speakers, lips",
+        url="",
+        licence="Apache-2.0",
+        sha256=CSN_DEMO_SHA256,
+        shipped=CSN_DEMO,
     ),
 )
 

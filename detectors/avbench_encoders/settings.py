@@ -1,0 +1,42 @@
+"""Every setting of both networks, and how they are taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from avbench.types import ClipSpec, Count, Preset, Stage, ZeroOrMore
+
+SPEECH, LIPS = "speech", "lips"  # the frame-level truth of a dataset that is learnt
+
+
+@dataclass(frozen=True, slots=True)
+class LipSettings:
+    """Of the lip reader: sizes and pictures are those of the demo presets of FauForensics and RealForensics."""
+
+    column_names: str = ""  # set by the database
+    csn_blocks: str = "1,1,1,1"
+    csn_width: Count = 8
+    # pixels of a picture of 224, scaled to others
+    crop_from: Count = 160
+    crop: Count = 140
+    input_size: Count = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSettings:
+    """Of the speech reader: sizes and features are those of FauForensics' demo preset."""
+
+    column_names: str = ""  # set by the database
+    audio_state: Count = 96
+    audio_heads: Count = 4
+    audio_layers: ZeroOrMore = 2
+    sound_gain: float = 3.0  # makes the sound speak up against the positions that are added to it
+
+
+LIP_CLIP = ClipSpec(frames=25, fps=25.0, size=112, audio_samples=0, annotations=(LIPS,))
+# Its pictures only tell which frames there are.
+SPEECH_CLIP = ClipSpec(frames=25, fps=25.0, size=16, audio_samples=16_000, annotations=(SPEECH,))
+STAGE = Stage(epochs=60, batch=12, micro_batch=12, lr=2e-3, weight_decay=1e-2, clip_norm=1.0)
+
+LIP_PRESET = Preset("demo", LIP_CLIP, LipSettings(), (replace(STAGE, epochs=40),), eval_batch=16)
+SPEECH_PRESET = Preset("demo", SPEECH_CLIP, SpeechSettings(), (STAGE,), eval_batch=16)
