@@ -7,8 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from avbench.errors import unknown
-
 Level = Literal["easy", "medium", "hard"]
 
 
@@ -37,13 +35,6 @@ DIFFICULTIES = {
     "medium": Difficulty("medium", (0.0, 0.7), (0.3, 1.0), (0.0, 0.7), (0.3, 1.0), 2.5, 1.5, 1.0),
     "hard": Difficulty("hard", (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.0), 5.0, 0.0, 1.0),
 }
-
-
-def difficulty(name: str) -> Difficulty:
-    """Return a difficulty by its name; a UserError for another."""
-    if name not in DIFFICULTIES:
-        raise unknown("difficulty", name, DIFFICULTIES)
-    return DIFFICULTIES[name]
 
 
 def drawn(extent: tuple[float, float], seed: list[int]) -> float:
