@@ -210,7 +210,7 @@ class DatasetSpec:
 class MadeData:
     """What a folder says of the data that were made into it: their version, and in words what is unusual about them.
 
-    `data_version` tells apart all that differ in a byte, `choice` is empty for data made as usual.
+    `data_version` differs for each version and choice; `choice` is empty for data of today's version made as usual.
     """
 
     data_version: str

@@ -12,7 +12,7 @@ from avbench_demo.plugin import CHOICES, VERSION
 
 NAME = "demo.json"
 _REQUIRED = {"version", "seed"}  # in every version; others' files of this name have something else
-_USUAL = [values[0] for _, values in CHOICES]
+_USUAL = {name: values[0] for name, values in CHOICES}
 
 
 def stamp_of(folder: Path) -> dict[str, Any] | None:
@@ -38,11 +38,10 @@ def made(folder: Path) -> MadeData | None:
     stamp = stamp_of(folder)
     if stamp is None:
         return None
-    told = [] if stamp["version"] == VERSION else [f"version {stamp['version']}"]
-    chosen = [str(stamp[name]) for name, _ in CHOICES if name in stamp]  # before version 10 there was no choice
+    version = str(stamp["version"])
+    chosen = {name: str(stamp[name]) for name, _ in CHOICES if name in stamp}  # before version 10 there was no choice
     if chosen == _USUAL:
-        chosen = []
-    told += [
-        f"{value} edition" if name == "edition" else value for (name, _), value in zip(CHOICES, chosen, strict=False)
-    ]
-    return MadeData("-".join([str(stamp["version"]), *chosen]), ", ".join(told))
+        chosen = {}
+    told = [] if version == str(VERSION) else [f"version {version}"]
+    told += [f"{value} edition" if name == "edition" else value for name, value in chosen.items()]
+    return MadeData("-".join([version, *chosen.values()]), ", ".join(told))
