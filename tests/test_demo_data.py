@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from avbench_demo import make as making
-from avbench_demo.person import draw_person
-from avbench_demo.plan import SEED, plan_scenes, plan_subjects
-from avbench_demo.plugin import EDITION
+from avbench_demo.plan import plan_scenes, plan_subjects
+from avbench_demo.plugin import VERSION
+from avbench_demo.recipe import Recipe
 
 DATABASES = ("LAV-DF", "FakeAVCeleb_v1.2")
 OFFICIAL_FIELDS = [
@@ -189,8 +189,6 @@ def test_nobody_appears_twice(demo_root: Path) -> None:
         speakers.setdefault(row["split"], set()).add(str(truth["speaker"]))
     assert {split: len(names) for split, names in speakers.items()} == {"train": 16, "dev": 4, "test": 10}
     assert len(set().union(*speakers.values())) == 30
-    people = [draw_person([SEED, style, 1000 + number], True) for style in (1, 2) for number in range(50)]
-    assert len({(person.skin, person.half_width) for person in people}) == len(people)
 
 
 def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -202,7 +200,7 @@ def loudness_curve(sound: NDArray[np.float32], frames: int) -> NDArray[np.float6
 
 
 def test_truth_agrees_with_picture_and_sound(demo_root: Path, files: dict[str, list[Measured]]) -> None:
-    opening, voice = [], []
+    opening, elsewhere, voice = [], [], []
     for database in DATABASES:
         for one in [m for m in files[database] if m.forgery == 0][::6]:
             truth = np.load((demo_root / "truth" / one.path.relative_to(demo_root)).with_suffix(".npz"))
@@ -214,9 +212,13 @@ def test_truth_agrees_with_picture_and_sound(demo_root: Path, files: dict[str, l
             lips = truth["au"][:, 6]
             # Dark gap, teeth and lips make contrast where a closed mouth is skin.
             mouth = luma_of(one.path)[:, 146:182, 96:128].astype(np.float64)
-            opening.append(correlation(mouth.std(axis=(1, 2)), lips))
+            contrast = mouth.std(axis=(1, 2))
+            opening.append(correlation(contrast, lips))
+            elsewhere.append(max(correlation(contrast, np.roll(lips, lag)) for lag in (-4, -3, 3, 4)))
             voice.append(correlation(loudness_curve(one.sound, one.frames), lips))
-    assert np.median(opening) > 0.6, opening
+    # Filters of genuine recordings blur the mouth and change its contrast, so that much of the agreement is lost.
+    assert np.median(opening) > 0.35, opening
+    assert np.mean(np.array(opening) > elsewhere) > 0.75, (opening, elsewhere)
     assert np.median(voice) > 0.5, voice
 
 
@@ -261,12 +263,13 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
-    scenes = [replace(plan_scenes()[0], seconds=1.6)]
-    subject = plan_subjects()[0]
+    recipe = Recipe.named("medium", "published")
+    scenes = [replace(plan_scenes(recipe.edition)[0], seconds=1.6)]
+    subject = plan_subjects(recipe.edition)[0]
     subjects = [replace(subject, takes=tuple((name, 1.6) for name, _ in subject.takes))]
     seen: list[tuple[int, int]] = []
-    making.make(tmp_path / "one", scenes, subjects, 1)
-    making.make(tmp_path / "two", scenes, subjects, 2, lambda done, total: seen.append((done, total)))
+    making.make(tmp_path / "one", scenes, subjects, recipe, 1)
+    making.make(tmp_path / "two", scenes, subjects, recipe, 2, lambda done, total: seen.append((done, total)))
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert one == two and len([name for name in one if name.endswith(".mp4")]) == seen[-1][0] == seen[-1][1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
@@ -275,9 +278,9 @@ def test_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("age", "survivor"), [(1, "new"), (0, "old")])
 def test_folder_is_replaced_only_when_outdated(tmp_path: Path, age: int, survivor: str) -> None:
     root, building = tmp_path / "demo", tmp_path / "building"
-    for folder, name, version in ((root, "old", EDITION - age), (building, "new", EDITION)):
+    for folder, name, version in ((root, "old", VERSION - age), (building, "new", VERSION)):
         folder.mkdir()
         (folder / "who").write_text(name)
-        (folder / "demo.json").write_text(json.dumps({"version": version}))
-    making._put_in_place(building, root, {"version": EDITION})
+        (folder / "demo.json").write_text(json.dumps({"version": version, "seed": 1}))
+    making._put_in_place(building, root, {"version": VERSION, "seed": 1})
     assert (root / "who").read_text() == survivor

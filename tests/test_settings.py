@@ -392,7 +392,16 @@ def test_a_wrong_file_ends_the_command_in_one_line(
     path = tmp_path / "wrong.pt"
     path.write_text("no weights")
     words = ["run", "--detector", "lipforensics", "--protocol", "within_lavdf", "--task", "binary", "--limit", "8"]
-    words += ["--set", f"pretrained={path}", "--data", f"lavdf={demo_root / 'LAV-DF'}", "--preset", "demo"]
+    words += [
+        "--seed",
+        "0",
+        "--set",
+        f"pretrained={path}",
+        "--data",
+        f"lavdf={demo_root / 'LAV-DF'}",
+        "--preset",
+        "demo",
+    ]
     with caplog.at_level(logging.ERROR):
         assert main([*words, "--workers", "0", "--device", "cpu", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err

@@ -33,7 +33,7 @@ def ids(resolved: ResolvedRun) -> tuple[str, str]:
     return resolved.plan.id, resolved.id
 
 
-def test_another_edition_of_made_data_is_another_training_and_another_run(spec: RunSpec, lists: Lists) -> None:
+def test_another_version_of_made_data_is_another_training_and_another_run(spec: RunSpec, lists: Lists) -> None:
     training, run = ids(resolve(spec, installed(), lists))
     assert ids(resolve(spec, installed(), lists)) == (training, run)
     assert lists.train is not None

@@ -13,11 +13,12 @@ from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.records import suite
 from avbench.records.card import Card
-from avbench.records.card_parts import DetectorPart, ProtocolRecord, Request
-from avbench.records.caveats import random_start
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, Request
+from avbench.records.caveats import demo_data_made, random_start
 from avbench.records.measured import Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
+from avbench.report.suite_figures import _by_protocol
 from avbench.report.suite_tables import runs_shown, suite_tables
 
 
@@ -146,6 +147,26 @@ def test_variants_presets_settings_and_versions_are_never_mixed() -> None:
     assert tables["DEMO DATA · Two"]["B"]["p\nAUC"].startswith("50.0")
     (given,) = suite_tables(TWO, [tuned], ["epochs=1"])
     assert by_label(given)["B"]["p\nAUC"].startswith("70.0")
+
+
+def test_runs_on_demo_data_of_another_choice_or_version_are_never_mixed() -> None:
+    usual, hard = ("demo data",), ("demo data", demo_data_made("hard, tuning edition"))
+    made = {
+        "new": (0.5, 0, usual, "10", "2026-02-01"),
+        "old": (0.9, 1, usual, "9", "2026-01-01"),
+        "hard": (0.7, 2, hard, "10-hard-tuning", "2026-03-01"),
+    }
+    cards = [
+        card(
+            "a", "p", auc, seed, variant=of, caveats=of, started=day, data=DataPart(test=DataList(data_version=version))
+        )
+        for auc, seed, of, version, day in made.values()
+    ]
+    tables = {table.title: by_label(table)["A"]["p\nAUC"] for table in suite_tables(TWO, cards)}
+    assert list(tables) == ["DEMO DATA · Two", "DEMO DATA · demo data: hard, tuning edition · Two"]
+    assert [shown.split()[0].split("\n")[0] for shown in tables.values()] == ["50.0", "70.0"]
+    four = [replace(one, task="four_class") for one in cards]
+    assert list(_by_protocol(four)) == ["p_demo", "p_demo_hard_tuning_edition"]
 
 
 def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:

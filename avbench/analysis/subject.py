@@ -18,6 +18,7 @@ from avbench.plugins.registry import Plugins, installed
 from avbench.records.card import Card
 from avbench.records.run import Run
 from avbench.records.training import WEIGHTS
+from avbench.references import load_object
 from avbench.types import Sample
 
 
@@ -69,12 +70,15 @@ class Subject:
         raise UserError(f"--video {name}: {len(found)} videos of {title} are called like that: {shown}; name one")
 
     def with_truth(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Return samples with the frame-level truth that demo data bring, where they stand in for the database."""
+        """Return samples with the frame-level truth that demo data bring; as they are where it was not copied along."""
         judged = self.resolved.lists.test
         if not judged.demo or judged.spec.make:
             return list(samples)
-        makers = [spec for spec in installed().datasets().values() if judged.spec.name in spec.stands_in_for]
-        known = {s.path: (spec.name, s.annotations) for spec in makers for s in locate(spec, {}, {}).samples()}
+        datasets, whole = installed().datasets(), judged.root.parent
+        makers = [spec for spec in datasets.values() if judged.spec.name in spec.stands_in_for and spec.made]
+        makers = [spec for spec in makers if load_object(spec.made, f"dataset {spec.name}")(whole) is not None]
+        bases = (locate(spec, {spec.name: whole}, datasets) for spec in makers)
+        known = {s.path: (base.spec.name, s.annotations) for base in bases for s in base.samples()}
         there = ((sample, known.get(sample.path, (sample.dataset, sample.annotations))) for sample in samples)
         return [replace(sample, dataset=dataset, annotations=annotations) for sample, (dataset, annotations) in there]
 

@@ -21,7 +21,7 @@ from avbench.records.card_parts import (
     TrainingRecord,
 )
 from avbench.records.card_upgrade import training
-from avbench.records.caveats import Caveat, limited_to, random_start, test_list_limited_to
+from avbench.records.caveats import Caveat, demo_data_made, limited_to, random_start, test_list_limited_to
 from avbench.records.suite import published
 from avbench.settings import plain as plain_settings
 from avbench.types import Task
@@ -119,6 +119,7 @@ def caveats_of(protocol: Protocol, lists: Lists, limit: int | None, limit_test: 
         Caveat.BALANCED: protocol.test_distribution == "balanced",
     }
     caveats: list[str] = [caveat for caveat, holds in fixed.items() if holds]
+    caveats += [demo_data_made(lists.demo_choice)] if lists.demo_choice else []
     caveats += [limited_to(limit)] if limit is not None else []
     return caveats + ([test_list_limited_to(limit_test)] if limit_test is not None else [])
 

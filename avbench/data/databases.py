@@ -10,7 +10,7 @@ from pathlib import Path
 from avbench.errors import UserError, unknown
 from avbench.paths import cache_folder
 from avbench.references import load_object
-from avbench.types import DatasetSpec, Sample
+from avbench.types import DatasetSpec, MadeData, Sample
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -18,17 +18,27 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A dataset with its folder; `demo` says that demo data stand in for it, `data_version` which."""
+    """A dataset with its folder; `demo` says that it holds demo data, `data_version` which.
+
+    `choice` is what is unusual about them, `stands_in` says that they were taken because nobody gave the database.
+    """
 
     spec: DatasetSpec
     root: Path
     demo: bool = False
     data_version: str = ""
+    choice: str = ""
+    stands_in: bool = False
 
     @property
     def title(self) -> str:
         """Return the title, marked where the data are demo data."""
-        return f"{self.spec.title} (demo data)" if self.demo else self.spec.title
+        return f"{self.spec.title} ({self.mark})" if self.demo else self.spec.title
+
+    @property
+    def mark(self) -> str:
+        """Return what demo data are called, with what is unusual about them; empty for real data."""
+        return ", ".join(filter(None, ("demo data", self.choice))) if self.demo else ""
 
     def samples(self) -> list[Sample]:
         """Scan the folder; each sample carries the dataset's name, an identity (else its id) and a cluster."""
@@ -66,22 +76,40 @@ def locate(
 ) -> Database:
     """Return a dataset's database: its own --data, its folder below --data ROOT, or demo data.
 
+    Demo data are known for what they are wherever they lie, see `made_data`.
+
     Raises UserError where a root was given that does not hold it, and where nothing can stand in for it.
     """
     for name in roots:
         if name and name not in datasets:
             raise unknown("dataset", name, datasets)
     if spec.name in roots:
-        return Database(spec, roots[spec.name])
+        return _given(spec, roots[spec.name], datasets)
     if "" in roots:
-        return Database(spec, _below(spec, roots[""]))
+        itself = spec.made and load_object(spec.made, f"dataset {spec.name}")(roots[""]) is not None
+        return _given(spec, roots[""] if itself else _below(spec, roots[""]), datasets)
     if spec.make:
-        return Database(spec, _made(spec, progress), True, spec.data_version)
+        return Database(spec, _made(spec, progress), True, spec.data_version, stands_in=True)
     for other in datasets.values():
         if spec.name in other.stands_in_for:
             log.info("no %s given: using demo data", spec.title)
-            return Database(spec, _below(spec, _made(other, progress)), True, other.data_version)
+            return Database(spec, _below(spec, _made(other, progress)), True, other.data_version, stands_in=True)
     raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
+
+
+def made_data(folder: Path, datasets: Iterable[DatasetSpec]) -> MadeData | None:
+    """Return what a folder, or else the nearest folder above it, says of demo data made there; None for real data."""
+    readers = [load_object(spec.made, f"dataset {spec.name}") for spec in datasets if spec.made]
+    place = folder.resolve()
+    found = (reader(one) for one in (place, *place.parents) for reader in readers)
+    return next((one for one in found if one is not None), None)
+
+
+def _given(spec: DatasetSpec, root: Path, datasets: Mapping[str, DatasetSpec]) -> Database:
+    made = made_data(root, datasets.values())
+    if made is None:
+        return Database(spec, root, demo=bool(spec.make))
+    return Database(spec, root, True, made.data_version, made.choice)
 
 
 def _below(spec: DatasetSpec, root: Path) -> Path:

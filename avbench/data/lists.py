@@ -33,6 +33,15 @@ class Lists:
         """Whether demo data feed this run."""
         return self.test.demo or (self.train is not None and self.train.demo)
 
+    @property
+    def demo_choice(self) -> str:
+        """Return what is unusual about the demo data that feed this run; empty for those made as usual."""
+        bases = [base for base in (self.train, self.test) if base is not None and base.demo]
+        choices = {base.choice for base in bases}
+        if len(choices) > 1:
+            return "; ".join(f"{base.spec.title} {base.choice or 'as usual'}" for base in bases)
+        return choices.pop() if choices else ""
+
     def describe(self) -> DataPart:
         """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
         return DataPart(
@@ -150,7 +159,9 @@ def _announce(lists: Lists, say: Say) -> None:
 
 
 def _mark(database: Database) -> str:
-    return f" (no {database.spec.title} given: using demo data)" if database.demo else ""
+    if database.stands_in:
+        return f" (no {database.spec.title} given: using demo data)"
+    return f" ({database.mark})" if database.demo else ""
 
 
 def _described(database: Database, samples: Sequence[Sample]) -> DataList:
@@ -159,6 +170,7 @@ def _described(database: Database, samples: Sequence[Sample]) -> DataList:
         dataset=database.spec.name,
         title=database.title,
         demo=database.demo,
+        data_version=database.data_version,
         n=len(samples),
         by_class={f.name: counts[f] for f in Forgery},
         digest=splits.list_digest(samples),

@@ -101,7 +101,10 @@ class ProtocolRecord:
 
 @dataclass(frozen=True, slots=True)
 class DataList:
-    """One list of videos: its database, how many of each class, how many identities, a hash of the ids."""
+    """One list of videos: its database, how many of each class, how many identities, a hash of the ids.
+
+    `data_version` says which demo data they are of.
+    """
 
     dataset: str = ""
     title: str = ""
@@ -111,6 +114,7 @@ class DataList:
     digest: str = ""
     identities: int | None = None
     identity_is: str = "identity"
+    data_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,17 @@ class Caveat(StrEnum):
 
 
 _RANDOM_START = "random start: "
+_DEMO_CHOICE = f"{Caveat.DEMO_DATA}: "
+
+
+def demo_data_made(choice: str) -> str:
+    """Return the caveat of demo data that are not the usual ones; it stands beside the one that they are demo data."""
+    return f"{_DEMO_CHOICE}{choice}"
+
+
+def demo_choice(caveats: Iterable[str]) -> str:
+    """Return the choice that the caveat `demo_data_made` among these tells; empty without it."""
+    return next((text.removeprefix(_DEMO_CHOICE) for text in caveats if text.startswith(_DEMO_CHOICE)), "")
 
 
 def limited_to(count: int) -> str:

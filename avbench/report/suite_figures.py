@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from avbench.records.card import REPORTED, Card
+from avbench.records.caveats import demo_choice
 from avbench.records.style import saved_figure, write_heading
 from avbench.report.figures import draw_matrix
 from avbench.report.robustness_figure import draw_robustness
@@ -34,13 +36,16 @@ def draw_suite(cards: Sequence[Card], folder: Path) -> list[Path]:
 def _by_protocol(cards: Sequence[Card]) -> dict[str, list[Card]]:
     newest: dict[tuple[Any, ...], Card] = {}
     for card in sorted(cards, key=lambda card: card.started):
-        newest[card.protocol.name, card.detector.name, card.overrides, card.task, card.is_demo] = card
+        newest[card.protocol.name, card.detector.name, card.overrides, card.task, _data(card)] = card
     found: dict[str, list[Card]] = {}
-    for name, *_, demo in newest:
-        found.setdefault(f"{name}{'_demo' if demo else ''}", [])
-    for (name, *_, demo), card in newest.items():
-        found[f"{name}{'_demo' if demo else ''}"].append(card)
+    for (name, *_, data), card in newest.items():
+        found.setdefault(f"{name}{data}", []).append(card)
     return found
+
+
+def _data(card: Card) -> str:
+    """Return what a file's name says of demo data, such as _demo or _demo_hard_tuning_edition; nothing of real data."""
+    return "_".join(["", "demo", *re.findall(r"\w+", demo_choice(card.caveats))]) if card.is_demo else ""
 
 
 def draw_confusions(cards: Sequence[Card], path: Path) -> list[Path]:

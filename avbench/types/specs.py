@@ -179,7 +179,9 @@ class DatasetSpec:
     `train_identities` one (root, fold) -> identities of an official training list, or None. `folders` are the names
     looked for below `--data ROOT`. `identity_is` says what an identity of this database really is. A dataset with
     `stands_in_for` is used for those others when no data are given; `make` is its "module:function"
-    (cache: Path, progress) -> root that holds their folders, `data_version` tells it from what was made before.
+    (folder: Path, progress, ...) -> root that holds their folders, `data_version` tells it from what was made before.
+    `choices` are further arguments of `make` by name with their values, the usual one first; `made` is the
+    "module:function" (folder) -> MadeData of a folder that `make` made, None for any other.
     `annotations` is its frame-level truth. A dataset without `forgery_labels` (real faces with other labels, all
     RARV) has no protocols.
     """
@@ -195,11 +197,24 @@ class DatasetSpec:
     locally_forged: bool = False
     stands_in_for: tuple[str, ...] = ()
     make: str = ""
+    choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    made: str = ""
     data_version: str = ""
     annotations: tuple[AnnotationSpec, ...] = ()
     forgery_labels: bool = True
     licence: str = ""
     paper: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeData:
+    """What a folder says of the data that were made into it: their version, and in words what is unusual about them.
+
+    `data_version` differs for each version and choice; `choice` is empty for data of today's version made as usual.
+    """
+
+    data_version: str
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from avbench_demo import forge
 from avbench_demo.cloning import imitate, mel_vocoder, processed
-from avbench_demo.difficulty import Difficulty, drawn
+from avbench_demo.difficulty import drawn
 from avbench_demo.encoding import encode_sound, encode_video, join
 from avbench_demo.faces import Face
 from avbench_demo.performance import Performance, mouth, mouth_of, perform, with_mouth
 from avbench_demo.person import draw_person
 from avbench_demo.phonemes import Sentence, say
-from avbench_demo.plan import FAKEAV, SEED, TYPES, Fake, Subject
+from avbench_demo.plan import FAKEAV, TYPES, Fake, Subject
 from avbench_demo.portrait import paint_portrait
+from avbench_demo.recipe import Edition, Recipe
 from avbench_demo.recording import WHOLE_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
@@ -33,13 +34,13 @@ _SWAPS = {
 }
 
 
-def make_subject(subject: Subject, root: Path, level: Difficulty) -> int:
+def make_subject(subject: Subject, root: Path, recipe: Recipe) -> int:
     """Make all files of one identity; return their number."""
-    takes = [_Take(subject, number, level) for number in range(len(subject.takes))]
+    takes = [_Take(subject, number, recipe) for number in range(len(subject.takes))]
     for take in takes:
-        take.write(root, "A", take.name, take.video, take.sound, take.performance, take.sentence)
+        take.write(root, "A", take.name, video=take.video, sound=take.sound, seen=take.performance, heard=take.sentence)
     for number, fake in enumerate(subject.fakes):
-        take, seed = takes[fake.take], [SEED, _STYLE.number, 500 + subject.number, number]
+        take, seed = takes[fake.take], [recipe.edition.seed, _STYLE.number, 500 + subject.number, number]
         sound, heard = take.sound, take.sentence
         if fake.category in "BD":
             sound, heard = take.clone(seed)
@@ -47,26 +48,26 @@ def make_subject(subject: Subject, root: Path, level: Difficulty) -> int:
         if fake.category in "CD":
             frames, shown = take.manipulate(fake, heard, seed)
             video = take.encode(frames)
-        take.write(root, fake.category, fake.name, video, sound, shown, heard)
+        take.write(root, fake.category, fake.name, video=video, sound=sound, seen=shown, heard=heard)
     return len(takes) + len(subject.fakes)
 
 
 class _Take:
     """One real recording, from which fakes start."""
 
-    def __init__(self, subject: Subject, number: int, level: Difficulty) -> None:
-        self.subject, self.level = subject, level
+    def __init__(self, subject: Subject, number: int, recipe: Recipe) -> None:
+        self.subject, self.edition, self.level = subject, recipe.edition, recipe.difficulty
         self.name, seconds = subject.takes[number]
-        self.seed = [SEED, _STYLE.number, subject.number, number]
-        self.person = draw_person(_looks(subject.number), subject.woman)
+        self.seed = [self.edition.seed, _STYLE.number, subject.number, number]
+        self.person = draw_person(_looks(self.edition, subject.number), subject.woman)
         self.sentence = say(np.random.default_rng(self.seed), seconds, self.person.voice.pace)
-        self.mumbled = drawn(level.real_mumbled, [*self.seed, 11])
+        self.mumbled = drawn(self.level.real_mumbled, [*self.seed, 11])
         self.speech = speak(self.sentence, self.person.voice, [*self.seed, 1], self.mumbled)
-        codec = drawn(level.real_heard, [*self.seed, 7])
+        codec = drawn(self.level.real_heard, [*self.seed, 7])
         self.sound = self._record(processed(self.speech, mel_vocoder, codec, [*self.seed, 8]))
         self.face = Face(paint_portrait(self.person, _STYLE.studio, [*self.seed, 2]), self.person)
         self.performance = perform(self.sentence, self.speech.accent, [*self.seed, 3], mumbled=self.mumbled)
-        filter_seam = LIPS_SEAM.at(drawn(level.real_seen, [*self.seed, 9]))
+        filter_seam = LIPS_SEAM.at(drawn(self.level.real_seen, [*self.seed, 9]))
         plain = self.face.act(self.performance)
         self.frames = forge.paste(
             plain, plain, self.performance.head, LIPS_MASK, filter_seam, [*self.seed, 10], membrane=False
@@ -80,7 +81,9 @@ class _Take:
     def clone(self, seed: list[int]) -> tuple[bytes, Sentence]:
         """Other words in a cloned voice, in the same room, and what is said."""
         sentence = say(np.random.default_rng([*seed, 12]), self.sentence.seconds, self.person.voice.pace)
-        speech = speak(sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], drawn(self.level.fake_mumbled, [*seed, 15]))
+        speech = speak(
+            sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], drawn(self.level.fake_mumbled, [*seed, 15])
+        )
         strength = drawn(self.level.fake_heard, [*seed, 13])
         return self._record(processed(speech, mel_vocoder, strength, [*seed, 3])), sentence
 
@@ -100,13 +103,13 @@ class _Take:
             lips, mumbled = mouth_of(shown), drawn(level.fake_mumbled, [*seed, 17])
             shown = forge.reenact(shown, *_LAGS[method], mumbled)
             shown = with_mouth(shown, lips) if lips_made else shown
-            stranger = draw_person(_looks(fake.donor), self.subject.woman)
+            stranger = draw_person(_looks(self.edition, fake.donor), self.subject.woman)
             theirs = Face(paint_portrait(stranger, _STYLE.studio, [*seed, 10]), stranger).act(shown)
             mask = forge.oval_mask(128.0, 41.0, 56.0, 9.0)
-            seam = _SWAPS[method].at(strength, 0.0 if lips_made else level.offset, 0.0 if lips_made else level.swim)
+            seam = _SWAPS[method].at(strength)
             frames = forge.paste(frames, theirs, shown.head, mask, seam, [*seed, 11], membrane=True)
         if lips_made:
-            seam = LIPS_SEAM.at(strength, level.offset, level.swim)
+            seam = LIPS_SEAM.at(strength)
             frames = forge.paste(frames, frames, shown.head, LIPS_MASK, seam, [*seed, 9], membrane=False)
         return frames, shown
 
@@ -121,14 +124,16 @@ class _Take:
         lips = mouth(heard, random.uniform(0.85, 1.15), lag, drawn(self.level.fake_mumbled, [*seed, 16]))
         return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
-    def write(self, root: Path, category: str, name: str, video: bytes, sound: bytes, shown: Performance, heard: Sentence) -> None:
+    def write(
+        self, root: Path, category: str, name: str, *, video: bytes, sound: bytes, seen: Performance, heard: Sentence
+    ) -> None:
         """Write one file and its truth into the official folders."""
         subject = self.subject
         place = Path(FAKEAV, TYPES[category], subject.race, subject.gender, subject.identity, name)
         join(video, sound, root / place)
-        write_truth(root / "truth" / place, shown, heard, subject.identity)
+        write_truth(root / "truth" / place, seen, heard, subject.identity)
 
 
-def _looks(number: int) -> list[int]:
+def _looks(edition: Edition, number: int) -> list[int]:
     """Seed of an identity's looks and voice."""
-    return [SEED, _STYLE.number, 1000 + number]
+    return [edition.seed, _STYLE.number, 1000 + number]

@@ -30,19 +30,15 @@ class Seam:
     tint: float = 0.0  # constant colour error, grey levels
     jitter: float = 0.0  # placement error from frame to frame, pixels
     flicker: float = 0.0  # brightness error from frame to frame, share
-    offset: float = 0.0  # constant sideways error of placement, pixels
-    swim: float = 0.0  # slow error of placement, pixels
 
-    def at(self, strength: float, offset: float = 0.0, swim: float = 0.0) -> Seam:
-        """Return a seam of this kind that shows from 0, not at all, to 1, as here; misplaced as said."""
+    def at(self, strength: float) -> Seam:
+        """Return a seam of this kind that shows from 0, not at all, to 1, as here."""
         return Seam(
             resolution=1.0 - strength * (1.0 - self.resolution),
             contrast=1.0 - strength * (1.0 - self.contrast),
             tint=strength * self.tint,
             jitter=strength * self.jitter,
             flicker=strength * self.flicker,
-            offset=offset,
-            swim=swim,
         )
 
 
@@ -86,9 +82,6 @@ def paste(
     count = len(frames)
     tint = random.choice([-1.0, 1.0]) * seam.tint * random.uniform(0.6, 1.4, 3)
     jitter = seam.jitter * gaussian_filter1d(random.standard_normal((count, 2)), 0.6, axis=0) * 1.4
-    side = random.choice([-1.0, 1.0]) * seam.offset * random.uniform(0.7, 1.3)
-    slow = gaussian_filter1d(random.standard_normal((count + 40, 2)), 4.0, axis=0)[20 : 20 + count]
-    jitter += seam.swim * np.sqrt(8.0 * np.sqrt(np.pi)) * slow + np.array([side, 0.0])
     flicker = 1.0 + seam.flicker * random.standard_normal(count)
     result = frames.copy()
     rows, columns = touched(mask)
@@ -124,11 +117,13 @@ def _slow_difference(below: Frames, coarse: Array, small: tuple[int, int]) -> Ar
 
 
 def reenact(performance: Performance, lag: int, blur: float, mumbled: float) -> Performance:
-    """The same face moved by a generator: expressions late by some frames, smoothed and weakened above the mouth."""
+    """The same face moved by a generator: expressions late by some frames, smoothed, and weakened above the mouth.
+
+    mumbled: as of performance.mouth.
+    """
     au = performance.au.copy()
     au[:, :6] = gaussian_filter1d(np.roll(au[:, :6], 5 * lag, axis=0), 4.0 * blur, axis=0) * 0.7
     au[:, 6:] = gaussian_filter1d(np.roll(au[:, 6:], lag, axis=0), blur, axis=0)
     rounding = gaussian_filter1d(np.roll(performance.rounding, lag), blur)
-    au[:, 6:] += mumbled * ((2.0, 1.3) - au[:, 6:])
-    rounding += mumbled * (0.2 - rounding)
-    return replace(performance, au=au, rounding=rounding)
+    lips = np.concatenate([au[:, 6:], rounding[:, None]], axis=1)
+    return with_mouth(replace(performance, au=au), half_open(lips, mumbled))

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from avbench_demo import forge
-from avbench_demo.difficulty import Difficulty, drawn
 from avbench_demo.cloning import imitate, processed, pulse_vocoder
+from avbench_demo.difficulty import drawn
 from avbench_demo.encoding import decoded_samples, encode_sound, encode_video, join
 from avbench_demo.faces import Face
 from avbench_demo.layout import lavdf_row
 from avbench_demo.performance import FPS, mouth, mouth_of, perform, with_mouth
 from avbench_demo.person import draw_person
 from avbench_demo.phonemes import VOCABULARY, Sentence, lip_distance, say
-from avbench_demo.plan import LAVDF, SEED, Scene
+from avbench_demo.plan import LAVDF, Scene
 from avbench_demo.portrait import paint_portrait
+from avbench_demo.recipe import Recipe
 from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
 from avbench_demo.speech import speak
 from avbench_demo.truth import write_truth
@@ -28,11 +29,11 @@ LIPS_MASK = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
 _SHORTEST, _LONGEST = 0.4, 1.2  # of a replaced word, seconds
 
 
-def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, Any]]:
+def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]:
     """Make an original of LAV-DF and its edits; return their rows of metadata.json."""
-    style = LOCAL_STYLE
-    seed = [SEED, style.number, scene.number]
-    person = draw_person([SEED, style.number, 1000 + scene.speaker], scene.woman)
+    style, level, first_seed = LOCAL_STYLE, recipe.difficulty, recipe.edition.seed
+    seed = [first_seed, style.number, scene.number]
+    person = draw_person([first_seed, style.number, 1000 + scene.speaker], scene.woman)
     sentence, index, word = _sentence_and_edit(np.random.default_rng(seed), scene.seconds, person.voice.pace)
     edited = sentence.with_word(index, word)
     start, end = sentence.word_times[index]
@@ -49,13 +50,14 @@ def make_scene(scene: Scene, root: Path, level: Difficulty) -> list[dict[str, An
     face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
     truth = perform(sentence, speech.accent, [*seed, 7], mumbled=mumbled)
     filter_seam = LIPS_SEAM.at(drawn(level.real_seen, [*seed, 13]))
-    frames = forge.paste(*2 * (face.act(truth),), truth.head, LIPS_MASK, filter_seam, [*seed, 14], membrane=False)
+    plain = face.act(truth)
+    frames = forge.paste(plain, plain, truth.head, LIPS_MASK, filter_seam, [*seed, 14], membrane=False)
     first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
     lips = mouth(edited, mumbled=drawn(level.fake_mumbled, [*seed, 18]))
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
     patch = face.act(forged_truth, first, last)
-    seam = LIPS_SEAM.at(drawn(level.fake_seen, [*seed, 15]), level.offset, level.swim)
+    seam = LIPS_SEAM.at(drawn(level.fake_seen, [*seed, 15]))
     forged = frames.copy()
     forged[first:last] = forge.paste(
         frames[first:last], patch, truth.head[first:last], LIPS_MASK, seam, [*seed, 8], membrane=False

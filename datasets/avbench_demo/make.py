@@ -14,41 +14,56 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from avbench_demo.difficulty import Difficulty, difficulty
+from avbench.errors import UserError
 from avbench_demo.layout import write_fakeav, write_lavdf
-from avbench_demo.plan import FAKEAV, LAVDF, SEED, Scene, Subject, plan_scenes, plan_subjects
-from avbench_demo.plugin import EDITION
+from avbench_demo.plan import FAKEAV, LAVDF, Scene, Subject, plan_scenes, plan_subjects
+from avbench_demo.plugin import VERSION
+from avbench_demo.recipe import Recipe
+from avbench_demo.stamp import NAME, stamp_of
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def make_demo(root: Path, *, level: str = "medium", workers: int | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+def make_demo(
+    root: Path,
+    *,
+    difficulty: str = "medium",
+    edition: str = "published",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Make `root`/LAV-DF, `root`/FakeAVCeleb_v1.2 and `root`/truth unless they are there; return root.
 
     workers: processes, by default one a core; the files are the same for any number. progress(done, total) counts
     videos. The folder is built beside root and renamed at the end, so two callers at once do no harm. Processes are
-    spawned: a script that calls this needs the usual `if __name__ == "__main__":`.
+    spawned: a script that calls this needs the usual `if __name__ == "__main__":`. Demo data of another difficulty,
+    edition or version make way. Raises UserError for an unknown difficulty or edition, and where root holds anything
+    but demo data.
     """
-    return make(Path(root), plan_scenes(), plan_subjects(), difficulty(level), workers, progress)
+    recipe = Recipe.named(difficulty, edition)
+    return make(Path(root), plan_scenes(recipe.edition), plan_subjects(recipe.edition), recipe, workers, progress)
 
 
 def make(
     root: Path,
     scenes: list[Scene],
     subjects: list[Subject],
-    level: Difficulty,
+    recipe: Recipe,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Make what a plan asks for, as `make_demo` does for the whole plan."""
-    wanted = {"difficulty": level.name, **_stamp(scenes, subjects)}
-    if _stamp_of(root) == wanted:
+    wanted = _stamp(scenes, subjects, recipe)
+    if _says(root) == wanted:
         return root
+    if root.exists() and not (root / NAME).exists() and not (root.is_dir() and not any(root.iterdir())):
+        raise UserError(f"{root} holds something else than demo data, which would be lost; name a folder of their own")
     root.parent.mkdir(parents=True, exist_ok=True)
     building = Path(mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        _render(building, scenes, subjects, level, workers or os.cpu_count() or 1, progress)
-        (building / "demo.json").write_text(json.dumps(wanted, indent=2))
+        _render(building, scenes, subjects, recipe, workers or os.cpu_count() or 1, progress)
+        for folder in (building, building / LAVDF, building / FAKEAV):  # each may be copied alone
+            (folder / NAME).write_text(json.dumps(wanted, indent=2))
         _put_in_place(building, root, wanted)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -59,17 +74,17 @@ def _render(
     folder: Path,
     scenes: list[Scene],
     subjects: list[Subject],
-    level: Difficulty,
+    recipe: Recipe,
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    total, done = _stamp(scenes, subjects)["videos"], 0
+    total, done = sum(_counts(scenes, subjects)), 0
     rows: list[dict[str, Any]] = []
     # Spawned, not forked: the caller may hold threads and open decoders.
     context = multiprocessing.get_context("spawn")
     with _single_threaded(), ProcessPoolExecutor(workers, context) as pool:
         items: list[Scene | Subject] = [*subjects, *scenes]
-        jobs = [pool.submit(_make_one, item, folder, level) for item in items]
+        jobs = [pool.submit(_make_one, item, folder, recipe) for item in items]
         for job in as_completed(jobs):
             count, more = job.result()
             rows += more
@@ -80,7 +95,7 @@ def _render(
     write_fakeav(folder / FAKEAV, subjects)
 
 
-def _make_one(item: Scene | Subject, folder: Path, level: Difficulty) -> tuple[int, list[dict[str, Any]]]:
+def _make_one(item: Scene | Subject, folder: Path, recipe: Recipe) -> tuple[int, list[dict[str, Any]]]:
     """In a worker: make the videos of one plan item; return their number and any rows for metadata.json."""
     import cv2
 
@@ -89,8 +104,8 @@ def _make_one(item: Scene | Subject, folder: Path, level: Difficulty) -> tuple[i
 
     cv2.setNumThreads(1)
     if isinstance(item, Subject):
-        return make_subject(item, folder, level), []
-    rows = make_scene(item, folder, level)
+        return make_subject(item, folder, recipe), []
+    rows = make_scene(item, folder, recipe)
     return len(rows), rows
 
 
@@ -108,27 +123,38 @@ def _single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _stamp(scenes: list[Scene], subjects: list[Subject]) -> dict[str, Any]:
+def _stamp(scenes: list[Scene], subjects: list[Subject], recipe: Recipe) -> dict[str, Any]:
     """What demo.json says: all that the bytes of the files depend on."""
-    local, whole = 4 * len(scenes), sum(len(s.takes) + len(s.fakes) for s in subjects)
-    libraries = {name: version(name) for name in ("av", "numpy", "opencv-python-headless", "scipy")}
-    counts = {"videos": local + whole, LAVDF: local, FAKEAV: whole}
-    return {"version": EDITION, "seed": SEED, **counts, "libraries": libraries}
+    local, whole = _counts(scenes, subjects)
+    return {
+        "version": VERSION,
+        "difficulty": recipe.difficulty.name,
+        "edition": recipe.edition.name,
+        "seed": recipe.edition.seed,
+        "videos": local + whole,
+        LAVDF: local,
+        FAKEAV: whole,
+        "libraries": {name: version(name) for name in ("av", "numpy", "opencv-python-headless", "scipy")},
+    }
 
 
-def _stamp_of(root: Path) -> dict[str, Any] | None:
+def _counts(scenes: list[Scene], subjects: list[Subject]) -> tuple[int, int]:
+    """Videos of LAV-DF and of FakeAVCeleb."""
+    return 4 * len(scenes), sum(len(s.takes) + len(s.fakes) for s in subjects)
+
+
+def _says(root: Path) -> dict[str, Any] | None:
     """What demo.json of a folder says, None without a readable one."""
     try:
-        stamp: dict[str, Any] = json.loads((root / "demo.json").read_text())
-    except (OSError, ValueError):
+        return stamp_of(root)
+    except UserError:
         return None
-    return stamp
 
 
 def _put_in_place(building: Path, root: Path, wanted: dict[str, Any]) -> None:
     """Rename the finished folder; an outdated one makes way, a current one made meanwhile by somebody else stays."""
     building.chmod(0o755)
-    if root.exists() and _stamp_of(root) != wanted:
+    if root.exists() and _says(root) != wanted:
         outdated = Path(mkdtemp(prefix=f".{root.name}-old-", dir=root.parent))
         with suppress(FileNotFoundError):  # another process moved it away first
             os.replace(root, outdated / root.name)
@@ -136,5 +162,5 @@ def _put_in_place(building: Path, root: Path, wanted: dict[str, Any]) -> None:
     try:
         os.rename(building, root)
     except OSError:
-        if _stamp_of(root) != wanted:
+        if _says(root) != wanted:
             raise

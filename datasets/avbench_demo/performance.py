@@ -15,7 +15,7 @@ FPS = 25
 AU_NAMES = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 Array = NDArray[Any]  # float32
 
-_HALF_OPEN = (2.0, 1.3, 0.2)
+_HALF_OPEN = (2.0, 1.3, 0.2)  # AU25, AU26 and rounding of a mouth at rest in speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,19 @@ def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, mumbled: 
     mixed = gaussian_filter1d(targets * firmness, width, axis=0) / gaussian_filter1d(firmness, width, axis=0)
     places = (np.arange(frame_count(sentence.seconds)) + 0.5) / FPS
     curves = np.stack([np.interp(places, clock, mixed[:, k]) for k in range(3)], axis=1)
-    curves += mumbled * (_HALF_OPEN - curves)
+    curves = half_open(curves, mumbled)
     curves[:, :2] *= strength
     return np.asarray(np.clip(curves, 0.0, (5.0, 5.0, 1.0)), np.float32)
 
 
-def perform(sentence: Sentence, accent: Array, seed: list[int], expressive: float = 1.0, mumbled: float = 0.0) -> Performance:
+def half_open(lips: Array, mumbled: float) -> Array:
+    """Lips (T,3) that move less about a mouth half open: from 0, as they are, to 1, not at all."""
+    return np.asarray(lips + np.float32(mumbled) * (np.array(_HALF_OPEN, np.float32) - lips), np.float32)
+
+
+def perform(
+    sentence: Sentence, accent: Array, seed: list[int], expressive: float = 1.0, mumbled: float = 0.0
+) -> Performance:
     """Move a face to a sentence; accent is the pitch accent at 200 Hz, which brows and nods follow loosely."""
     random = np.random.default_rng(seed)
     count = frame_count(sentence.seconds)

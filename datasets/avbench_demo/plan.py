@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SEED = 2024
+from avbench_demo.recipe import Edition
+
 LAVDF, FAKEAV = "LAV-DF", "FakeAVCeleb_v1.2"  # folders
 RACES = ("African", "Asian (East)", "Asian (South)", "Caucasian (American)", "Caucasian (European)")
 TYPES = {"A": "RealVideo-RealAudio", "B": "RealVideo-FakeAudio", "C": "FakeVideo-RealAudio", "D": "FakeVideo-FakeAudio"}
@@ -57,9 +58,9 @@ class Subject:
         return GENDERS[int(self.woman)]
 
 
-def plan_scenes() -> list[Scene]:
+def plan_scenes(edition: Edition) -> list[Scene]:
     """Two scenes a speaker; file numbers are drawn without order, as in the official set."""
-    random = np.random.default_rng([SEED, 1])
+    random = np.random.default_rng([edition.seed, 1])
     speakers = [split for split, count in SPLITS.items() for _ in range(count)]
     numbers = random.permutation(136_304)[: 8 * len(speakers)].reshape(-1, 4)
     return [
@@ -75,9 +76,9 @@ def plan_scenes() -> list[Scene]:
     ]
 
 
-def plan_subjects() -> list[Subject]:
+def plan_subjects(edition: Edition) -> list[Subject]:
     """Five identities in each of ten strata; four of five have two real takes."""
-    random = np.random.default_rng([SEED, 2])
+    random = np.random.default_rng([edition.seed, 2])
     strata = [(race, woman) for _ in range(5) for race in RACES for woman in (False, True)]
     identities = [f"id{number:05d}" for number in random.permutation(9_000)[: len(strata)]]
     subjects = []

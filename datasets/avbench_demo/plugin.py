@@ -8,7 +8,9 @@ from avbench.hookspecs import hookimpl
 from avbench.types import AnnotationSpec, DatasetSpec
 from avbench_demo.labels import LIPS, SPEECH
 
-EDITION = 9  # raise when anything that is written changes: trainings on older editions are not used again
+VERSION = 10  # raise when anything that is written changes: trainings on older versions are not used again
+# What demo data can be made with, the usual first: values of the arguments of `make_demo`.
+CHOICES = (("difficulty", ("medium", "easy", "hard")), ("edition", ("published", "tuning")))
 UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 
 
@@ -20,11 +22,13 @@ def avbench_datasets() -> Iterable[DatasetSpec]:
         title="Demo data",
         scan="avbench_demo.reader:scan",
         make="avbench_demo.make:make_demo",
+        choices=CHOICES,
+        made="avbench_demo.stamp:made",
         stands_in_for=("lavdf", "fakeav"),
         summary="two small sets of rendered talking faces, made on first use; their numbers mean nothing",
         identity_is="rendered speaker, or root original video",
         locally_forged=True,
-        data_version=str(EDITION),
+        data_version=str(VERSION),
         annotations=(
             AnnotationSpec("au", "avbench_demo.truth:read_units", UNITS, "action units as rendered, intensity 0 to 5"),
         ),

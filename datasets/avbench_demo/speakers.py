@@ -1,8 +1,8 @@
 """A fourth demo database, of many real people who talk, with all that is known of their lips and their sound.
 
 Its people are in none of the others, and nobody is forged. Encoders learn from it what LRW, Kinetics and the speech
-that Whisper heard teach elsewhere. Some of it went through beauty filters and speech codecs, and some people speak in
-steps of pitch, so that what an encoder says of lips and pitch does not depend on either.
+that Whisper heard teach elsewhere. Some of it went through beauty filters and speech codecs, and people
+articulate more or less, so that what an encoder says of lips and speech does not depend on either.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from avbench_demo.speech import STEP, speak
 VERSION = 1  # raise when anything that is written changes
 PEOPLE = {"train": 320, "validation": 32, "test": 48}
 FRAMES = (60, 75)  # of a video, fewest and most
-FILTERED, CODED, STEPPING = 0.6, 0.6, 0.4  # shares of pictures, sounds and voices
+FILTERED, CODED = 0.6, 0.6  # shares of pictures and sounds
+MUMBLED = 0.25  # at most
 VOICED = 0.12  # voicing from which there are pulses
 _STREAM = 4  # keeps the draws apart from those of the other databases
 # How a recording looks and sounds, in turn, and what filters and codecs leave there as in the database of that style.
@@ -64,14 +65,15 @@ def _make_one(number: int, folder: Path) -> None:
     person = draw_person([*seed, 1], woman=number // 2 % 2 == 1)
     random = np.random.default_rng([*seed, 2])
     seconds = int(random.integers(FRAMES[0], FRAMES[1] + 1)) / FPS
-    stairs, coded, filtered = (share_of(random, chance) for chance in (STEPPING, CODED, FILTERED))
+    coded, filtered = (share_of(random, chance) for chance in (CODED, FILTERED))
+    mumbled = random.uniform(0.0, MUMBLED)
 
     sentence = say(np.random.default_rng([*seed, 3]), seconds, person.voice.pace)
-    speech = speak(sentence, person.voice, [*seed, 4], stairs)
+    speech = speak(sentence, person.voice, [*seed, 4], mumbled)
     clean = processed(speech, vocoder, coded, [*seed, 5])
     sound = encode_sound(hear(clean, loudness_gain(clean, [*seed, 6]), style, [*seed, 7]))
 
-    seen = perform(sentence, speech.accent, [*seed, 8])
+    seen = perform(sentence, speech.accent, [*seed, 8], mumbled=mumbled)
     plain = Face(paint_portrait(person, style.studio, [*seed, 9]), person).act(seen)
     frames = forge.paste(plain, plain, seen.head, mask, seam.at(filtered), [*seed, 10], membrane=False)
     video = encode_video(film(frames, style, [*seed, 11]), style.crf, style.preset)

@@ -15,7 +15,7 @@ from avbench.metrics.frame_labels import Counts
 from avbench.records.card import Card, now
 from avbench.records.card_file import plain
 from avbench.records.card_parts import DataList, DataPart, DetectorPart, Environment, ProtocolRecord, TrainingRecord
-from avbench.records.caveats import Caveat, limited_to, random_start
+from avbench.records.caveats import Caveat, demo_data_made, limited_to, random_start
 from avbench.records.measured import Confusion, Measured
 from avbench.types import Sample
 
@@ -25,6 +25,7 @@ def begin(resolved: ResolvedPretraining, device: str, environment: Environment) 
     request, spec, base, parts = resolved.request, resolved.spec, resolved.base, resolved.parts
     config = resolved.plan.config
     caveats: list[str] = [Caveat.DEMO_DATA] if base.demo else []
+    caveats += [demo_data_made(base.choice)] if base.choice else []
     caveats += [limited_to(request.limit)] if request.limit is not None else []
     caveats += [random_start(config.random_start)] if config.random_start else []
     return Card(
@@ -56,6 +57,7 @@ def _described(base: Database, samples: Sequence[Sample]) -> DataList:
         dataset=base.spec.name,
         title=base.title,
         demo=base.demo,
+        data_version=base.data_version,
         n=len(samples),
         digest=splits.list_digest(samples),
         identities=len({splits.identity_of(s) for s in samples}),

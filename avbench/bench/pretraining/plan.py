@@ -179,6 +179,7 @@ def plan_of(
         "trained_on": {
             "dataset": base.spec.name,
             "demo": base.demo,
+            **({"data_version": base.data_version} if base.data_version else {}),
             "fold": parts.fold,
             "n": len(parts.train),
             "digest": splits.list_digest(parts.train),
