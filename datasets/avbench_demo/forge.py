@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from avbench_demo.canvas import touched
 from avbench_demo.faces import head_matrix
-from avbench_demo.performance import Performance
+from avbench_demo.performance import Performance, half_open, with_mouth
 from avbench_demo.person import CENTRE_X, SIZE
 from avbench_demo.spectra import RATE
 

@@ -42,8 +42,7 @@ def mouth(sentence: Sentence, strength: float = 1.0, lag: float = 0.0, mumbled: 
     """Lips that say a sentence: (T,3) of AU25, AU26 (0-5) and rounding (0-1).
 
     Targets of neighbouring phonemes mix, weighted by how firmly each must be reached (coarticulation); strength scales
-    the movement, lag delays it (s); mumbled: from 0, as people articulate, to 1, lips that rest half open, as models that
-    learn means show.
+    the movement, lag delays it (s), and mumbled lips move less, see `half_open`.
     """
     rate = 200
     clock = (np.arange(round(sentence.seconds * rate)) + 0.5) / rate
