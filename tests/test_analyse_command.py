@@ -24,7 +24,10 @@ TINY = (
     "width=32",
     "audio_state=32",
     "audio_layers=1",
-    "demo_init=false",
+    "whisper_weights=random",
+    "csn_weights=random",
+    "freeze_encoders=false",
+    "query_gain=1",
 )
 Command = Callable[..., list[str]]
 PLUGIN = str(Path(__file__).with_name("telling_detector.py"))

@@ -23,7 +23,10 @@ SHORT = ("clip.frames=10", "clip.audio_samples=6400")
 TINY = (
     *SHORT,
     *SMALL_CSN,
-    "demo_init=false",
+    "whisper_weights=random",
+    "csn_weights=random",
+    "freeze_encoders=false",
+    "query_gain=1",
     "clip.size=64",
     "input_size=32",
     "width=32",

@@ -36,7 +36,7 @@ class SpeechSettings:
 LIP_CLIP = ClipSpec(frames=25, fps=25.0, size=112, audio_samples=0, annotations=(LIPS,))
 # Its pictures only tell which frames there are.
 SPEECH_CLIP = ClipSpec(frames=25, fps=25.0, size=16, audio_samples=16_000, annotations=(SPEECH,))
-STAGE = Stage(epochs=90, batch=12, micro_batch=12, lr=2e-3, weight_decay=1e-2, clip_norm=1.0)
+STAGE = Stage(epochs=36, batch=12, micro_batch=12, lr=2e-3, weight_decay=1e-2, clip_norm=1.0)
 
 LIP_PRESET = Preset("demo", LIP_CLIP, LipSettings(), (replace(STAGE, epochs=32),), eval_batch=16)
 SPEECH_PRESET = Preset("demo", SPEECH_CLIP, SpeechSettings(), (STAGE,), eval_batch=16)

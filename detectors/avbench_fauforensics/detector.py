@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,9 @@ from avbench_backbones.whisper import WhisperSize
 from avbench_fauforensics.augment import MEL_PER_FRAME, Recipe, prepare, prepare_audio, prepare_video
 from avbench_fauforensics.model import Architecture, Network
 from avbench_fauforensics.plugin import Settings
-from avbench_fauforensics.start import EncoderHeads, sharpen
 
 log = logging.getLogger(__name__)
 
-ENCODERS = "encoders"  # a stage that teaches the encoders alone, for want of pre-trained ones
 # Of an ME-GraphAU file of either stage: what lies behind the nodes.
 LEFT_OUT = ("head.gnn.", "head.sc", "head.edge_extractor.", "head.edge_fc.")
 
@@ -42,36 +41,20 @@ class FauForensics(Detector):
         _check(config, self.settings)
         self.network = Network(architecture(config, self.settings))
         self.recipe = recipe(self.settings)
-        self.encoder_heads: EncoderHeads | None = None
         if self.has_blendshapes:
             self.network.FAUEncoder_cnn.register_forward_pre_hook(_require_bundle)
-        if self.settings.demo_init:
-            sharpen(self.network)
-        if any(stage.name == ENCODERS for stage in config.stages):
-            a = self.network.architecture
-            widths = {"video": self.network.VEncoder_cnn.out_channels} if a.video else {}
-            self.encoder_heads = EncoderHeads(widths | ({"audio": a.audio_size.state} if a.audio else {}))
+        self.network.sharpen_queries(self.settings.query_gain)
+        if self.settings.freeze_encoders:
+            self.network.freeze_encoders()
 
     @property
     def has_blendshapes(self) -> bool:
         """Whether action units come from MediaPipe's published networks, which are never random."""
         return self.network.architecture.fau and self.settings.fau_encoder == "blendshapes"
 
-    def begin_stage(self, stage: Stage) -> None:
-        """Teach the encoders alone in a stage called "encoders"; one that follows it leaves them as they are."""
-        if stage.name != ENCODERS and self.encoder_heads is not None:
-            self.encoder_heads = None
-            self.network.freeze_encoders()
-
     def forward(self, batch: ClipBatch) -> Output:
-        """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux.
-
-        While the encoders alone are taught, the logits of their heads are all there is, as aux.
-        """
-        pixels, mel = prepare(batch, self.recipe, training=self.training)
-        if self.training and self.encoder_heads is not None:
-            return Output(aux=self.encoder_heads(self.network.features(pixels, mel, fau=False)))
-        return self.classify(self.network.encode(pixels, mel))
+        """Return logits (B,K) of the clip; the branches' probabilities, and their logits (B,2) as aux."""
+        return self.classify(self.network.encode(*prepare(batch, self.recipe, training=self.training)))
 
     def encode(self, batch: ClipBatch, stream: Stream) -> dict[str, Tensor]:
         """Return Z_v or Z_a (B,T,L), in evaluation; nothing where no encoder of that stream is switched on."""
@@ -108,10 +91,8 @@ class FauForensics(Detector):
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:
         """Weigh the cross-entropies of clip, pictures and sound, each on its own label (eq. 10)."""
         labels = {"video": batch.forgery & 1, "audio": batch.forgery >> 1, "joint": self.labels(batch)}
-        logits = output.aux if output.logits is None else {**output.aux, "joint": output.logits}
+        logits = {**output.aux, "joint": cast(Tensor, output.logits)}
         losses = {name: F.cross_entropy(scores.float(), labels[name]) for name, scores in logits.items()}
-        if output.logits is None:  # encoders alone are taught
-            return {"loss": _sum(losses.values()), **{f"loss_encoder_{n}": loss for n, loss in losses.items()}}
         s = self.settings
         weights = {"video": s.loss_weight_video, "audio": s.loss_weight_audio, "joint": s.loss_weight_joint}
         weighed = [weights[name] * loss for name, loss in losses.items()]
@@ -160,8 +141,7 @@ class FauForensics(Detector):
     def convert_checkpoint(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Rename the published code's parameters (with or without "module.") to `network.<their name>`."""
         published = checkpoints.weights_of(state)
-        own = ("network.", "encoder_heads.")
-        return {name if name.startswith(own) else f"network.{name}": value for name, value in published.items()}
+        return {name if name.startswith("network.") else f"network.{name}": value for name, value in published.items()}
 
 
 def _require_bundle(encoder: nn.Module, images: tuple[Tensor, ...] = ()) -> None:

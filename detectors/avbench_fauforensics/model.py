@@ -161,6 +161,13 @@ class Network(nn.Module):
             there["audio"] = self.AEncoder
         return there
 
+    @torch.no_grad()
+    def sharpen_queries(self, gain: float) -> None:
+        """Multiply what the queries ask at first, so that each attends to other moments from the start."""
+        for module in self.modules():
+            if isinstance(module, QueryTransformer):
+                module.to_q.weight.mul_(gain)
+
     def freeze_encoders(self) -> None:
         """Keep every encoder as it is, running statistics included."""
         for encoder in self.encoders().values():
@@ -195,21 +202,18 @@ class Network(nn.Module):
         """Encode what is heard, (B,M,4T), as Z_a (B,T,L)."""
         return self.streams(self._heard(mel_BMN))["audio"]
 
-    def features(self, pixels_BCTHW: Tensor, mel_BMN: Tensor, *, fau: bool = True) -> dict[str, Tensor]:
-        """Return what each encoder that is there says: "video" (B,T,C), "fau" and "audio" (B,T,their width).
+    def features(self, pixels_BCTHW: Tensor, mel_BMN: Tensor) -> dict[str, Tensor]:
+        """Return what each encoder that is there says: "video" (B,T,C), "fau" and "audio" (B,T,their width)."""
+        return self._seen(pixels_BCTHW) | self._heard(mel_BMN)
 
-        fau: whether the frozen encoder is asked.
-        """
-        return self._seen(pixels_BCTHW, fau=fau) | self._heard(mel_BMN)
-
-    def _seen(self, pixels_BCTHW: Tensor, *, fau: bool = True) -> dict[str, Tensor]:
+    def _seen(self, pixels_BCTHW: Tensor) -> dict[str, Tensor]:
         seen = {}
         if self.architecture.video:
             small_BCTHW = self._scaled(pixels_BCTHW)
             if small_BCTHW.device.type == "cpu":  # which convolves this layout one and a half times as fast
                 small_BCTHW = small_BCTHW.contiguous(memory_format=torch.channels_last_3d)
             seen["video"] = self.VEncoder_cnn(small_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
-        if self.architecture.fau and fau:
+        if self.architecture.fau:
             with torch.no_grad():
                 au_NL = self.FAUEncoder_cnn(pixels_BCTHW.transpose(1, 2).flatten(0, 1))
             seen["fau"] = au_NL.unflatten(0, (len(pixels_BCTHW), -1))

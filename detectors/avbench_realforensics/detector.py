@@ -19,7 +19,6 @@ from avbench.types import ClipBatch, Output, Stage
 from avbench_backbones import checkpoints
 from avbench_backbones.adamp import AdamP
 from avbench_backbones.mel import HOP, SAMPLE_RATE
-from avbench_backbones.motion import see_motion
 from avbench_realforensics import views
 from avbench_realforensics.model import RealNetwork, Sizes, agreement, follow
 from avbench_realforensics.plugin import Settings
@@ -44,10 +43,6 @@ class RealForensics(Detector):
         self.prior = math.log(s.fake_share / (1 - s.fake_share))
         self.clips = 0  # in a batch of the stage
         self.has_teacher = represents
-        if s.demo_init:
-            see_motion(self.network.backbone.get_parameter("blocks.0.conv.weight"))
-            if self.network.target_encoder is not None:
-                self.network.target_encoder[0].load_state_dict(self.network.backbone.state_dict())
 
     @property
     def represents(self) -> bool:

@@ -39,7 +39,6 @@ class Settings:
     forgery_warmup: ZeroOrMore = 5
     # start and faithfulness
     backbone_weights: str = "auto"
-    demo_init: bool = False  # a random stem that sees motion from the start
     reproduce_bugs: bool = False
 
 
@@ -61,7 +60,7 @@ DEMO = replace(
     teacher_speed=100.0,
     represent_warmup=1,
     forgery_warmup=1,
-    demo_init=True,
+    backbone_weights="csn-demo",
 )
 
 PICTURES = ClipSpec(frames=25, fps=25, size=224, hop=24, audio_samples=0)
