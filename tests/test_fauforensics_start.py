@@ -44,7 +44,9 @@ def test_frozen_encoders_stay_as_they_are_and_all_the_rest_learns() -> None:
 
 
 def test_encoders_learn_where_they_are_not_frozen() -> None:
-    trained = {name.split(".")[0] for name, p in build("freeze_encoders=false").network.named_parameters() if p.requires_grad}
+    trained = {
+        name.split(".")[0] for name, p in build("freeze_encoders=false").network.named_parameters() if p.requires_grad
+    }
     assert {"VEncoder_cnn", "AEncoder"} <= trained and "FAUEncoder_cnn" not in trained
 
 

@@ -7,26 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avbench_demo import forge
 from avbench_demo.cloning import imitate, processed, pulse_vocoder
-from avbench_demo.difficulty import drawn
+from avbench_demo.difficulty import Difficulty, drawn
 from avbench_demo.encoding import decoded_samples, encode_sound, encode_video, join
 from avbench_demo.faces import Face
 from avbench_demo.layout import lavdf_row
-from avbench_demo.performance import FPS, mouth, mouth_of, perform, with_mouth
+from avbench_demo.performance import FPS, Performance, mouth, mouth_of, perform, with_mouth
 from avbench_demo.person import draw_person
 from avbench_demo.phonemes import VOCABULARY, Sentence, lip_distance, say
 from avbench_demo.plan import LAVDF, Scene
 from avbench_demo.portrait import paint_portrait
 from avbench_demo.recipe import Recipe
 from avbench_demo.recording import LOCAL_STYLE, film, hear, loudness_gain
-from avbench_demo.speech import speak
+from avbench_demo.speech import Speech, speak
 from avbench_demo.truth import write_truth
 
 LIPS_SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
 LIPS_MASK = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
 _SHORTEST, _LONGEST = 0.4, 1.2  # of a replaced word, seconds
+Frames = NDArray[Any]  # uint8
+Array = NDArray[np.float32]
 
 
 def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]:
@@ -40,7 +43,7 @@ def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]
 
     mumbled = drawn(level.real_mumbled, [*seed, 16])
     speech = speak(sentence, person.voice, [*seed, 1], mumbled)
-    speech = replace(speech, sound=processed(speech, pulse_vocoder, drawn(level.real_heard, [*seed, 10]), [*seed, 11]))
+    speech = replace(speech, sound=_coded(speech, sentence, level, seed))
     clone = speak(edited, imitate(person.voice, [*seed, 2]), [*seed, 1], drawn(level.fake_mumbled, [*seed, 17]))
     cloned = processed(clone, pulse_vocoder, drawn(level.fake_heard, [*seed, 12]), [*seed, 3])
     gain = loudness_gain(speech.sound, [*seed, 4])
@@ -49,10 +52,8 @@ def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]
 
     face = Face(paint_portrait(person, style.studio, [*seed, 6]), person)
     truth = perform(sentence, speech.accent, [*seed, 7], mumbled=mumbled)
-    filter_seam = LIPS_SEAM.at(drawn(level.real_seen, [*seed, 13]))
-    plain = face.act(truth)
-    frames = forge.paste(plain, plain, truth.head, LIPS_MASK, filter_seam, [*seed, 14], membrane=False)
-    first, last = int(start * FPS), min(int(np.ceil(end * FPS)), len(frames))
+    frames = _filtered(face.act(truth), truth, sentence, level, seed)
+    first, last = _frames_of(start, end, len(frames))
     lips = mouth(edited, mumbled=drawn(level.fake_mumbled, [*seed, 18]))
     spoken = mouth_of(truth)
     forged_truth = with_mouth(truth, np.concatenate([spoken[:first], lips[first:last], spoken[last:]]))
@@ -84,6 +85,32 @@ def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]
             )
         )
     return rows
+
+
+def _coded(speech: Speech, sentence: Sentence, level: Difficulty, seed: list[int]) -> Array:
+    """Genuine speech as a bad line leaves it: coded more or less from word to word, as passages of forgeries are."""
+    coded = pulse_vocoder(speech, [*seed, 11])
+    sound = speech.sound
+    for number, (start, end) in enumerate(sentence.word_times):
+        share = np.float32(drawn(level.real_heard, [*seed, 10, number]))
+        sound = forge.splice(sound, speech.sound + share * (coded - speech.sound), start, end)
+    return sound
+
+
+def _filtered(plain: Frames, truth: Performance, sentence: Sentence, level: Difficulty, seed: list[int]) -> Frames:
+    """Genuine pictures as a beauty filter leaves them, which loses the lips and finds them again with each word."""
+    frames = plain.copy()
+    for number, (start, end) in enumerate(sentence.word_times):
+        first, last = _frames_of(start, end, len(frames))
+        own, seam = plain[first:last], LIPS_SEAM.at(drawn(level.real_seen, [*seed, 13, number]))
+        heads = truth.head[first:last]
+        frames[first:last] = forge.paste(own, own, heads, LIPS_MASK, seam, [*seed, 14, number], membrane=False)
+    return frames
+
+
+def _frames_of(start: float, end: float, count: int) -> tuple[int, int]:
+    """Return the first frame that time shows and the one behind its last."""
+    return int(start * FPS), min(int(np.ceil(end * FPS)), count)
 
 
 def _sentence_and_edit(random: np.random.Generator, seconds: float, pace: float) -> tuple[Sentence, int, str]:
