@@ -210,15 +210,15 @@ def test_truth_agrees_with_picture_and_sound(demo_root: Path, files: dict[str, l
             assert len(times) == len(truth["phonemes"]) and np.allclose(times[1:, 0], times[:-1, 1])
             assert times[0, 0] == 0 and times[-1, 1] == pytest.approx(one.frames / 25)
             lips = truth["au"][:, 6]
-            # Dark gap, teeth and lips make contrast where a closed mouth is skin.
-            mouth = luma_of(one.path)[:, 146:182, 96:128].astype(np.float64)
-            contrast = mouth.std(axis=(1, 2))
-            opening.append(correlation(contrast, lips))
-            elsewhere.append(max(correlation(contrast, np.roll(lips, lag)) for lag in (-4, -3, 3, 4)))
+            # An open mouth looks unlike a closed one, whatever filters do to brightness and contrast.
+            mouth = luma_of(one.path)[:, 146:182, 96:128].reshape(one.frames, -1).astype(np.float64)
+            closed = mouth[np.argsort(lips)[:5]].mean(axis=0)
+            unlike = np.array([1.0 - correlation(shown, closed) for shown in mouth])
+            opening.append(correlation(unlike, lips))
+            elsewhere.append(max(correlation(unlike, np.roll(lips, lag)) for lag in (-4, -3, 3, 4)))
             voice.append(correlation(loudness_curve(one.sound, one.frames), lips))
-    # Filters of genuine recordings blur the mouth and change its contrast, so that much of the agreement is lost.
-    assert np.median(opening) > 0.35, opening
-    assert np.mean(np.array(opening) > elsewhere) > 0.75, (opening, elsewhere)
+    assert np.median(opening) > 0.5, opening
+    assert np.mean(np.array(opening) > elsewhere) > 0.8, (opening, elsewhere)
     assert np.median(voice) > 0.5, voice
 
 

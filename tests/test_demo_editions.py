@@ -23,9 +23,10 @@ from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.progress import silent
 from avbench.types import MadeData
-from avbench_demo import coded_faces, reader
+from avbench_demo import coded_faces, reader, speakers
 from avbench_demo import make as making
 from avbench_demo.difficulty import DIFFICULTIES
+from avbench_demo.people import SEED
 from avbench_demo.person import draw_person
 from avbench_demo.plan import plan_scenes, plan_subjects
 from avbench_demo.plugin import CHOICES, VERSION
@@ -64,12 +65,13 @@ def resolved(data: Path | None) -> ResolvedRun:
     return resolve(spec, installed(), prepare(protocol, installed(), roots))
 
 
-def test_nobody_is_in_two_editions_nor_among_the_demo_faces() -> None:
-    # As lavdf_scenes, fakeav_subjects and coded_faces draw them.
+def test_nobody_is_in_two_editions_nor_among_the_demo_faces_and_speakers() -> None:
+    # As lavdf_scenes, fakeav_subjects, coded_faces and speakers draw them.
     seeds = [[one.seed, style, 1000 + n] for one in EDITIONS.values() for style in (1, 2) for n in range(50)]
-    seeds += [[coded_faces.SEED, 3, n, 1] for n in range(sum(coded_faces.PEOPLE.values()))]
+    seeds += [[SEED, coded_faces._STREAM, n, 1] for n in range(sum(coded_faces.PEOPLE.values()))]
+    seeds += [[*speakers.seed_of(n), 1] for n in range(sum(speakers.PEOPLE.values()))]
     people = [draw_person(seed, True) for seed in seeds]
-    assert len(people) == 456 and len({one.seed for one in EDITIONS.values()}) == len(EDITIONS)
+    assert len(people) == 856 and len({one.seed for one in EDITIONS.values()}) == len(EDITIONS)
     assert (
         len({(one.skin, one.half_width) for one in people}) == len({one.voice.tract for one in people}) == len(people)
     )
