@@ -16,8 +16,8 @@ class Difficulty:
 
     Traces are the marks of processing, 0 none to 1 those of a crude generator. Genuine recordings have them too, as
     beauty filters and speech codecs leave them, so that a trace alone proves nothing unless the ranges are apart.
-    Articulation is what forgeries lack: generators and voices that learnt means move lips and tongue about a middle,
-    from 0, as people do, to 1, not at all. People mumble too, but less.
+    Articulation is what forgeries lack: models that learnt means move lips and tongue about a middle, from 0, as people
+    do, to 1, not at all. People mumble too, but less.
     """
 
     name: Level
@@ -26,14 +26,15 @@ class Difficulty:
     real_heard: tuple[float, float]
     fake_heard: tuple[float, float]
     real_mumbled: tuple[float, float]
-    fake_mumbled: tuple[float, float]
+    fake_lips: tuple[float, float]
+    fake_voice: tuple[float, float]
 
 
 WHOLE = (0.0, 1.0)
 DIFFICULTIES = {
-    "easy": Difficulty("easy", (0.0, 0.0), (0.8, 1.0), (0.0, 0.0), (0.8, 1.0), (0.0, 0.1), (0.8, 1.0)),
-    "medium": Difficulty("medium", WHOLE, WHOLE, WHOLE, WHOLE, (0.0, 0.25), (0.8, 1.0)),
-    "hard": Difficulty("hard", WHOLE, WHOLE, WHOLE, WHOLE, (0.0, 0.4), (0.4, 0.8)),
+    "easy": Difficulty("easy", (0.0, 0.0), (0.8, 1.0), (0.0, 0.0), (0.8, 1.0), (0.0, 0.1), (0.8, 1.0), (0.8, 1.0)),
+    "medium": Difficulty("medium", WHOLE, WHOLE, WHOLE, WHOLE, (0.0, 0.25), (0.6, 0.85), (0.8, 1.0)),
+    "hard": Difficulty("hard", WHOLE, WHOLE, WHOLE, WHOLE, (0.0, 0.4), (0.4, 0.8), (0.4, 0.8)),
 }
 
 

@@ -82,7 +82,7 @@ class _Take:
         """Other words in a cloned voice, in the same room, and what is said."""
         sentence = say(np.random.default_rng([*seed, 12]), self.sentence.seconds, self.person.voice.pace)
         speech = speak(
-            sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], drawn(self.level.fake_mumbled, [*seed, 15])
+            sentence, imitate(self.person.voice, [*seed, 1]), [*seed, 2], drawn(self.level.fake_voice, [*seed, 15])
         )
         strength = drawn(self.level.fake_heard, [*seed, 13])
         return self._record(processed(speech, mel_vocoder, strength, [*seed, 3])), sentence
@@ -100,7 +100,7 @@ class _Take:
             frames = self.face.act(shown)
         if fake.donor >= 0:
             method = fake.method.removesuffix("-wav2lip")
-            lips, mumbled = mouth_of(shown), drawn(level.fake_mumbled, [*seed, 17])
+            lips, mumbled = mouth_of(shown), drawn(level.fake_lips, [*seed, 17])
             shown = forge.reenact(shown, *_LAGS[method], mumbled)
             shown = with_mouth(shown, lips) if lips_made else shown
             stranger = draw_person(_looks(self.edition, fake.donor), self.subject.woman)
@@ -121,7 +121,7 @@ class _Take:
         random = np.random.default_rng([*seed, 7])
         accent = np.roll(self.speech.accent, len(self.speech.accent) // 3)
         lag = random.uniform(-0.08, 0.08) if drifting else 0.0
-        lips = mouth(heard, random.uniform(0.85, 1.15), lag, drawn(self.level.fake_mumbled, [*seed, 16]))
+        lips = mouth(heard, random.uniform(0.85, 1.15), lag, drawn(self.level.fake_lips, [*seed, 16]))
         return with_mouth(perform(self.sentence, accent, [*seed, 8]), lips)
 
     def write(
