@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CSN_DEMO = "avbench_backbones:csn_demo.safetensors"
-CSN_DEMO_SHA256 = "c96d17be6accc3d9346d528f707f10f9ff4a9449419fd217a17e22b6bb909f1b"
+CSN_DEMO_SHA256 = "ca7f99a4bc48ebb57bfd20f9cca8c3a9178caf63203ae8c0d6734ca32d451f4a"
 
 WHISPER_DEMO = "avbench_backbones:whisper_demo.safetensors"
-WHISPER_DEMO_SHA256 = "fd9234a13e91d5999fac9ca41f5c4f86e11737101241f9817574cb5d2f3b2125"
+WHISPER_DEMO_SHA256 = "f1c6dff142a9ab0ea99a0d695c5c88e9c7b7150cf4ec9f4702a0b8dcd0eb4616"

@@ -21,7 +21,7 @@ NAMES = {"lavdf": "LAV-DF", "fakeav": "FakeAVCeleb"}
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """An AUC in per cent with its 95 % interval."""
+    """The mean AUC of some seeds in per cent, the lowest and the highest."""
 
     value: float
     low: float
@@ -34,9 +34,9 @@ def read(path: Path, column: str) -> dict[str, Measured]:
         rows = list(csv.DictReader(file))
     found = {}
     for row in rows:
-        numbers = re.findall(r"\d+(?:\.\d+)?", row[column])
-        if len(numbers) == 3:
-            found[row["model"]] = Measured(*map(float, numbers))
+        spread = re.fullmatch(r"([\d.]+) ± [\d.]+ \(([\d.]+) to ([\d.]+)\)", row[column])
+        if spread:
+            found[row["model"]] = Measured(*map(float, spread.groups()))
     return found
 
 
@@ -48,7 +48,7 @@ def draw(path: Path) -> None:
         write_heading(
             figure,
             "DEMO DATA · which detector survives another database?",
-            "rendered faces: these numbers mean nothing about real forgeries; seed 0, 95 % intervals over people",
+            "rendered faces: these numbers mean nothing about real forgeries; mean of three seeds, lowest to highest",
         )
         for panel, train, test in zip(panels, ("lavdf", "fakeav"), ("fakeav", "lavdf"), strict=True):
             within = read(WITHIN, f"{train} AUC")
