@@ -120,6 +120,6 @@ def _fakes(
 
 
 def _seconds(random: np.random.Generator, number: int) -> float:
-    """Length of a video in whole frames: 4 to 5 s, for one source in eight 1.5 to 3.5 s."""
-    low, high = (1.5, 3.5) if number % 8 == 0 else (4.0, 5.0)
+    """Length of a video in whole frames: 3.2 to 4.2 s, for one source in eight 1.5 to 3.2 s."""
+    low, high = (1.5, 3.2) if number % 8 == 0 else (3.2, 4.2)
     return round(random.uniform(low, high) * 25) / 25
