@@ -127,8 +127,8 @@ def test_every_file_is_a_proper_mp4(files: dict[str, list[Measured]], database: 
     for one in files[database]:
         assert one.format == expected, one.path
         assert 0 <= len(one.sound) - one.frames * 640 < 1024, one.path
-        assert 37 <= one.frames <= 125, one.path
-    short = {forgery: [m.frames < 100 for m in files[database] if m.forgery == forgery] for forgery in range(4)}
+        assert 37 <= one.frames <= 105, one.path
+    short = {forgery: [m.frames < 80 for m in files[database] if m.forgery == forgery] for forgery in range(4)}
     assert all(0.05 < np.mean(shares) < 0.25 for shares in short.values()), short
 
 

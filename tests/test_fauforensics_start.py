@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import avbench_backbones
 import avbench_fauforensics
 from avbench.bench.contract import random_batch
 from avbench.config import resolve
@@ -50,8 +51,12 @@ def test_encoders_learn_where_they_are_not_frozen() -> None:
     assert {"VEncoder_cnn", "AEncoder"} <= trained and "FAUEncoder_cnn" not in trained
 
 
-def test_sharp_start_lets_correlations_differ_between_clips() -> None:
+def test_peaked_queries_let_correlations_differ_between_clips() -> None:
+    """As heard by the encoder that ships; with the queries' own weights the published norm has next to no gradient."""
+    heard = {"whisper_weights": Path(avbench_backbones.__path__[0]) / "whisper_demo.safetensors"}
+
     def spread(detector: FauForensics) -> float:
+        detector.load_pretrained(heard)
         batch = random_batch(detector.config.clip, 4)
         batch.audio = batch.audio * torch.linspace(0.1, 5, 4)[:, None] * torch.linspace(0, 1, batch.audio.shape[1])
         with torch.no_grad():
@@ -60,7 +65,7 @@ def test_sharp_start_lets_correlations_differ_between_clips() -> None:
         return float((unit @ unit.transpose(1, 2)).std(dim=0).mean())
 
     flat, sharp = spread(build("query_gain=1")), spread(build())
-    assert flat < 1e-3 < 1e-2 < sharp
+    assert flat < 1e-3 < 5e-3 < sharp
 
 
 @pytest.mark.parametrize("preset", ["official", "paper"])
@@ -78,11 +83,12 @@ def test_the_demo_preset_starts_from_the_encoders_that_ship(setting: str) -> Non
     chosen = weights.choose(SPEC, config)[setting]
     (shipped,) = (w for w in SPEC.weights if w.shipped and w.setting == setting)
     assert chosen.sha256 == shipped.sha256 and chosen.path is not None and chosen.path.stat().st_size < 3_000_000
-    detector, state = build(), load_file(chosen.path)
+    detector = build()
+    state = {name.removeprefix("backbone.").removeprefix("encoder."): v for name, v in load_file(chosen.path).items()}
     detector.load_pretrained({setting: chosen.path})
     encoder = detector.network.get_submodule(ENCODERS[setting]).state_dict()
-    assert all(torch.equal(encoder[name], state[name]) for name in encoder if name in state)
     assert len(encoder.keys() & state.keys()) > 25
+    assert all(torch.equal(encoder[name], state[name]) for name in encoder if name in state)
     for word in ("random", "none", "auto"):
         config = resolve(SPEC, "binary", preset="demo", overrides=[f"{setting}={word}"])
         assert weights.choose(SPEC, config, demo=True)[setting].sha256 == "random", "auto is never what ships"

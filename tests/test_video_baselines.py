@@ -25,7 +25,15 @@ from avbench_realforensics.detector import RealForensics
 
 SMALL = {
     "lipforensics": ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "epochs=2"),
-    "realforensics": ("clip.size=32", "input_size=16", "csn_width=4", "audio_width=4", "epochs=2", "batch=2"),
+    "realforensics": (
+        "backbone_weights=random",
+        "clip.size=32",
+        "input_size=16",
+        "csn_width=4",
+        "audio_width=4",
+        "epochs=2",
+        "batch=2",
+    ),
 }
 
 
