@@ -1,4 +1,4 @@
-"""The lip reader and the speech reader: they see and hear what detectors do, and their files fit there."""
+"""The readers of lips and speech: they see and hear what detectors do, and their files fit there."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.plugins.weights import choose, starts
 from avbench.types import ClipBatch
+from avbench_backbones.mouths import prepare
+from avbench_backbones.resnet18 import frame_by_frame
 from avbench_demo import speakers
 from avbench_demo.labels import LIPS, SPEECH
 from avbench_encoders import pictures
@@ -135,6 +137,23 @@ def test_files_of_the_lip_reader_fit_strictly(tmp_path: Path) -> None:
         )
 
 
+def test_files_of_the_mouth_reader_fit_strictly_and_read_the_same(tmp_path: Path) -> None:
+    network, judge, given = reader("mouth_reader", LIPS), detector("lipforensics"), batch(size=48)
+    path = exported(network, tmp_path / "mouths.safetensors")
+    judge.load_pretrained({"pretrained": path})
+    state = load_file(path)
+    loaded = judge.network.state_dict()
+    assert state.keys() == loaded.keys()
+    heads = {"tcn.tcn_output.weight", "tcn.tcn_output.bias"}
+    assert all(torch.equal(loaded[name], value) for name, value in state.items() if name not in heads)
+    network.eval()
+    judge.eval()
+    mouths = prepare(given, training=False)
+    features = frame_by_frame(judge.network.trunk, judge.network.frontend3D(mouths))
+    moments = judge.network.tcn.mb_ms_tcn(features.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(network(given).aux["logits"], network.network.tcn.tcn_output(moments))
+
+
 def test_files_of_the_speech_reader_fit_strictly_and_hear_the_same(tmp_path: Path) -> None:
     network, faces, given = reader("speech_reader", SPEECH), detector("fauforensics"), batch()
     path = exported(network, tmp_path / "speech.safetensors")
@@ -155,6 +174,7 @@ def test_files_of_the_speech_reader_fit_strictly_and_hear_the_same(tmp_path: Pat
         ("fauforensics", "csn_weights", "csn-demo"),
         ("fauforensics", "whisper_weights", "whisper-demo"),
         ("realforensics", "backbone_weights", "csn-demo"),
+        ("lipforensics", "pretrained", "mouth-demo"),
     ],
 )
 def test_encoders_that_ship_are_those_declared_and_fit_the_demo_preset(name: str, setting: str, weights: str) -> None:
@@ -183,7 +203,7 @@ def few(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     yield speakers.make_speakers(tmp_path_factory.getbasetemp() / "demo_speakers", people=4)
 
 
-@pytest.mark.parametrize(("name", "columns"), [("lip_reader", LIPS), ("speech_reader", SPEECH)])
+@pytest.mark.parametrize(("name", "columns"), [("lip_reader", LIPS), ("mouth_reader", LIPS), ("speech_reader", SPEECH)])
 def test_one_step_of_avbench_pretrain(name: str, columns: tuple[str, ...], few: Path, tmp_path: Path) -> None:
     request = PretrainingRequest(
         network=name,

@@ -20,12 +20,12 @@ from avbench_backbones.mstcn import Branch, MultiscaleNetwork
 from avbench_backbones.resnet18 import Trunk, stem_3d
 from avbench_lipforensics.detector import LipForensics
 from avbench_lipforensics.model import LipNetwork
-from avbench_lipforensics.mouths import grey, prepare
+from avbench_backbones.mouths import grey, prepare
 from avbench_lipforensics.plugin import avbench_detectors
 from building import build_detector
 
 SPEC = next(iter(avbench_detectors()))
-TINY = ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "demo_init=false")
+TINY = ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "pretrained=random")
 build = partial(build_detector, "lipforensics")
 
 

@@ -26,7 +26,7 @@ class Difficulty:
     real_heard: tuple[float, float]
     fake_heard: tuple[float, float]
     real_mumbled: tuple[float, float]
-    fake_passages: tuple[float, float]  # lips and voice of a replaced word
+    fake_passages: tuple[float, float]  # lips and voice of replaced words
     fake_lips: tuple[float, float]  # of a whole video
     fake_voice: tuple[float, float]
 
@@ -37,7 +37,7 @@ DIFFICULTIES = {
     level.name: level
     for level in (
         Difficulty("easy", (0.0, 0.0), _FLAT, (0.0, 0.0), _FLAT, (0.0, 0.1), _FLAT, _FLAT, _FLAT),
-        Difficulty("medium", _ANY, _ANY, _ANY, _ANY, (0.0, 0.25), (0.85, 1.0), (0.6, 0.85), _FLAT),
+        Difficulty("medium", _ANY, _ANY, _ANY, _ANY, (0.0, 0.25), (0.85, 1.0), (0.5, 0.75), _FLAT),
         Difficulty("hard", _ANY, _ANY, _ANY, _ANY, (0.0, 0.4), (0.5, 0.8), (0.4, 0.7), (0.4, 0.7)),
     )
 }

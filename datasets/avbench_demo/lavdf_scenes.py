@@ -1,8 +1,9 @@
-"""Make one original of LAV-DF and its three edits: another word in the sound, on the lips, or both."""
+"""Make one original of LAV-DF and its three edits: two other words in the sound, on the lips, or both."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from avbench_demo.truth import write_truth
 
 LIPS_SEAM = forge.Seam(resolution=0.3, contrast=0.7, tint=8.0, jitter=0.7, flicker=0.04)
 LIPS_MASK = forge.oval_mask(160.0, 38.0, 32.0, 7.0)
-_SHORTEST, _LONGEST = 0.4, 1.2  # of a replaced word, seconds
+_SHORTEST, _LONGEST = 0.75, 1.2  # of two replaced words, seconds
 Frames = NDArray[Any]  # uint8
 Array = NDArray[np.float32]
 
@@ -37,9 +38,7 @@ def make_scene(scene: Scene, root: Path, recipe: Recipe) -> list[dict[str, Any]]
     style, level, first_seed = LOCAL_STYLE, recipe.difficulty, recipe.edition.seed
     seed = [first_seed, style.number, scene.number]
     person = draw_person([first_seed, style.number, 1000 + scene.speaker], scene.woman)
-    sentence, index, word = _sentence_and_edit(np.random.default_rng(seed), scene.seconds, person.voice.pace)
-    edited = sentence.with_word(index, word)
-    start, end = sentence.word_times[index]
+    sentence, edited, (start, end) = _sentence_and_edit(np.random.default_rng(seed), scene.seconds, person.voice.pace)
 
     mumbled = drawn(level.real_mumbled, [*seed, 16])
     speech = speak(sentence, person.voice, [*seed, 1], mumbled)
@@ -113,14 +112,20 @@ def _frames_of(start: float, end: float, count: int) -> tuple[int, int]:
     return int(start * FPS), min(int(np.ceil(end * FPS)), count)
 
 
-def _sentence_and_edit(random: np.random.Generator, seconds: float, pace: float) -> tuple[Sentence, int, str]:
-    """Draw a sentence, one of its words, and another word for the same time that looks and sounds different."""
+def _sentence_and_edit(
+    random: np.random.Generator, seconds: float, pace: float
+) -> tuple[Sentence, Sentence, tuple[float, float]]:
+    """Draw a sentence; the same with two neighbouring words replaced by others that look different; when these are."""
     while True:
         sentence = say(random, seconds, pace)
-        long = [i for i, (start, end) in enumerate(sentence.word_times) if _SHORTEST <= end - start <= _LONGEST]
-        if long:
+        passages = [(start, end) for (start, _), (_, end) in pairwise(sentence.word_times)]
+        fitting = [i for i, (start, end) in enumerate(passages) if _SHORTEST <= end - start <= _LONGEST]
+        if fitting:
             break
-    index = long[int(random.integers(len(long)))]
-    candidates = random.choice(list(VOCABULARY), 6, replace=False)
-    word = max(candidates, key=lambda other: lip_distance(sentence.words[index], str(other)))
-    return sentence, index, str(word)
+    index = fitting[int(random.integers(len(fitting)))]
+    edited = sentence
+    for place in (index, index + 1):
+        candidates = random.choice(list(VOCABULARY), 6, replace=False)
+        word = max(candidates, key=lambda other: lip_distance(sentence.words[place], str(other)))
+        edited = edited.with_word(place, str(word))
+    return sentence, edited, passages[index]

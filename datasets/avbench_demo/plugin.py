@@ -8,7 +8,7 @@ from avbench.hookspecs import hookimpl
 from avbench.types import AnnotationSpec, DatasetSpec
 from avbench_demo.labels import LIPS, SPEECH
 
-VERSION = 11  # raise when anything that is written changes: trainings on older versions are not used again
+VERSION = 12  # raise when anything that is written changes: trainings on older versions are not used again
 # What demo data can be made with, the usual first: values of the arguments of `make_demo`.
 CHOICES = (("difficulty", ("medium", "easy", "hard")), ("edition", ("published", "tuning")))
 UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")

@@ -93,7 +93,7 @@ class LipReader(FrameReader):
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return as aux the probabilities "p" (B,T,N) and their logits."""
-        return _said(self.network(pictures.prepare(batch, self.recipe, training=self.training)))
+        return said(self.network(pictures.prepare(batch, self.recipe, training=self.training)))
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """Return labels (B,T,N): 1, 0, or nan where unknown; in training of the pictures as they are shown."""
@@ -128,10 +128,11 @@ class SpeechReader(FrameReader):
         mel = log_mel_20ms(batch.audio)
         heard = batch.samples // HOP
         behind = torch.stack([heard, torch.full_like(heard, mel.shape[2])], dim=1)
-        return _said(self.network(mask_spans(mel, behind, dim=2)))
+        return said(self.network(mask_spans(mel, behind, dim=2)))
 
 
-def _said(logits_BTN: Tensor) -> Output:
+def said(logits_BTN: Tensor) -> Output:
+    """Return as aux the probabilities "p" of logits (B,T,N), and these."""
     logits_BTN = logits_BTN.float()
     return Output(aux={"p": logits_BTN.sigmoid(), "logits": logits_BTN})
 

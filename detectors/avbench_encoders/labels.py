@@ -6,6 +6,7 @@ Letters: B clips, T frames, N columns. A column holds where its value is above 0
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from avbench.detector import Detector
 from avbench.types import Setting
-from avbench_encoders.settings import LipSettings, SpeechSettings
+from avbench_encoders.settings import LipSettings, MouthSettings, SpeechSettings
+
+ReaderSettings: TypeAlias = LipSettings | MouthSettings | SpeechSettings
 
 TINY = 1e-7
 
@@ -25,14 +28,12 @@ def labels_of(values: Tensor) -> Tensor:
     return torch.where(values.isnan(), values, (values > 0).to(values.dtype))
 
 
-def labels_of_values(values: NDArray[np.float32], settings: LipSettings | SpeechSettings) -> NDArray[np.float32]:
+def labels_of_values(values: NDArray[np.float32], settings: ReaderSettings) -> NDArray[np.float32]:
     """Return labels 1, 0 or nan (T,N) of a file's values."""
     return labels_of(torch.from_numpy(np.asarray(values, np.float32))).numpy()
 
 
-def settings_of(
-    settings: LipSettings | SpeechSettings, columns: Sequence[str], rates: Sequence[float]
-) -> dict[str, Setting]:
+def settings_of(settings: ReaderSettings, columns: Sequence[str], rates: Sequence[float]) -> dict[str, Setting]:
     """Return what a database decides: its columns."""
     return {"column_names": " ".join(columns)}
 

@@ -16,9 +16,8 @@ from avbench.detector import Detector
 from avbench.types import ClipBatch, Output, Stage
 from avbench_backbones import checkpoints
 from avbench_backbones.adamp import AdamP
-from avbench_backbones.motion import see_motion
+from avbench_backbones.mouths import prepare
 from avbench_lipforensics.model import LipNetwork
-from avbench_lipforensics.mouths import prepare
 from avbench_lipforensics.plugin import Settings
 
 
@@ -31,8 +30,6 @@ class LipForensics(Detector):
         super().__init__(config)
         s = self.settings
         self.network = LipNetwork(s.width, s.tcn_width, s.tcn_layers, s.dropout)
-        if s.demo_init:
-            see_motion(self.network.frontend3D.get_parameter("0.weight"))
         self.pretrained = False
 
     def begin_stage(self, stage: Stage) -> None:

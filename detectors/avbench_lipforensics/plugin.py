@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from avbench.hookspecs import hookimpl
 from avbench.types import ClipSpec, Count, DetectorSpec, Preset, Range, Setting, Share, Stage, WeightSpec
+from avbench_backbones.shipped import MOUTH_DEMO, MOUTH_DEMO_SHA256
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,10 @@ class Settings:
     real_share: Annotated[float, Range(above=0, below=1)] = 0.5  # of the training clips; both labels then weigh alike
     optimizer: Literal["adam", "adamp"] = "adam"
     pretrained: str = "auto"
-    demo_init: bool = False  # a random stem that sees motion from the start
 
 
 OFFICIAL = Settings()
-DEMO = Settings(width=8, tcn_width=48, tcn_layers=2, optimizer="adamp", pretrained="random", demo_init=True)
+DEMO = Settings(width=8, tcn_width=48, tcn_layers=2, optimizer="adamp", pretrained="mouth-demo")
 
 CLIP = ClipSpec(frames=25, fps=25, size=96, region="mouth", audio_samples=0)
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=48, region="mouth", audio_samples=0)
@@ -46,6 +46,16 @@ WEIGHTS = (
         url="https://drive.google.com/file/d/1wfZnxZpyNd5ouJs0LjVls7zU0N_W73L7",
         licence="MIT",
         file="lipforensics_ff.pth",
+    ),
+    WeightSpec(
+        name="mouth-demo",
+        setting="pretrained",
+        part="lip reader",
+        title="narrow lip reader of the demo preset; taught on the demo speakers, lips",
+        url="",
+        licence="Apache-2.0",
+        sha256=MOUTH_DEMO_SHA256,
+        shipped=MOUTH_DEMO,
     ),
 )
 
