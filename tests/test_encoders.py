@@ -148,7 +148,7 @@ def test_files_of_the_mouth_reader_fit_strictly_and_read_the_same(tmp_path: Path
     assert all(torch.equal(loaded[name], value) for name, value in state.items() if name not in heads)
     network.eval()
     judge.eval()
-    mouths = prepare(given, training=False)
+    mouths = prepare(given.video, given.frames)
     features = frame_by_frame(judge.network.trunk, judge.network.frontend3D(mouths))
     moments = judge.network.tcn.mb_ms_tcn(features.transpose(1, 2)).transpose(1, 2)
     torch.testing.assert_close(network(given).aux["logits"], network.network.tcn.tcn_output(moments))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from avbench.bench.contract import check_detector, random_batch
@@ -15,12 +16,13 @@ from avbench.config import resolve
 from avbench.detector import probabilities
 from avbench.engine.building import load_pretrained
 from avbench.errors import UserError
+from avbench.plugins.weights import choose
 from avbench_backbones.motion import see_motion
+from avbench_backbones.mouths import grey, prepare
 from avbench_backbones.mstcn import Branch, MultiscaleNetwork
-from avbench_backbones.resnet18 import Trunk, stem_3d
+from avbench_backbones.resnet18 import Trunk
 from avbench_lipforensics.detector import LipForensics
 from avbench_lipforensics.model import LipNetwork
-from avbench_backbones.mouths import grey, prepare
 from avbench_lipforensics.plugin import avbench_detectors
 from building import build_detector
 
@@ -99,10 +101,19 @@ def test_first_filters_see_motion_alone(frames: int) -> None:
     assert calm.max() < 1e-5 < 0.02 < moved.min()
 
 
-def test_demo_stem_sees_motion_from_the_start() -> None:
-    stem = build().network.frontend3D[0].weight
-    assert torch.equal(stem[:, :, 0], torch.zeros_like(stem[:, :, 0])) and stem.sum(dim=2).abs().max() < 1e-6
-    assert not torch.equal(stem_3d(8)[0].weight[:, :, 0], torch.zeros(8, 1, 7, 7))
+def test_the_demo_preset_starts_from_the_lip_reader_that_ships_and_keeps_its_front_end() -> None:
+    config = resolve(SPEC, "binary", preset="demo")
+    chosen = choose(SPEC, config, demo=True)["pretrained"]
+    assert chosen.path is not None and chosen.path.name == "mouth_demo.safetensors"
+    detector = build()
+    detector.load_pretrained({"pretrained": chosen.path})
+    shipped = load_file(chosen.path)
+    detector.begin_stage(config.stages[0])
+    step(detector)
+    after = detector.network.state_dict()
+    kept = {name for name, value in shipped.items() if torch.equal(after[name], value)}
+    assert {name for name in shipped if name.startswith(("trunk.", "frontend3D."))} <= kept
+    assert "tcn.mb_ms_tcn.network.0.cbcr0_0.conv.weight" not in kept
 
 
 def test_grey_is_pillows() -> None:
@@ -116,7 +127,7 @@ def test_mouths_are_the_middle_88_of_96_and_zero_behind_the_valid_frames() -> No
     batch = random_batch(resolve(SPEC, "binary", preset="official").clip, 2)
     assert batch.video.shape == (2, 25, 3, 96, 96) and batch.audio.shape[1] == 0
     batch.frames[1] = 20
-    mouths = prepare(batch, training=False)
+    mouths = prepare(batch.video, batch.frames)
     assert mouths.shape == (2, 1, 25, 88, 88)
     middle = grey(batch.video)[..., 4:92, 4:92].float()
     torch.testing.assert_close(mouths[0, 0], (middle[0, :, 0] / 255 - 0.421) / 0.165)
@@ -126,10 +137,12 @@ def test_mouths_are_the_middle_88_of_96_and_zero_behind_the_valid_frames() -> No
 def test_training_crops_are_drawn_once_a_clip_and_by_its_seed() -> None:
     batch = random_batch(resolve(SPEC, "binary", preset="official").clip, 6)
     batch.video = batch.video[:, :1].expand(-1, 25, -1, -1, -1).contiguous()
-    mouths = prepare(batch, training=True)
+    mouths = prepare(batch.video, batch.frames, batch.seed)
     assert torch.equal(mouths[:, :, :1].expand_as(mouths), mouths)
-    torch.testing.assert_close(prepare(batch.take([3]), training=True)[0], mouths[3], rtol=0, atol=0)
-    assert not torch.equal(mouths, prepare(batch, training=False))
+    torch.testing.assert_close(
+        prepare(batch.video[3:4], batch.frames[3:4], batch.seed[3:4])[0], mouths[3], rtol=0, atol=0
+    )
+    assert not torch.equal(mouths, prepare(batch.video, batch.frames))
 
 
 def test_label_is_that_of_the_pictures_alone() -> None:
@@ -143,7 +156,7 @@ def test_score_is_the_sigmoid_of_the_published_logit() -> None:
     detector = build(*TINY).eval()
     batch = random_batch(detector.config.clip, 3)
     with torch.no_grad():
-        logit = detector.network(prepare(batch, training=False), batch.frames)
+        logit = detector.network(prepare(batch.video, batch.frames), batch.frames)
         torch.testing.assert_close(probabilities(detector(batch))[0], logit.double().sigmoid())
 
 

@@ -20,12 +20,13 @@ SPEECH = (
 )
 
 # Quantities of a face and the thresholds they are to exceed. The head's shift counts four times, once a direction, in
-# pixels of a picture of 224.
+# pixels of a picture of 224. lips_move is the standard deviation of AU25 + AU26 over the nine frames around.
 SHIFTS = ("left", "right", "up", "down")
 THRESHOLDS = {
     "AU25": (0.5, 1.0, 2.0, 3.0, 4.0),
     "AU26": (0.5, 1.0, 2.0, 3.0, 4.0),
     "rounding": (0.3, 0.6),
+    "lips_move": (0.35, 0.7, 1.2, 1.8, 2.4),
     "AU12": (1.0,),
     "AU1": (1.0,),
     "blink": (0.5,),

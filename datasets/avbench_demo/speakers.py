@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from avbench.series import Series
 from avbench.types import Sample
@@ -127,11 +128,12 @@ def read_speech(path: Path) -> Series:
 
 
 def read_lips(path: Path) -> Series:
-    """Read what is seen of a person, (T,27) in the order of `labels.LIPS`: by how much each threshold is exceeded."""
+    """Read what is seen of a person, (T,32) in the order of `labels.LIPS`: by how much each threshold is exceeded."""
     with np.load(path, allow_pickle=False) as known:
         seen: dict[str, NDArray[Any]] = dict(zip(AU_NAMES, known["au"].T, strict=True))
         seen |= {"rounding": known["rounding"], "blink": known["blink"]}
         aside, down = known["head"][:, 0], known["head"][:, 1]
+    seen["lips_move"] = _spread(seen["AU25"] + seen["AU26"], 9)
     seen |= dict(zip(SHIFTS, (-aside, aside, -down, down), strict=True))
     columns = [seen[name] - least for name, thresholds in THRESHOLDS.items() for least in thresholds]
     return Series.of_frames(np.stack(columns, axis=1), FPS)
@@ -142,6 +144,12 @@ def spoken_at(phonemes: NDArray[np.str_], times: NDArray[np.float64], frames: in
     middle = (np.arange(frames) + 0.5) / FPS
     row = np.minimum(np.searchsorted(times[:, 1], middle, side="right"), len(phonemes) - 1)
     return np.asarray(phonemes[row])
+
+
+def _spread(values: NDArray[Any], frames: int) -> NDArray[Any]:
+    """Return the standard deviation (T,) over the frames around each; ends are held."""
+    mean, mean_square = (uniform_filter1d(power, frames, mode="nearest") for power in (values, values**2))
+    return np.sqrt(np.maximum(mean_square - mean**2, 0.0))
 
 
 def _over(values: NDArray[Any], least: float) -> NDArray[Any]:

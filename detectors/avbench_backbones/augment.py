@@ -49,8 +49,10 @@ def flip_randomly(video: Tensor, dice: Sequence[Generator], chance: float = 0.5)
 
 def resize(video: Tensor, size: int) -> Tensor:
     """Scale (B,T,C,H,W) uint8 to float32 (B,T,C,size,size) in [0,1], bilinear, without antialiasing."""
-    scaled = F.interpolate(video.flatten(0, 1).float() / 255, (size, size), mode="bilinear", align_corners=False)
-    return scaled.view(*video.shape[:3], size, size)
+    pixels = video.flatten(0, 1).float() / 255
+    if video.shape[-2:] != (size, size):
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False)
+    return pixels.view(*video.shape[:3], size, size)
 
 
 def grayscale_randomly(video: Tensor, dice: Sequence[Generator], chance: float = 0.5) -> Tensor:

@@ -48,4 +48,4 @@ class MouthReader(FrameReader):
 
         Training shows the centre of each picture too: where the head is would move with any other crop.
         """
-        return said(self.network(prepare(batch, training=False)))
+        return said(self.network(prepare(batch.video, batch.frames)))

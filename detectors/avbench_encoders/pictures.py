@@ -28,7 +28,7 @@ class Recipe:
 
     crop_from: int = 160
     crop: int = 140
-    input_size: int = 40
+    input_size: int = 56
 
 
 def prepare(batch: ClipBatch, recipe: Recipe, *, training: bool) -> Tensor:

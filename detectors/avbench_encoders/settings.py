@@ -19,7 +19,7 @@ class LipSettings:
     # pixels of a picture of 224, scaled to others
     crop_from: Count = 160
     crop: Count = 140
-    input_size: Count = 40
+    input_size: Count = 56
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,8 +214,11 @@ class Network(nn.Module):
                 small_BCTHW = small_BCTHW.contiguous(memory_format=torch.channels_last_3d)
             seen["video"] = self.VEncoder_cnn(small_BCTHW).mean(dim=(3, 4)).transpose(1, 2)
         if self.architecture.fau:
+            frames_NCHW = pixels_BCTHW.transpose(1, 2).flatten(0, 1)
+            if frames_NCHW.device.type == "cpu":  # as above
+                frames_NCHW = frames_NCHW.contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                au_NL = self.FAUEncoder_cnn(pixels_BCTHW.transpose(1, 2).flatten(0, 1))
+                au_NL = self.FAUEncoder_cnn(frames_NCHW)
             seen["fau"] = au_NL.unflatten(0, (len(pixels_BCTHW), -1))
         return seen
 

@@ -39,7 +39,8 @@ class LipForensics(Detector):
 
     def forward(self, batch: ClipBatch) -> Output:
         """Return logits (B,2): 0 and the published network's one."""
-        logit_B = self.network(prepare(batch, training=self.training), batch.frames)
+        mouths_BCTHW = prepare(batch.video, batch.frames, batch.seed if self.training else None)
+        logit_B = self.network(mouths_BCTHW, batch.frames)
         return Output(logits=torch.stack([torch.zeros_like(logit_B), logit_B], dim=1))
 
     def loss(self, output: Output, batch: ClipBatch) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ OFFICIAL = Settings()
 TWO_STAGE = replace(OFFICIAL, ssl_weight=1.0, backbone_weights="random")  # the first stage teaches from scratch
 DEMO = replace(
     TWO_STAGE,
+    ssl_weight=0.1,
     csn_blocks="1,1,1,1",
     csn_width=8,
     audio_width=8,
@@ -54,7 +55,7 @@ DEMO = replace(
     heads=2,
     head_width=16,
     hidden=64,
-    input_size=40,
+    input_size=56,
     grayscale=0.0,
     masking=False,
     teacher_speed=100.0,
@@ -79,8 +80,8 @@ REPRESENT = Stage(
     clip_norm=0.0,
     precision="16-mixed",
 )
-DEMO_REPRESENT = Stage("represent", samples="real", epochs=4, batch=8, micro_batch=8, lr=1.5e-3)
-DEMO_FORGERY = Stage("forgery", epochs=11, batch=8, micro_batch=8, lr=1.5e-3)
+DEMO_REPRESENT = Stage("represent", samples="real", epochs=1, batch=8, micro_batch=8, lr=1.5e-3)
+DEMO_FORGERY = Stage("forgery", epochs=14, batch=8, micro_batch=8, lr=7e-4)
 
 # 20,544 of FakeAVCeleb's 21,544 videos have forged pictures; LAV-DF's are real and fake in equal parts.
 FAKE_SHARES: dict[str, dict[str, Setting]] = {"fakeav": {"fake_share": 0.9536}}
