@@ -103,7 +103,7 @@ DEMO = replace(
 CLIP = ClipSpec(frames=25, fps=25, size=224, audio_samples=16_000)
 STAGE = Stage(epochs=50, batch=32, drop_last=False, lr=1e-4, weight_decay=1e-2, clip_norm=1.0, precision="16-mixed")
 DEMO_CLIP = ClipSpec(frames=25, fps=25, size=112, audio_samples=16_000)
-DEMO_STAGE = Stage(epochs=15, batch=4, micro_batch=4, lr=1.5e-3, weight_decay=1.0, clip_norm=1.0)
+DEMO_STAGE = Stage(epochs=12, batch=4, micro_batch=4, lr=1.5e-3, weight_decay=1.0, clip_norm=1.0)
 
 ACCUMULATE_ON_LAVDF: dict[str, dict[str, Setting]] = {"lavdf": {"accumulate": 2}}
 # BatchNorm of the frozen encoder drifts, and loss-scaled gradients are bounded after each batch, as in the published
