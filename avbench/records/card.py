@@ -41,7 +41,8 @@ class Card:
     `reported` are values that a paper prints of the same cell. `variant` are the caveats known before anything is
     measured, which tell tables apart; `caveats` are all of them. `seconds` and `clips_per_second` go by phase. `task`
     is a Task, or says in words what a pre-training teaches, which leaves an `encoder`. `scores_sha256` is that of the
-    scores file that was measured.
+    scores file that was measured. `made_of` names data, code and weights behind the scores, each with a hash or a
+    version: what may change between two calls of one command; `changes` says what did since an earlier one.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Card:
     blind: Mapping[str, Mapping[str, Blind]] = field(default_factory=dict)
     perturbations: Robustness | None = None
     scores_sha256: str = ""
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    changes: str = ""
     encoder: Encoder | None = None
     error: str = ""
 
