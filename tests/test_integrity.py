@@ -14,17 +14,20 @@ import pandas as pd
 import pytest
 
 from avbench.cli import main
-from avbench.data import inputs
+from avbench.data import batches, inputs
 from avbench.data.requests import ClipRequest
 from avbench.engine.parts import Cause, Parts
 from avbench.errors import UserError
 from avbench.hashing import sha256
-from avbench.plugins import code
+from avbench.plugins import code, registry
 from avbench.records.card import Card
+from avbench.records.card_parts import DataPart, DetectorPart, ProtocolRecord, Request
 from avbench.records.inputs import InputList, changes
+from avbench.records.measured import Measured
 from avbench.records.run import SCORES
 from avbench.records.run import Run as StoredRun
-from avbench.types import Forgery, Reason, Sample
+from avbench.report.tables import spread_table
+from avbench.types import Forgery, MediaError, Reason, Sample
 
 Command = Callable[..., list[str]]
 Run = Callable[..., tuple[Card, Path]]
@@ -234,19 +237,14 @@ def test_what_changed_is_told_and_makes_a_new_run(
 
 
 def test_a_changed_detector_is_another_training(
-    small_command: Command, data: Path, tmp_path: Path, capsys: Out, monkeypatch: pytest.MonkeyPatch
+    small_command: Command, data: Path, tmp_path: Path, capsys: Out
 ) -> None:
-    from avbench.plugins import registry
-
     plugin, out = tmp_path / "small_mended.py", tmp_path / "out"
     text = Path(__file__).with_name("small_detector.py").read_text("utf-8")
 
     def run_with(source: str) -> tuple[Card, str]:
         plugin.write_text(source.replace('name="small"', 'name="small_mended"'))
-        fresh = registry.Plugins()
-        fresh.load_installed()
-        monkeypatch.setattr(registry.installed, "__wrapped__", lambda: fresh, raising=False)
-        registry.installed.cache_clear()
+        registry.installed.cache_clear()  # as a new process would
         code._digest.cache_clear()
         words = small_command(out, *ONCE, "--detector", "small_mended", data=data)
         words[words.index("--plugin") + 1] = str(plugin)
@@ -324,9 +322,6 @@ def test_files_that_come_back_are_measured_and_nothing_else(
 def test_clips_that_took_too_long_are_judged_again_in_their_run(
     small_run: Run, data: Path, tmp_path: Path, capsys: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from avbench.data import batches
-    from avbench.types import MediaError
-
     out, read = tmp_path / "out", batches.load_clips
 
     def slow(requests: tuple[ClipRequest, ...], **more: object) -> object:
@@ -354,6 +349,24 @@ def test_a_fresh_run_keeps_its_training(small_run: Run, data: Path, tmp_path: Pa
     assert "is kept (--fresh-training" in capsys.readouterr().out and record.stat().st_mtime_ns == before
     assert not small_run(tmp_path, *ONCE, "--fresh-training", data=data)[0].training.reused
     assert record.stat().st_mtime_ns > before and "made_of" in json.loads(record.read_text())
+
+
+def test_tables_never_mix_runs_of_two_codes_or_data() -> None:
+    def card(seed: int, **made_of: str) -> Card:
+        metrics = {"oracle": {"video": {"acc": Measured(0.5), "auc": Measured(0.5)}}}
+        common = {"detector": DetectorPart("small"), "protocol": ProtocolRecord("within_folder")}
+        made = {"code of small": "a", "test data": "b"} | {k.replace("_", " "): v for k, v in made_of.items()}
+        return Card(id=f"{seed}-{made}", status="finished", seed=seed, made_of=made, metrics=metrics, **common)
+
+    def groups(*cards: Card) -> list[str]:
+        return [row[4] for row in spread_table(cards).rows]
+
+    assert groups(card(0), card(1), card(2)) == ["3"]
+    assert groups(card(0), card(1), card(2, code_of_small="other")) == ["2"]
+    assert groups(card(0), card(1), card(2, test_data="other")) == ["2"]
+    limited = [replace(card(k, test_data=str(k)), request=Request(limit=4)) for k in range(3)]
+    assert groups(*limited) == ["3"], "drawn by seed"
+    assert groups(*(replace(card(k, test_data=str(k)), data=DataPart(fold=k)) for k in (1, 2))) == ["2"]
 
 
 def test_scores_of_another_framework_follow_the_list(data: Path, tmp_path: Path, capsys: Out) -> None:

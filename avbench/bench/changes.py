@@ -33,7 +33,8 @@ def changed_since(card: Card, lists: Mapping[str, InputList], results: Path) -> 
     told = []
     names = differing(before.made_of, card.made_of)
     if any(name.endswith(DATA) for name in names):
-        what = _data(before, lists, results)
+        used = {name: one for name, one in lists.items() if f"{name}{DATA}" in card.made_of}
+        what = _data(before, used, results)
         told.append(f"data of {card.protocol.name} changed since run {before.id}{f': {what}' if what else ''}")
     if others := [_named(name, before.made_of, card.made_of) for name in names if not name.endswith(DATA)]:
         told.append(f"{', '.join(others)} changed since run {before.id}")
@@ -71,7 +72,7 @@ def _data(before: Card, lists: Mapping[str, InputList], results: Path) -> str:
     known = {name: one for name, one in former.items() if one is not None}
     if len(known) < len(former) or not known:
         return ""
-    return changes(known, {name: one for name, one in lists.items() if one.rows})
+    return changes(known, lists)
 
 
 def _named(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:

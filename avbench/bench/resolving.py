@@ -106,6 +106,7 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         "training": plan.id if plan is not None else "",
         "detector_version": detector.version,
         "config": settings.as_dict(),
+        "data_version": lists.test.data_version,
         "faces": region_of(settings.clip),
         "made_of": made_of,
     }

@@ -120,6 +120,20 @@ class Card:
         """Return the settings that were asked for beside the preset's."""
         return self.request.overrides if self.request is not None else ()
 
+    @property
+    def origin(self) -> tuple[tuple[str, str], ...]:
+        """Return what runs that differ in seed or fold alone were all made of: code, versions, weights, and data.
+
+        Lists that seed or fold draw say nothing; nor do scores and weights that are given.
+        """
+        asked = self.request
+        limited = asked is not None and (asked.limit is not None or asked.limit_test is not None)
+        drawn = limited or self.data.fold is not None or self.protocol.test_distribution == "balanced"
+        own = {"scores", "given weights"}
+        return tuple(
+            sorted((k, v) for k, v in self.made_of.items() if k not in own and not (drawn and k.endswith(" data")))
+        )
+
     def settings(self) -> Iterator[Setting]:
         """Yield where there are metrics, in the order in which the run reports them."""
         order = [placement for placement in self.protocol.placements if placement in self.metrics]

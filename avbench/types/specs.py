@@ -217,7 +217,7 @@ class MadeData:
 
     data_version: str
     choice: str = ""
-    at: int | None = None
+    at: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
