@@ -141,6 +141,8 @@ def _trained(resolved: ResolvedRun, record: FinishedTraining | None) -> tuple[De
     assert path is not None
     if record is not None:
         record.require_unchanged(path)
+        if path.name not in record.files:  # every training of this version notes it
+            raise UserError(f"{path}: its training's record says no sha256 of it; train again with --fresh-training")
     found = sha256(path)
     if found != resolved.made_of.get(GIVEN, found):
         raise UserError(f"--checkpoint {path} changed while this run began; repeat the command")

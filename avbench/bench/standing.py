@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,12 @@ def standing(folder: Path, resolved: ResolvedRun, computing: Computing) -> Stand
         return None
     if found.id != resolved.id:
         raise UserError(f"{folder} holds run {found.id}; remove it, or repeat with --fresh")
+    if not found.card.scores_sha256:  # every run of this version has it
+        raise UserError(f"{folder / NAME} says no sha256 of its scores; repeat with --fresh")
     rows = found.scores[["id", "reason"]]
     if moved := _moved_since(found, resolved):
         return Standing(found, False, f"{moved} again since, so that it is judged again")
-    again = tuple(Reason) if computing.retry else PASSING
+    again: Collection[Reason] = tuple(Reason) if computing.retry else PASSING
     failed = rows[rows["reason"].isin([str(reason) for reason in again])]
     paths = {sample.id: sample.path for sample in resolved.lists.split.test}
     told = ", ".join(f"{reason} {n}" for reason, n in failed.groupby("reason")["id"].nunique().items())

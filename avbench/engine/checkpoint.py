@@ -26,7 +26,8 @@ def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> st
     state = {name: value.detach().cpu().contiguous().clone() for name, value in detector.state_dict().items()}
     with atomic_write(path) as temporary, told_as_os_error():
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True)})
-        return sha256(temporary)
+        found = sha256(temporary)
+    return found
 
 
 @contextmanager

@@ -90,11 +90,13 @@ def _training(run: Run) -> Iterator[Difference]:
         return
     if record is None:
         return
-    for name, there in record.files.items():
+    for name in {**record.files, **files}:
+        there, wanted = record.files.get(name, ""), files.get(name)
         if complaint := record.complaint(folder / name):
             yield Difference(str(folder / name), complaint)
-        elif files.get(name, there) != there:
-            yield Difference(str(folder / name), f"sha256: {there[:16]}... there, {files[name][:16]}... in {run.id}")
+        elif wanted is not None and wanted != there:
+            told = f"sha256: {there[:16] or 'none'} in its training's record, {wanted[:16]} in {run.id}"
+            yield Difference(str(folder / name), told)
 
 
 def unverifiable(run: Run) -> str:
