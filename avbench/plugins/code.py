@@ -73,7 +73,8 @@ def _place(name: str) -> tuple[Path, bool] | None:
     """Return where a top-level module lies, and whether it is a package; None for one that has no file."""
     module = sys.modules.get(name)
     if module is not None and not getattr(module, "__spec__", None):  # a program that runs
-        return (Path(module.__file__), False) if getattr(module, "__file__", None) else None
+        written = getattr(module, "__file__", None)
+        return (Path(written), False) if written else None
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
