@@ -75,9 +75,10 @@ class Config:
             if stage["drop_last"]:  # so do those whose every batch is whole
                 del stage["drop_last"]
         del values["pooling"]
-        values["settings"] = plain(self.settings)
+        contents = {name: chosen.sha256 for name, chosen in self.weights.items()}
+        values["settings"] = plain(self.settings) | {n: c for n, c in contents.items() if n in plain(self.settings)}
         values["requires"] = sorted(self.requires)
-        values["weights"] = {name: chosen.sha256 for name, chosen in self.weights.items()}
+        values["weights"] = contents
         return values
 
 

@@ -149,6 +149,8 @@ FULL = Card(
         {"jpeg": PerturbedType("JPEG", "video", levels={5: PerturbedLevel(64, Strength(12, 0, 25.5), {"auc": AUC})})},
     ),
     scores_sha256="00",
+    made_of={"test data": "00", "avbench": "1"},
+    changes="1 file",
     encoder=Encoder("e.safetensors", "00"),
     error="none",
 )

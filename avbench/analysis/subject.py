@@ -17,7 +17,7 @@ from avbench.errors import UserError
 from avbench.plugins.registry import Plugins, installed
 from avbench.records.card import Card
 from avbench.records.run import Run
-from avbench.records.training import WEIGHTS
+from avbench.records.training import WEIGHTS, FinishedTraining
 from avbench.references import load_object
 from avbench.types import Sample
 
@@ -93,6 +93,8 @@ class Subject:
         path = plan.folder / WEIGHTS if plan is not None else Path(given or "")
         if not path.is_file():
             raise UserError(f"{self.card.id}: its weights are gone ({path}); repeat its avbench run")
+        if plan is not None and (record := FinishedTraining.load(plan.folder)) is not None:
+            record.require_unchanged(path)
         checkpoint.load_weights(detector, path)
         return detector.eval()
 

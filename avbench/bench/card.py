@@ -72,6 +72,7 @@ def begin(
             checkpoint=str(asked.checkpoint.resolve()) if asked.checkpoint else None,
             decoder=asked.decoder,
             from_scratch=asked.from_scratch,
+            hash_content=asked.hash_content,
         ),
         protocol=ProtocolRecord.of(protocol, resolved.placements),
         data=resolved.lists.describe(),
@@ -83,6 +84,7 @@ def begin(
         caveats=tuple(caveats),
         device=device,
         environment=environment or Environment(),
+        made_of=resolved.made_of,
     )
 
 

@@ -23,7 +23,7 @@ from avbench.plugins.registry import Plugins
 from avbench.records.card import Card
 from avbench.records.card_parts import Member, MemberTraining
 from avbench.records.caveats import Caveat
-from avbench.records.training import VALIDATION
+from avbench.records.training import VALIDATION, FinishedTraining
 from avbench.settings import plain
 from avbench.types import ClipSpec, DetectorSpec, Protocol
 
@@ -52,7 +52,7 @@ class EnsembleScorer:
             run = work.run(member.spec)
             scored.append(Scored(run.scores, member.config.requires, member.config.pooling))
             about = MemberTraining(**{name: getattr(run.card.training, name) for name in _KEPT})
-            members.append(replace(note, training=about))
+            members.append(replace(note, training=about, scores_sha256=run.card.scores_sha256))
             bugs = bugs or Caveat.BUGS_REPRODUCED in run.card.caveats
         parameters = sum(one.training.parameters or 0 for one in members if one.training is not None)
         card = replace(
@@ -150,7 +150,8 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         placements=placements,
         conditions=conditions,
         plan=None,
-        id=resolving.id_of(spec, lists, placements, shaping),
+        id=resolving.id_of(spec, placements, shaping),
+        made_of={name: found for member in members for name, found in member.made_of.items()},
         members=tuple(members),
     )
 
@@ -169,8 +170,10 @@ def _threshold(resolved: ResolvedRun) -> float | None:
     tables = []
     for member in resolved.members:
         path = member.plan.folder / VALIDATION if member.plan is not None else None
-        if path is None or not path.is_file():
+        record = FinishedTraining.load(path.parent) if path is not None else None
+        if path is None or record is None or not path.is_file():
             return None
+        record.require_unchanged(path)
         tables.append(pd.read_csv(path, dtype={"id": str}).set_index("id"))
     common = tables[0].index[[all(name in table.index for table in tables) for name in tables[0].index]]
     if common.empty:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from avbench import __version__
 from avbench.bench.card import caveats_of
+from avbench.bench.changes import changed_since
+from avbench.bench.resolving import plugins_of
 from avbench.bench.run import finish
 from avbench.data.lists import Say, prepare
 from avbench.engine.environment import environment
 from avbench.errors import UserError
-from avbench.hashing import sha256
+from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
 from avbench.records import scores
 from avbench.records.card import Card
+from avbench.records.card_file import plain
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
 from avbench.records.caveats import Caveat
 from avbench.records.run import Run
@@ -46,7 +51,14 @@ def judge(
     table = scores.read_external(path, lists.split.test)
     task = "four_class" if table["p_rarv"].notna().any() else "binary"
     digest = sha256(path)
-    folder = (results or results_folder()) / "runs" / f"{name}-{protocol.name}-{task}-s{seed}-{digest[:8]}"
+    made_of = {
+        "scores": digest,
+        "test data": lists.inputs["test"].digest,
+        "avbench": __version__,
+        **plugins_of(plugins, "avbench_metrics"),
+    }
+    shaped = digest_of({**made_of, "protocol": protocol.digest(), "data": plain(lists.describe())})
+    folder = (results or results_folder()) / "runs" / f"{name}-{protocol.name}-{task}-s{seed}-{shaped[:8]}"
     caveats = (Caveat.EXTERNAL, *caveats_of(protocol, lists, limit))
     card = Card(
         id=folder.name,
@@ -59,7 +71,12 @@ def judge(
         variant=caveats,
         caveats=caveats,
         environment=environment(),
+        made_of=made_of,
     )
+    card = replace(card, changes=changed_since(card, lists.inputs, folder.parents[1]))
+    if card.changes:
+        say(card.changes)
+    lists.inputs["test"].save(folder.parents[1])
     folder.mkdir(parents=True, exist_ok=True)
     plugins.notify("avbench_run_started", card=card, folder=folder)
     return Run(finish(card, table, folder, plugins), folder)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avbench import config
+from avbench import __version__, config
+from avbench.bench.changes import DATA, moved_on
 from avbench.bench.spec import RunSpec
 from avbench.config import Config
 from avbench.data.lists import Lists, prepare
@@ -19,16 +20,20 @@ from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
 from avbench.perturbations.conditions import Condition, choose
 from avbench.plugins import weights
+from avbench.plugins.code import detector_code, hook_code
 from avbench.plugins.registry import Plugins, installed
 from avbench.types import ClipSpec, DetectorSpec, Placement
+
+GIVEN = "given weights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedRun:
     """A run with its data: the detector, its configuration, the training it needs (None for given weights), its id.
 
-    `conditions` are those under which each test clip is judged: None, the clip as it is, and perturbations. `members`
-    of an ensemble are runs of their own.
+    `conditions` are those under which each test clip is judged: None, the clip as it is, and perturbations. `made_of`
+    names what may change between two calls that ask for the same, each with its hash or version: data, code, weights.
+    `members` of an ensemble are runs of their own.
     """
 
     spec: RunSpec
@@ -39,7 +44,14 @@ class ResolvedRun:
     conditions: tuple[Condition | None, ...]
     plan: TrainingPlan | None
     id: str
+    made_of: Mapping[str, str]
     members: tuple[ResolvedRun, ...] = ()
+
+    def made_by(self, weights: str) -> str:
+        """Return a hash of all that scores are made of but the videos, with weights whose file has this sha256."""
+        made_of = {name: found for name, found in self.made_of.items() if not name.endswith(DATA)}
+        shaping = [weights, made_of, self.config.as_dict(), region_of(self.config.clip)]
+        return digest_of([*shaping, self.detector.version, Loading(decoder=self.spec.decoder).shaping])
 
 
 def lists_of(spec: RunSpec, plugins: Plugins, **telling: Any) -> Lists:
@@ -52,6 +64,7 @@ def lists_of(spec: RunSpec, plugins: Plugins, **telling: Any) -> Lists:
         limit_test=spec.limit_test,
         seed=spec.seed,
         train=spec.checkpoint is None,
+        files="content" if spec.hash_content else "stat",
         **telling,
     )
 
@@ -80,17 +93,22 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
     asked = choose(spec.protocol.perturbations, spec.protocol.levels, plugins.perturbations())
     conditions = tuple(c for c in asked if c is None or felt(c, settings.clip))
     require_felt(detector.name, asked, conditions)
-    plan = _plan(spec, detector, settings, lists, results or results_folder())
+    results = results or results_folder()
+    made_of = {**code_of(plugins, detector, settings.clip), **data_of(lists), **weights_of(settings, spec)}
+    plan = _plan(spec, detector, settings, lists, results, made_of)
     if spec.training and plan is not None and plan.id != spec.training:
         raise UserError(
-            f"training {spec.training} belongs to other data or to another version: here it would be {plan.id}; train "
-            "again with avbench run, or judge its weights with --detector, --protocol and --checkpoint"
+            f"training {spec.training} {moved_on(results, spec.training, plan)}; train again with avbench run, or "
+            "judge its weights with --detector, --protocol and --checkpoint"
         )
+    made_of |= plugins_of(plugins, "avbench_metrics", *(["avbench_perturbations"] if any(conditions) else []))
     shaping: dict[str, Any] = {
-        "training": plan.id if plan is not None else sha256(spec.checkpoint) if spec.checkpoint else "",
+        "training": plan.id if plan is not None else "",
+        "detector_version": detector.version,
         "config": settings.as_dict(),
         "data_version": lists.test.data_version,
         "faces": region_of(settings.clip),
+        "made_of": made_of,
     }
     if settings.pooling != detector.pooling:
         shaping["pooling"] = settings.pooling
@@ -104,23 +122,55 @@ def resolve(spec: RunSpec, plugins: Plugins, lists: Lists, results: Path | None 
         placements=placements,
         conditions=conditions,
         plan=plan,
-        id=id_of(spec, lists, placements, shaping),
+        id=id_of(spec, placements, shaping),
+        made_of=made_of,
     )
 
 
-def id_of(spec: RunSpec, lists: Lists, placements: Sequence[Placement], shaping: Mapping[str, Any]) -> str:
+def id_of(spec: RunSpec, placements: Sequence[Placement], shaping: Mapping[str, Any]) -> str:
     """Return what a run is called: what was asked for in words, and a hash of all that shapes the result.
 
-    Protocol, test list and placements shape every run, `shaping` is what else does.
+    Protocol and placements shape every run, `shaping` is what else does, the data among it.
     """
     every = {
         **Loading(decoder=spec.decoder).shaping,
         "protocol": spec.protocol.digest(),
-        "test": list_digest(lists.split.test),
         "placements": list(placements),
     }
     digest = digest_of({**every, **shaping})
-    return f"{spec.detector}-{spec.protocol.name}-{spec.task}-s{spec.seed}-{digest[:8]}"
+    return f"{words_of(spec)}{digest[:8]}"
+
+
+def words_of(spec: RunSpec) -> str:
+    """Return how the id of a run begins: with what was asked for, in words."""
+    return f"{spec.detector}-{spec.protocol.name}-{spec.task}-s{spec.seed}-"
+
+
+def data_of(lists: Lists) -> dict[str, str]:
+    """Return the hashes of the lists that a run needs, by what they are called."""
+    return {f"{part}{DATA}": one.digest for part, one in lists.inputs.items() if one.rows}
+
+
+def code_of(plugins: Plugins, detector: DetectorSpec, clip: ClipSpec) -> dict[str, str]:
+    """Return the hashes of the code that makes scores: of the detector, of what decodes and tracks, of avbench."""
+    hooks = ["avbench_decode", *(["avbench_face_track"] if clip.region != "frame" else [])]
+    hooks += ["avbench_datasets"] if clip.annotations else []  # whose plugins read them
+    return {
+        f"code of {detector.name}": detector_code(plugins, detector),
+        **plugins_of(plugins, *hooks),
+        "avbench": __version__,
+    }
+
+
+def plugins_of(plugins: Plugins, *hooks: str) -> dict[str, str]:
+    """Return the hashes of the plugins that implement some hooks; those of avbench itself count by its version."""
+    return {f"code of {name}": code for name, code in hook_code(plugins, *hooks).items()}
+
+
+def weights_of(settings: Config, spec: RunSpec) -> dict[str, str]:
+    """Return the sha256 of the files of weights that a run starts from or is given."""
+    found = {f"weights for {name}": one.sha256 for name, one in settings.weights.items() if one.path is not None}
+    return found | ({GIVEN: sha256(spec.checkpoint)} if spec.checkpoint is not None else {})
 
 
 def felt(condition: Condition, clip: ClipSpec) -> bool:
@@ -139,7 +189,9 @@ def require_felt(detector: str, asked: Sequence[Condition | None], conditions: S
         )
 
 
-def _plan(spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists, results: Path) -> TrainingPlan | None:
+def _plan(
+    spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists, results: Path, made_of: Mapping[str, str]
+) -> TrainingPlan | None:
     if lists.train is None:
         return None
     split = lists.split
@@ -159,7 +211,10 @@ def _plan(spec: RunSpec, detector: DetectorSpec, settings: Config, lists: Lists,
             "n": len(split.train),
             "digest": list_digest(split.train),
             "validation_digest": list_digest(split.validation),
+            "inputs": lists.inputs["train"].digest,
+            "validation_inputs": lists.inputs["validation"].digest,
         },
+        "made_of": {name: found for name, found in made_of.items() if name != "test data"},
     }
     about |= Loading(decoder=spec.decoder).shaping
     if settings.random_start:

@@ -12,14 +12,18 @@ from pathlib import Path
 import pandas as pd
 
 from avbench.bench.card import begin, with_measurements
+from avbench.bench.changes import changed_since
 from avbench.bench.ensemble import EnsembleScorer
-from avbench.bench.resolving import ResolvedRun, lists_of
+from avbench.bench.resolving import lists_of, words_of
 from avbench.bench.scoring import DetectorScorer, Scorer, Work
 from avbench.bench.spec import Computing, RunSpec
+from avbench.bench.standing import forget, standing
 from avbench.data.lists import Say
 from avbench.engine.devices import describe, make_fabric
 from avbench.engine.effects import require_effects
+from avbench.engine.failures import FAULTS
 from avbench.engine.numerics import computing_as
+from avbench.engine.parts import PARTS, left
 from avbench.engine.ranks import leads
 from avbench.hashing import sha256
 from avbench.metrics.measuring import measure
@@ -29,10 +33,9 @@ from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
-from avbench.records.card_file import NAME
 from avbench.records.run import SCORES, Run
 from avbench.records.training import CURVES
-from avbench.types import DetectorSpec
+from avbench.types import PASSING, DetectorSpec, Reason
 
 
 def scorer_of(spec: RunSpec, plugins: Plugins, computing: Computing) -> Scorer:
@@ -51,8 +54,10 @@ def run(
 ) -> Run:
     """Compute one run, or return the one that is finished.
 
-    A repeated call continues an interrupted one: training from its last state, evaluation from its last part. Raises
-    UserError for whatever its caller can mend; whatever ends it is noted in the card.
+    A repeated call continues an interrupted one: training from its last state, evaluation from its last part. Clips
+    that failed for a passing reason are tried again. Where data, code or weights are not what they were, it is another
+    run, which says what changed. Raises UserError for whatever its caller can mend; whatever ends it is noted in the
+    card.
     """
     scorer = scorer_of(spec, plugins, computing or Computing())  # a typo is told before the data are read
     computing = scorer.computing
@@ -63,11 +68,14 @@ def run(
     if unfelt := dict.fromkeys(c.name for c in asked if c is not None and c not in resolved.conditions):
         say(f"left out, {spec.detector} is not fed what they change: {', '.join(unfelt)}")
     folder = computing.results_folder / "runs" / resolved.id
-    if computing.fresh and leads():
-        _forget(folder, resolved)
-    if not computing.fresh and (found := _finished(folder)) is not None:
-        say(f"finished before: {folder} (--fresh starts anew)")
-        return found
+    if leads():
+        forget(folder, resolved, computing, say)
+    found = standing(folder, resolved, computing)
+    if found is not None and found.holds:
+        say(f"finished before: {folder} (--fresh starts anew){found.remark}")
+        return found.run
+    if found is not None:
+        say(f"{resolved.id}: {found.remark}")
 
     fabric = make_fabric(computing.device, resolved.config.stages[0].precision if resolved.config.stages else "32-true")
     fabric.barrier()  # nobody goes on before the leader has forgotten
@@ -78,6 +86,11 @@ def run(
         card = begin(resolved, str(source), describe(fabric), computing.group, look())
         card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
         if leader:
+            if found is None and (changes := changed_since(card, lists.inputs, computing.results_folder)):
+                say(changes)
+            card = replace(card, changes=changes if found is None else found.run.card.changes)
+            for one in lists.inputs.values():
+                one.save(computing.results_folder)
             card.save(folder)
             plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
         work = Work(
@@ -91,13 +104,16 @@ def run(
             look=look,
             progress=progress,
             say=say,
+            elsewhere=() if computing.anew else tuple(left(folder.parent, words_of(spec), resolved.id)),
+            again=tuple(Reason) if computing.retry else PASSING,
         )
         try:
             card, table = scorer.score(resolved, work)
         except BaseException as error:
             if leader:
                 status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                replace(card, status=status, error=f"{type(error).__name__}: {error}").save(folder)
+                ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
+                (ended if found is None else found.run.card).save(folder)  # what was finished stays
             raise
         if leader:
             curves = resolved.plan.folder / CURVES if resolved.plan else None
@@ -111,8 +127,8 @@ def run(
                 leaving_out=computing.silenced,
             )
     fabric.barrier()  # the others have read the parts; they wait for the measured card
-    if leader:
-        shutil.rmtree(folder / "parts", ignore_errors=True)
+    if leader and not table["reason"].isin([str(reason) for reason in FAULTS]).any():  # else some may be made again
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
     return Run(card, folder) if leader else Run.read(folder)
 
 
@@ -122,12 +138,8 @@ def found_before(spec: RunSpec, plugins: Plugins, *, computing: Computing, say: 
     Raises UserError for what `run` would refuse before it computes anything.
     """
     resolved = scorer_of(spec, plugins, computing).resolve(lists_of(spec, plugins, say=say))
-    return None if computing.fresh else _finished(computing.results_folder / "runs" / resolved.id)
-
-
-def _finished(folder: Path) -> Run | None:
-    found = Run.read(folder) if (folder / NAME).is_file() else None
-    return found if found is not None and found.finished else None
+    found = standing(computing.results_folder / "runs" / resolved.id, resolved, computing)
+    return found.run if found is not None and found.holds else None
 
 
 def finish(
@@ -180,9 +192,3 @@ def measured(
         swept = robustness(table, conditions, placement=placements[0], pooling=pooling, seed=card.seed)
         card = replace(card, perturbations=swept)
     return card
-
-
-def _forget(folder: Path, resolved: ResolvedRun) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if resolved.plan is not None:
-        shutil.rmtree(resolved.plan.folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,9 @@ import pandas as pd
 from lightning_fabric import Fabric
 
 from avbench.bench.card import with_training
-from avbench.bench.resolving import ResolvedRun, resolve
+from avbench.bench.resolving import GIVEN, ResolvedRun, resolve
 from avbench.bench.spec import Computing, RunSpec
+from avbench.data.inputs import by_id, by_path
 from avbench.data.lists import Lists, Say
 from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest, under
@@ -22,15 +23,18 @@ from avbench.engine import checkpoint
 from avbench.engine.building import build
 from avbench.engine.evaluation import evaluate
 from avbench.engine.numerics import Look
+from avbench.engine.parts import Cause
 from avbench.engine.training import fit
+from avbench.errors import UserError
+from avbench.hashing import sha256
 from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress
 from avbench.records.card import Card
 from avbench.records.caveats import random_start
 from avbench.records.run import Run
-from avbench.records.training import WEIGHTS
-from avbench.types import MediaError, Sample
+from avbench.records.training import WEIGHTS, FinishedTraining
+from avbench.types import PASSING, MediaError, Reason, Sample
 
 # So many conditions of one clip may take one time limit of a batch.
 CONDITIONS_A_TIME_LIMIT = 8
@@ -41,7 +45,8 @@ class Work:
     """A run under way: its card as it began, its folder, the device, and whom to tell of it.
 
     `run` computes a further run in the same way, `epoch_ended` tells observers of (epoch, values), `look` returns the
-    environment that it is computed in.
+    environment that it is computed in. `elsewhere` are folders with parts of scores of earlier such runs, `again` the
+    reasons why a clip that has no score is tried again.
     """
 
     card: Card
@@ -52,6 +57,8 @@ class Work:
     look: Look
     progress: Progress
     say: Say
+    elsewhere: tuple[Path, ...] = ()
+    again: Collection[Reason] = PASSING
 
 
 class Scorer(Protocol):
@@ -83,6 +90,7 @@ class DetectorScorer:
     def score(self, resolved: ResolvedRun, work: Work) -> tuple[Card, pd.DataFrame]:
         """Train, and score every clip of the test list under every condition."""
         card, loading = work.card, replace(self.computing.loading, decoder=self.spec.decoder)
+        record: FinishedTraining | None = None
         if resolved.plan is not None:
             record = fit(
                 resolved.plan,
@@ -95,7 +103,7 @@ class DetectorScorer:
             if record.reused:
                 work.say(f"training {resolved.plan.id} is finished already and is used again")
             card = with_training(card, record.as_dict())
-        detector, about = _trained(resolved)
+        detector, about, weights = _trained(resolved, record)
         if resolved.plan is None:
             told = {"trained_on": about.get("trained_on", "unknown"), "checkpoint": str(self.spec.checkpoint)}
             card = with_training(card, told)
@@ -107,21 +115,38 @@ class DetectorScorer:
         requests = under(_clips(resolved), resolved.conditions, resolved.lists.split.test)
         time_limit = loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
         loading = replace(loading, time_limit=time_limit)
-        table = evaluate(detector, requests, work.folder, work.fabric, loading, progress=work.progress)
+        samples, inputs = resolved.lists.split.test, resolved.lists.inputs["test"]
+        cause = Cause(
+            made_by=resolved.made_by(weights),
+            videos={**by_path(samples, inputs), **by_id(samples, inputs)},
+            elsewhere=work.elsewhere,
+            again=work.again,
+        )
+        table = evaluate(detector, requests, work.folder, work.fabric, loading, cause=cause, progress=work.progress)
         seconds = time.monotonic() - started
         speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
         spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
         return replace(card, seconds=spent, clips_per_second=speed), table
 
 
-def _trained(resolved: ResolvedRun) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector with the weights to judge, and the note they carry."""
+def _trained(resolved: ResolvedRun, record: FinishedTraining | None) -> tuple[Detector, dict[str, Any], str]:
+    """Return the detector with the weights to judge, the note they carry, and the sha256 of their file.
+
+    Raises UserError for a file that is not the one that the training left or that was given.
+    """
     detector = build(resolved.detector, resolved.config, resolved.spec.seed)
     for stage in resolved.config.stages:
         detector.begin_stage(stage)
     path = resolved.plan.folder / WEIGHTS if resolved.plan is not None else resolved.spec.checkpoint
     assert path is not None
-    return detector, checkpoint.load_weights(detector, path)
+    if record is not None:
+        record.require_unchanged(path)
+        if path.name not in record.files:  # every training of this version notes it
+            raise UserError(f"{path}: its training's record says no sha256 of it; train again with --fresh-training")
+    found = sha256(path)
+    if found != resolved.made_of.get(GIVEN, found):
+        raise UserError(f"--checkpoint {path} changed while this run began; repeat the command")
+    return detector, checkpoint.load_weights(detector, path), found
 
 
 def _clips(resolved: ResolvedRun) -> list[ClipRequest]:

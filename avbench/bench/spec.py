@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,8 +32,8 @@ class RunSpec:
     `overrides` are `key=value` settings. `limit` bounds the training, validation and test lists, `limit_test` the test
     list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
     of the only training that will do. `decoder` decodes the pictures. `from_scratch` starts at random what the preset
-    starts from weights. Raises UserError for an unknown task, a negative
-    seed, a checkpoint that is not there and a decoder that is not installed.
+    starts from weights. `hash_content` tells media files by their content, in place of size and time of change. Raises
+    UserError for an unknown task, a negative seed, a checkpoint that is not there and a decoder that is not installed.
     """
 
     detector: str
@@ -48,6 +49,7 @@ class RunSpec:
     training: str = ""
     decoder: str = PYAV
     from_scratch: bool = False
+    hash_content: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -80,16 +82,26 @@ class Computing:
     """How a run is computed and where it goes; nothing of it changes the scores or the run's id.
 
     `device` is auto, cpu, cuda, cuda:0 or cuda:0,1; `results` the folder of runs/ and trainings/ (default: see
-    `avbench.paths`). `fresh` forgets what an earlier call left. Runs of one `group` are shown together in MLflow, which
-    logs a run unless `mlflow` is False.
+    `avbench.paths`). `fresh` forgets the run that an earlier call left, `fresh_training` its training too; what was
+    computed after `since` (seconds since 1970) is of this call. `retry` tries every clip again that has no score, else
+    those are whose reason may have passed. Runs of one `group` are shown together in MLflow, which logs a run unless
+    `mlflow` is False.
     """
 
     device: str = "auto"
     results: Path | None = None
     fresh: bool = False
+    fresh_training: bool = False
+    retry: bool = False
+    since: float = field(default_factory=time.time, compare=False)
     loading: Loading = Loading()
     group: str = ""
     mlflow: bool = True
+
+    @property
+    def anew(self) -> bool:
+        """Whether a run that an earlier call left is forgotten: a new training makes a new run."""
+        return self.fresh or self.fresh_training
 
     @property
     def results_folder(self) -> Path:
@@ -145,6 +157,7 @@ def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -
         training=card.training.id,
         decoder=asked.decoder,
         from_scratch=asked.from_scratch,
+        hash_content=asked.hash_content,
     )
 
 

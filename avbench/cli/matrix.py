@@ -89,6 +89,9 @@ def execute(arguments: argparse.Namespace) -> int:
     _tables(suites, outcomes, arguments)
     if line := by_design((outcome.run.card for outcome in outcomes if outcome.run is not None), plugins):
         say(line)
+    found = [outcome.run.card for outcome in outcomes if outcome.run is not None and outcome.new]
+    for line in dict.fromkeys(card.changes for card in found if card.changes):
+        say(line)
     failed = [outcome for outcome in outcomes if outcome.reason]
     for outcome in failed:
         say(f"failed: {label(outcome.spec)}: {outcome.reason}")

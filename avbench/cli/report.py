@@ -63,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--verify",
         type=Path,
         metavar="DIR",
-        help="recompute every card in DIR/runs from its scores, and every table DIR/*.csv from the cards",
+        help="recompute every card in DIR/runs from its scores, and every table DIR/*.csv from the cards; hold scores "
+        "and trainings to their sha256",
     )
     parser.add_argument("--to-mlflow", action="store_true", help="log the runs to MLflow, where that failed before")
 
@@ -123,7 +124,7 @@ def _verify(folder: Path) -> int:
     """Recompute a folder's cards and tables and tell each value that differs; 1 where one does."""
     from avbench.cli.terminal import bar
     from avbench.plugins.registry import installed
-    from avbench.report.verifying import TOLERANCE, Difference, verify_run, verify_tables
+    from avbench.report.verifying import TOLERANCE, Difference, unverifiable, verify_run, verify_tables
 
     runs = [run for run in Runs(folder).all() if run.finished]
     if not runs:
@@ -139,6 +140,9 @@ def _verify(folder: Path) -> int:
     tables, differing = verify_tables(folder, [run.card for run in runs])
     for difference in [one for several in (*found, differing) for one in several]:
         say(str(difference))
+    for run in runs:
+        if what := unverifiable(run):
+            say(f"{run.id}: unverifiable {what}, of which an earlier version noted no sha256")
     right = found.count([])
     off = len({difference.where for difference in differing})
     say(

@@ -111,8 +111,11 @@ def _several(specs: Sequence[RunSpec], arguments: argparse.Namespace, plugins: P
     for line in _said_by_all(outcomes):
         if line not in said:
             say(line)
-    if runs := [outcome.run for outcome in outcomes if outcome.run is not None]:
+    runs = [outcome.run for outcome in outcomes if outcome.run is not None]
+    if runs:
         _show(runs, computing, plugins)
+    for line in dict.fromkeys(one.run.card.changes for one in outcomes if one.run and one.new and one.run.card.changes):
+        say(line)
     for outcome in failed:
         say(f"failed: {label(outcome.spec)}: {outcome.reason}")
     return 1 if failed else 0

@@ -98,7 +98,18 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         help="share of files that may fail, never fewer than three files (default: 0.01)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier such command left")
+    parser.add_argument("--fresh", action="store_true", help="judge anew; the training of an earlier command is kept")
+    parser.add_argument("--fresh-training", action="store_true", help="train and judge anew")
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="try every clip without a score again (default: those whose file was missing or took too long)",
+    )
+    parser.add_argument(
+        "--hash-content",
+        action="store_true",
+        help="tell media files by their content, which reads them all, in place of size and time of change",
+    )
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
 
 
@@ -163,6 +174,7 @@ def spec_of(
         checkpoint=arguments.checkpoint,
         decoder=arguments.decoder or PYAV,
         from_scratch=arguments.from_scratch,
+        hash_content=arguments.hash_content,
     )
 
 
@@ -174,6 +186,8 @@ def computing_of(arguments: argparse.Namespace, plugins: Plugins, *, group: str 
         device=arguments.device,
         results=arguments.out,
         fresh=arguments.fresh,
+        fresh_training=arguments.fresh_training,
+        retry=arguments.retry,
         loading=loading_of(arguments, plugins, jobs),
         group=group,
         mlflow=not arguments.no_mlflow,

@@ -20,7 +20,8 @@ Progress = Callable[[int, int], None]
 class Database:
     """A dataset with its folder; `demo` says that it holds demo data, `data_version` which.
 
-    `choice` is what is unusual about them, `stands_in` says that they were taken because nobody gave the database.
+    `choice` is what is unusual about them, `stands_in` says that they were taken because nobody gave the database;
+    `made_at` is when they were finished, in ns, where that is known.
     """
 
     spec: DatasetSpec
@@ -29,6 +30,7 @@ class Database:
     data_version: str = ""
     choice: str = ""
     stands_in: bool = False
+    made_at: int | None = None
 
     @property
     def title(self) -> str:
@@ -89,11 +91,13 @@ def locate(
         itself = spec.made and load_object(spec.made, f"dataset {spec.name}")(roots[""]) is not None
         return _given(spec, roots[""] if itself else _below(spec, roots[""]), datasets)
     if spec.make:
-        return Database(spec, _made(spec, progress), True, spec.data_version, stands_in=True)
+        root = _made(spec, progress)
+        return Database(spec, root, True, spec.data_version, stands_in=True, made_at=_made_at(root, datasets))
     for other in datasets.values():
         if spec.name in other.stands_in_for:
             log.info("no %s given: using demo data", spec.title)
-            return Database(spec, _below(spec, _made(other, progress)), True, other.data_version, stands_in=True)
+            root = _below(spec, _made(other, progress))
+            return Database(spec, root, True, other.data_version, stands_in=True, made_at=_made_at(root, datasets))
     raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
 
 
@@ -105,11 +109,16 @@ def made_data(folder: Path, datasets: Iterable[DatasetSpec]) -> MadeData | None:
     return next((one for one in found if one is not None), None)
 
 
+def _made_at(root: Path, datasets: Mapping[str, DatasetSpec]) -> int | None:
+    made = made_data(root, datasets.values())
+    return made.at if made is not None else None
+
+
 def _given(spec: DatasetSpec, root: Path, datasets: Mapping[str, DatasetSpec]) -> Database:
     made = made_data(root, datasets.values())
     if made is None:
         return Database(spec, root, demo=bool(spec.make))
-    return Database(spec, root, True, made.data_version, made.choice)
+    return Database(spec, root, True, made.data_version, made.choice, made_at=made.at)
 
 
 def _below(spec: DatasetSpec, root: Path) -> Path:

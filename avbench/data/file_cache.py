@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -79,4 +80,5 @@ def _stamp(path: Path) -> tuple[int, int] | None:
         about = path.stat()
     except OSError:
         return None
-    return about.st_size, about.st_mtime_ns
+    # A file that was changed and given its old time has another time of status change; on Windows that is its birth.
+    return about.st_size, about.st_mtime_ns if os.name == "nt" else about.st_ctime_ns

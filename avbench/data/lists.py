@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.data import databases, splits
+from avbench.data import databases, inputs, splits
 from avbench.data.databases import Database
 from avbench.errors import UserError
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, silent
 from avbench.protocol import Protocol
 from avbench.records.card_parts import DataList, DataPart
+from avbench.records.inputs import InputList
 from avbench.references import load_object
 from avbench.types import Forgery, Sample
 
@@ -22,11 +23,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What is trained on, chosen on and test_split; `train` is None where given weights are test_split."""
+    """What is trained on, chosen on and test_split; `train` is None where given weights are test_split.
+
+    `inputs` say by name (train, validation, test) what each list is made of.
+    """
 
     train: Database | None
     test: Database
     split: splits.Split
+    inputs: Mapping[str, InputList]
 
     @property
     def demo(self) -> bool:
@@ -45,15 +50,31 @@ class Lists:
     def describe(self) -> DataPart:
         """Return what a card says of the data: databases, counts by class, identities, hashes, overlaps."""
         return DataPart(
-            train=_described(self.train, self.split.train) if self.train else None,
-            validation=_described(self.train, self.split.validation) if self.train else None,
-            test=_described(self.test, self.split.test),
+            train=self._described("train", self.train) if self.train else None,
+            validation=self._described("validation", self.train) if self.train else None,
+            test=self._described("test", self.test),
             fold=self.split.fold,
             notes=tuple(self.split.notes),
             target_identities_seen_in_training=self.split.target_overlap,
             dropped_by_strict_identity=self.split.dropped_by_strict,
             identities_called_alike=self.split.shared_names,
             training_fakes_naming_test_identities=self.split.named_in_training,
+        )
+
+    def _described(self, part: str, database: Database) -> DataList:
+        samples: Sequence[Sample] = getattr(self.split, part)
+        counts = Counter(sample.forgery for sample in samples)
+        return DataList(
+            dataset=database.spec.name,
+            title=database.title,
+            demo=database.demo,
+            data_version=database.data_version,
+            n=len(samples),
+            by_class={f.name: counts[f] for f in Forgery},
+            digest=splits.list_digest(samples),
+            inputs=self.inputs[part].digest,
+            identities=len({s.identity for s in samples}),
+            identity_is=database.spec.identity_is,
         )
 
 
@@ -70,8 +91,11 @@ def prepare(
     made: databases.Progress | None = None,
     progress: Progress = silent,
     refuse_leaks: bool = True,
+    files: inputs.Told = "no",
 ) -> Lists:
     """Locate the databases, split them and say in one line each which data are used.
+
+    `files` says how `Lists.inputs` tell a file from another of its name.
 
     Raises UserError for a missing root, an impossible fold, or identities shared by training and test. An audit, which
     tells the latter, has `refuse_leaks` False: it gets whatever lists there are.
@@ -119,9 +143,29 @@ def prepare(
         split = trim(split, progress=progress)
     if protocol.select_on == "test":
         split = replace(split, validation=split.test)
-    lists = Lists(train_base if train else None, test_base, split)
+    found = _inputs(train_base, test_base, split, files, progress)
+    lists = Lists(train_base if train else None, test_base, split, found)
     _announce(lists, say)
     return lists
+
+
+def _inputs(
+    train: Database, test: Database, split: splits.Split, files: inputs.Told, progress: Progress
+) -> dict[str, InputList]:
+    """Return what each list is made of; demo data of one version are the same on every machine."""
+    lists: dict[str, tuple[Sample, ...]] = {part: getattr(split, part) for part in splits.PARTS}
+    if files == "content":
+        every = [path for samples in lists.values() for path in inputs.files_of(samples)]
+        stamp = inputs.by_content(every, progress)
+        return {part: inputs.inputs_of(samples, stamp) for part, samples in lists.items()}
+    found = {}
+    for part, samples in lists.items():
+        base = test if samples is split.test else train  # which may be chosen on too
+        stamp = inputs.unstamped if files == "no" else inputs.by_stat
+        if files == "stat" and base.demo:
+            stamp = inputs.of_demo(base.data_version, base.made_at)
+        found[part] = inputs.inputs_of(samples, stamp)
+    return found
 
 
 def fold_count(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path]) -> int:
@@ -162,18 +206,3 @@ def _mark(database: Database) -> str:
     if database.stands_in:
         return f" (no {database.spec.title} given: using demo data)"
     return f" ({database.mark})" if database.demo else ""
-
-
-def _described(database: Database, samples: Sequence[Sample]) -> DataList:
-    counts = Counter(sample.forgery for sample in samples)
-    return DataList(
-        dataset=database.spec.name,
-        title=database.title,
-        demo=database.demo,
-        data_version=database.data_version,
-        n=len(samples),
-        by_class={f.name: counts[f] for f in Forgery},
-        digest=splits.list_digest(samples),
-        identities=len({s.identity for s in samples}),
-        identity_is=database.spec.identity_is,
-    )

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from avbench.data.file_cache import FileCache, Measured
 from avbench.data.workers import Fault, Work, Worker
 from avbench.progress import Progress, silent
-from avbench.types import MediaError, Reason
+from avbench.types import PASSING, MediaError, Reason
 
 log = logging.getLogger(__name__)
 Outcomes: TypeAlias = list[Measured]
@@ -23,8 +23,6 @@ REASON = "reason"  # the key under which a file that could not be measured says 
 A_TASK = 8  # files that a worker is asked for at a time
 AHEAD = 2  # tasks that each worker has been asked for
 SAVED_EACH = 256  # files after which the cache is written
-# What may be otherwise next time: another machine load, a file that is copied back.
-PASSING = {Reason.DECODER_TIMEOUT, Reason.MISSING_FILE}
 
 
 def scan_files(

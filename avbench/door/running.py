@@ -39,11 +39,14 @@ def run(
     checkpoint: str | Path | None = None,
     decoder: str = PYAV,
     from_scratch: bool = False,
+    hash_content: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
     results: str | Path | None = None,
     fresh: bool = False,
+    fresh_training: bool = False,
+    retry: bool = False,
     mlflow: bool = True,
     group: str = "",
     say: Say = log.info,
@@ -62,9 +65,10 @@ def run(
     Args:
         detector: The name of a registered detector, see `avbench ls detectors`; or a `DetectorSpec`; or a subclass of
             `Detector`. The latter two are registered for this process. A class gets the spec of `spec_of`: its name in
-            small letters (`MyNet` is `my_net`), both tasks, the default preset, and as version, which is part of the
-            training's id, a hash of its source: a class that was changed is trained anew, but not one that calls
-            changed code elsewhere. Processes that decode do not need it; those of `matrix(jobs=2)` import it anew.
+            small letters (`MyNet` is `my_net`), both tasks, the default preset, and as version a hash of its source.
+            Part of the training's id is also the code of its file, and of the files of yours that this one imports:
+            whatever was changed there is trained anew; in a notebook, that is the class alone. Processes that decode
+            do not need it; those of `matrix(jobs=2)` import it anew.
         protocol: A name, see `avbench ls protocols`; a `Protocol`; or the path of its YAML file.
         task: "binary" or "four_class" (default: the first that the detector does).
         seed: Of weights, order and augmentation; 0 or more. One, also on demo data, where `avbench run` takes three.
@@ -79,11 +83,14 @@ def run(
         checkpoint: A file of weights to judge in place of a training.
         decoder: Of the pictures: pyav, decord or torchcodec.
         from_scratch: Start at random what the preset starts from published weights; the card tells.
+        hash_content: Tell media files by their content, in place of size and time of change.
         device: auto, cpu, cuda, cuda:0 or cuda:0,1.
         workers: Processes that decode (default: one a core, at most 8); 0 decodes in this one.
         max_errors: The share of files that may fail.
         results: The folder of runs/ and trainings/ (default: $AVBENCH_RESULTS or results).
-        fresh: Forget what an earlier call left.
+        fresh: Judge anew; the training that an earlier call left is kept.
+        fresh_training: Train and judge anew.
+        retry: Try every clip without a score again; else those whose file was missing or took too long.
         mlflow: Whether the run is logged to MLflow; AVBENCH_MLFLOW=off in the environment switches that off for all.
         group: What MLflow shows the run under.
         say: Called with each line of news (default: the logger "avbench").
@@ -111,11 +118,14 @@ def run(
         checkpoint=Path(checkpoint) if checkpoint is not None else None,
         decoder=decoder,
         from_scratch=from_scratch,
+        hash_content=hash_content,
     )
     computing = Computing(
         device=device,
         results=Path(results) if results is not None else None,
         fresh=fresh,
+        fresh_training=fresh_training,
+        retry=retry,
         loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
         group=group,
         mlflow=mlflow,
@@ -136,6 +146,8 @@ def perturb(
     max_errors: float = 0.01,
     results: str | Path | None = None,
     fresh: bool = False,
+    fresh_training: bool = False,
+    retry: bool = False,
     mlflow: bool = True,
     say: Say = log.info,
     progress: Progress = silent,
@@ -160,7 +172,9 @@ def perturb(
         workers: Processes that decode.
         max_errors: The share of files that may fail.
         results: The folder of runs/ and trainings/ (default: that of the run).
-        fresh: Forget what an earlier call left.
+        fresh: Judge anew; the training that an earlier call left is kept.
+        fresh_training: Train and judge anew.
+        retry: Try every clip without a score again; else those whose file was missing or took too long.
         mlflow: Whether the run is logged to MLflow.
         say: Called with each line of news.
         progress: Shows how far the work is.
@@ -182,6 +196,8 @@ def perturb(
         device=device,
         results=Path(results) if results is not None else found.results_folder,
         fresh=fresh,
+        fresh_training=fresh_training,
+        retry=retry,
         loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
         mlflow=mlflow,
     )
@@ -204,11 +220,14 @@ def matrix(
     slurm: Mapping[str, str | int] | None = None,
     decoder: str = PYAV,
     from_scratch: bool = False,
+    hash_content: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
     results: str | Path | None = None,
     fresh: bool = False,
+    fresh_training: bool = False,
+    retry: bool = False,
     mlflow: bool = True,
     progress: Progress = silent,
 ) -> list[Outcome]:
@@ -235,11 +254,14 @@ def matrix(
         slurm: What each job of Slurm asks for, such as {"partition": "gpu", "time": 600}.
         decoder: Of the pictures: pyav, decord or torchcodec.
         from_scratch: Start at random what the presets start from published weights; the cards tell.
+        hash_content: As of `run`.
         device: As of `run`; with several jobs and GPUs, auto deals them out.
         workers: Processes that decode, of each run.
         max_errors: The share of files that may fail.
         results: The folder of runs/ and trainings/.
-        fresh: Forget what an earlier call left.
+        fresh: Judge anew; the training that an earlier call left is kept.
+        fresh_training: Train and judge anew.
+        retry: Try every clip without a score again; else those whose file was missing or took too long.
         mlflow: Whether the runs are logged to MLflow, by this process.
         progress: Shows how far the work is, with one job.
 
@@ -267,6 +289,7 @@ def matrix(
             limit=limit,
             decoder=decoder,
             from_scratch=from_scratch,
+            hash_content=hash_content,
         )
         for name in names
         for protocol in found
@@ -280,6 +303,8 @@ def matrix(
         device=device,
         results=Path(results) if results is not None else None,
         fresh=fresh,
+        fresh_training=fresh_training,
+        retry=retry,
         loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
         group="matrix-" + "-".join([*names, *(protocol.name for protocol in found)]),
         mlflow=mlflow,

@@ -17,14 +17,17 @@ from torch import Tensor
 
 from avbench.detector import Detector
 from avbench.errors import UserError
+from avbench.hashing import sha256
 from avbench.paths import atomic_write
 
 
-def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> None:
-    """Write all weights with a note on where they come from."""
+def save_weights(detector: Detector, path: Path, about: Mapping[str, Any]) -> str:
+    """Write all weights with a note on where they come from; return the sha256 of the file."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in detector.state_dict().items()}
     with atomic_write(path) as temporary, told_as_os_error():
         save_file(state, temporary, metadata={"avbench": json.dumps(about, sort_keys=True)})
+        found = sha256(temporary)
+    return found
 
 
 @contextmanager

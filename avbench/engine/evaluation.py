@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,13 +17,12 @@ from avbench.data.requests import ClipRequest
 from avbench.detector import Detector, log_odds, probabilities
 from avbench.engine.effects import Effects
 from avbench.engine.failures import FailureBudget
+from avbench.engine.parts import PARTS, Cause, Parts
 from avbench.engine.sharing import outputs
-from avbench.paths import atomic_write
 from avbench.plugins.registry import register_named
 from avbench.progress import Progress, silent
 from avbench.records import scores
 
-log = logging.getLogger(__name__)
 BATCHES_PER_PART = 16
 MAX_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
 Rows = list[dict[str, Any]]
@@ -128,53 +124,41 @@ def evaluate(
     fabric: Fabric,
     loading: Loading,
     *,
+    cause: Cause | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Score every requested clip and return the table; parts already in `folder`/parts are kept.
 
-    Batches are fixed by position, so the table does not depend on kills, workers or ranks. Requests for one clip under
-    several conditions are neighbours; they make a batch of their own, so that the video is decoded once.
+    `cause` says what the scores are made of: parts made of anything else are left alone. Batches are fixed by position,
+    so the table does not depend on kills, workers or ranks. Requests for one clip under several conditions are
+    neighbours; they make a batch of their own, so that the video is decoded once.
     """
-    parts = folder / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
     size = detector.config.eval_batch
     batches = in_batches(requests, size)
     groups = batches_of(batches, max(1, BATCHES_PER_PART * size // max(map(len, batches), default=size)))
-    mine = range(fabric.global_rank, len(groups), fabric.world_size)
-    todo = [k for k in mine if _finished(parts, k) is None]
+    parts = Parts(folder / PARTS, groups, cause or Cause())
     budget = FailureBudget(len({r.sample.id for r in requests}), loading)
+    todo: list[int] = []
+    mine = range(fabric.global_rank, len(groups), fabric.world_size)
+    for k in mine:
+        if (rows := parts.find(k)) is None:
+            todo.append(k)
+        else:
+            budget.count(rows)
     effects = Effects()
-    done = sum(len(b) for k in mine if k not in todo for b in groups[k])
+    done = sum(len(b) for k in set(mine).difference(todo) for b in groups[k])
     loaded = load(detector, (b for k in todo for b in groups[k]), loading)
     with progress("evaluate", done + sum(len(b) for k in todo for b in groups[k]), done) as bar:
         for k in todo:
-            rows: Rows = []
+            made: Rows = []
             for _ in groups[k]:
                 item = next(loaded)
                 budget.note(item)
                 effects.note(item)
-                rows += score(detector, item, fabric.device)
+                made += score(detector, item, fabric.device)
                 bar.advance(len(item.requests) + len(item.failures))
-            _write_part(parts, k, rows)
+            parts.write(k, made)
     fabric.barrier()
-    found = [_finished(parts, k) for k in range(len(groups))]
-    tables = [pd.read_parquet(path) for path in found if path is not None]
+    found = (parts.read(k) for k in range(len(groups)))
+    tables = [rows for rows in found if rows is not None]
     return scores.ordered(pd.concat(tables, ignore_index=True) if tables else scores.empty())
-
-
-def _write_part(parts: Path, index: int, rows: Rows) -> None:
-    buffer = io.BytesIO()
-    scores.coerce(pd.DataFrame(rows)).to_parquet(buffer, index=False)
-    data = buffer.getvalue()
-    with atomic_write(parts / f"{index:06d}-{hashlib.sha256(data).hexdigest()[:16]}.parquet") as temporary:
-        temporary.write_bytes(data)
-
-
-def _finished(parts: Path, index: int) -> Path | None:
-    """Return the part file of that index if its bytes match the checksum in its name; a damaged one is removed."""
-    for path in parts.glob(f"{index:06d}-*.parquet"):
-        if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem.split("-")[1]:
-            return path
-        log.warning("%s is damaged and is made again", path)
-        path.unlink()
-    return None

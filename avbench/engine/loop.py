@@ -26,7 +26,7 @@ from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import BestEpoch, History, Position, TrainingState, moved_weights
 from avbench.engine.steps import Steps
 from avbench.errors import UserError
-from avbench.hashing import stable_hash
+from avbench.hashing import sha256, stable_hash
 from avbench.paths import atomic_write
 from avbench.progress import Progress
 from avbench.records.card_parts import Environment
@@ -248,23 +248,27 @@ class TrainingLoop:
             best = self.history.best
             better = best is None or best.values is None or selection.better(found.values, best.values)
             if self._is_last(number) and better:
-                self.history.best = BestEpoch(count, dict(found.values), found.threshold)
-                self._save_weights(found.table)
+                files = self._save_weights(found.table)
+                self.history.best = BestEpoch(count, dict(found.values), found.threshold, files)
         elif self._is_last(number):
-            self.history.best = BestEpoch(count)
-            self._save_weights(None)
+            self.history.best = BestEpoch(count, files=self._save_weights(None))
         self.history.curves.append({"epoch": count, **values})
         if self.fabric.global_rank == 0:
             with atomic_write(self.plan.folder / CURVES) as temporary:
                 pd.DataFrame(self.history.curves).to_csv(temporary, index=False)
             self.on_epoch(count, values)
 
-    def _save_weights(self, scores: pd.DataFrame | None) -> None:
-        if self.fabric.global_rank == 0:
-            checkpoint.save_weights(self.detector, self.plan.folder / WEIGHTS, self.plan.about)
-            if scores is not None:
-                with atomic_write(self.plan.folder / VALIDATION) as temporary:
-                    scores.to_csv(temporary, index=False)
+    def _save_weights(self, scores: pd.DataFrame | None) -> dict[str, str]:
+        """Write the weights, and the validation scores that chose them; return the sha256 of each file by name."""
+        if self.fabric.global_rank:
+            return {}
+        folder = self.plan.folder
+        written = {WEIGHTS: checkpoint.save_weights(self.detector, folder / WEIGHTS, self.plan.about)}
+        if scores is not None:
+            with atomic_write(folder / VALIDATION) as temporary:
+                scores.to_csv(temporary, index=False)
+                written[VALIDATION] = sha256(temporary)
+        return written
 
     def _save(self, running: _Stage, position: Position) -> None:
         self.history.saves += 1

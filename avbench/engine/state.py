@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,16 @@ from torch import Tensor
 from avbench.detector import Detector
 from avbench.engine.checkpoint import frozen_digests, told_as_os_error
 from avbench.errors import UserError
+from avbench.hashing import sha256
 from avbench.paths import atomic_write
 from avbench.records import card_file
 from avbench.records.card_parts import Environment
 
+log = logging.getLogger(__name__)
+
 _KEPT = 2
+_WRITTEN = "writing.pt"  # until its hash is known
+_SHOWN = 16  # digits of the hash in a state's name
 _FORMAT = 2  # rises where an unfinished training of before could not go on exactly; 2: seeds by stable_hash
 
 
@@ -33,11 +39,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class BestEpoch:
-    """The epoch that is chosen so far, counted from 1 over all stages; without `values` it is simply the last."""
+    """The epoch that is chosen so far, counted from 1 over all stages; without `values` it is simply the last.
+
+    `files` are the sha256 of its weights and scores, by name, on the first rank.
+    """
 
     epoch: int
     values: Mapping[str, float] | None = None
     threshold: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -97,8 +107,10 @@ class TrainingState:
             "failed_files": dict(self.failed_files),
             "without_clip": dict(self.without_clip),
         }
-        with atomic_write(folder / f"state-{self.history.saves:08d}.pt") as temporary, told_as_os_error():
+        written = folder / _WRITTEN
+        with atomic_write(written) as temporary, told_as_os_error():
             torch.save(plain, temporary)
+        written.replace(folder / f"state-{self.history.saves:08d}-{sha256(written)[:_SHOWN]}.pt")
         for old in _files(folder)[:-_KEPT]:
             old.unlink()
 
@@ -109,6 +121,10 @@ class TrainingState:
         Raises UserError for one of another version, which could not go on exactly.
         """
         for path in reversed(_files(folder)):
+            named = path.stem.split("-")[2:]  # torch checks nothing
+            if named and named[0] != sha256(path)[:_SHOWN]:
+                log.warning("%s is damaged; the training goes on from the state before it", path)
+                continue
             try:
                 plain: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             except Exception:  # cut off by a full disk: the one before it serves
@@ -140,8 +156,8 @@ def moved_weights(detector: Detector, frozen: Mapping[str, str]) -> tuple[dict[s
 
 def forget_states(folder: Path) -> None:
     """Remove the states of a training that is finished."""
-    for path in _files(folder):
-        path.unlink()
+    for path in [*_files(folder), folder / _WRITTEN]:
+        path.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -151,9 +167,8 @@ def _files(folder: Path) -> list[Path]:
 def _plain(best: BestEpoch | None) -> dict[str, Any]:
     if best is None:
         return {}
-    if best.values is None:
-        return {"epoch": best.epoch}
-    return {"epoch": best.epoch, "values": dict(best.values), "threshold": best.threshold}
+    plain = {"epoch": best.epoch, "files": dict(best.files)}
+    return plain if best.values is None else plain | {"values": dict(best.values), "threshold": best.threshold}
 
 
 def _state_of(plain: Mapping[str, Any]) -> TrainingState:

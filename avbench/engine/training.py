@@ -12,8 +12,10 @@ from avbench.engine.loop import OnEpoch, TrainingLoop
 from avbench.engine.numerics import Look
 from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import forget_states
+from avbench.errors import UserError
+from avbench.hashing import sha256
 from avbench.progress import Progress, silent
-from avbench.records.training import FinishedTraining
+from avbench.records.training import CURVES, FinishedTraining
 
 
 def fit(
@@ -32,6 +34,8 @@ def fit(
     environment that this is computed in (default: this process' as it is).
     """
     if (record := FinishedTraining.load(plan.folder)) is not None:
+        if record.id != plan.id:
+            raise UserError(f"{plan.folder} holds training {record.id}; remove it, or repeat with --fresh-training")
         return record
     plan.folder.mkdir(parents=True, exist_ok=True)
     loop = TrainingLoop(
@@ -64,4 +68,5 @@ def _record_of(loop: TrainingLoop, world: int) -> FinishedTraining:
         parameters=sum(numbers for numbers, _ in parameters),
         trainable=sum(numbers for numbers, trained in parameters if trained),
         environments=loop.environments(),
+        files={**best.files, **({CURVES: sha256(curves)} if (curves := plan.folder / CURVES).is_file() else {})},
     )

@@ -156,6 +156,10 @@ class Plugins:
         source: Source = self._collected[hook][name][1]
         return source
 
+    def declarer_of(self, hook: str, kind: type[Spec], name: str) -> object:
+        """Return the module, or what else is registered, that declared a name."""
+        return self.manager.get_plugin(self.source_of(hook, kind, name).key)
+
     def detectors(self) -> dict[str, DetectorSpec]:
         """Return the declared detectors by name."""
         return self.collect("avbench_detectors", DetectorSpec)

@@ -41,7 +41,8 @@ class Card:
     `reported` are values that a paper prints of the same cell. `variant` are the caveats known before anything is
     measured, which tell tables apart; `caveats` are all of them. `seconds` and `clips_per_second` go by phase. `task`
     is a Task, or says in words what a pre-training teaches, which leaves an `encoder`. `scores_sha256` is that of the
-    scores file that was measured.
+    scores file that was measured. `made_of` names data, code and weights behind the scores, each with a hash or a
+    version: what may change between two calls of one command; `changes` says what did since an earlier one.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Card:
     blind: Mapping[str, Mapping[str, Blind]] = field(default_factory=dict)
     perturbations: Robustness | None = None
     scores_sha256: str = ""
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    changes: str = ""
     encoder: Encoder | None = None
     error: str = ""
 
@@ -116,6 +119,20 @@ class Card:
     def overrides(self) -> tuple[str, ...]:
         """Return the settings that were asked for beside the preset's."""
         return self.request.overrides if self.request is not None else ()
+
+    @property
+    def origin(self) -> tuple[tuple[str, str], ...]:
+        """Return what runs that differ in seed or fold alone were all made of: code, versions, weights, and data.
+
+        Lists that seed or fold draw say nothing; nor do scores and weights that are given.
+        """
+        asked = self.request
+        limited = asked is not None and (asked.limit is not None or asked.limit_test is not None)
+        drawn = limited or self.data.fold is not None or self.protocol.test_distribution == "balanced"
+        own = {"scores", "given weights"}
+        return tuple(
+            sorted((k, v) for k, v in self.made_of.items() if k not in own and not (drawn and k.endswith(" data")))
+        )
 
     def settings(self) -> Iterator[Setting]:
         """Yield where there are metrics, in the order in which the run reports them."""

@@ -43,7 +43,7 @@ class MemberTraining:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of an ensemble and the run that scored it."""
+    """A member of an ensemble, the run that scored it, and the sha256 of its scores."""
 
     detector: str
     title: str = ""
@@ -53,6 +53,7 @@ class Member:
     requires: tuple[Stream, ...] = ()
     run: str = ""
     training: MemberTraining | None = None
+    scores_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Request:
     checkpoint: str | None = None
     decoder: str = "pyav"
     from_scratch: bool = False
+    hash_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,9 @@ class ProtocolRecord:
 
 @dataclass(frozen=True, slots=True)
 class DataList:
-    """One list of videos: its database, how many of each class, how many identities, a hash of the ids.
+    """One list of videos: its database, how many of each class, how many identities, a hash of the ids and classes.
 
-    `data_version` says which demo data they are of.
+    `data_version` says which demo data they are of; `inputs` is a hash of all that is known of them and their files.
     """
 
     dataset: str = ""
@@ -115,6 +117,7 @@ class DataList:
     identities: int | None = None
     identity_is: str = "identity"
     data_version: str = ""
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ class TrainedOn:
     n: int = 0
     digest: str = ""
     validation_digest: str = ""
+    inputs: str = ""
+    validation_inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,8 @@ class TrainingRecord:
     `trained_on` is "unknown" for weights and scores that do not tell, None where nothing is trained. `validation` are
     the measures of the chosen epoch, `threshold` the one fixed on validation data. `checkpoint` is the file of given
     weights. `without_clip` counts reasons of training and validation videos that gave no clip. `environments` are those
-    it was computed in: one, or several where it was interrupted and went on in another, the last one last.
+    it was computed in: one, or several where it was interrupted and went on in another, the last one last. `files` are
+    the sha256 of what it left, by name; trainings of earlier versions have none.
     """
 
     id: str = ""
@@ -177,6 +183,7 @@ class TrainingRecord:
     trainable: int | None = None
     reused: bool = False
     environments: tuple[Environment, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,13 +61,14 @@ class Run:
     def scores(self) -> pd.DataFrame:
         """Return a row for each judged clip: id, identity, forgery, placement, start and end in seconds, score, ...
 
+        Raises UserError for a file that is not the one that was measured; of some earlier versions nobody can tell.
         `score` is P(fake), null where the clip has none, with the `reason` why; `logit` its log-odds. See
         docs/results.md for every column.
         """
         from avbench.records import scores
 
         self.require_finished()
-        table, _ = scores.read(self.folder / SCORES)
+        table, _ = scores.read(self.folder / SCORES, self.card.scores_sha256)
         if self.card.detector.pooling == "mean_logit" and table["score"].notna().any() and table["logit"].isna().all():
             log.warning(
                 "%s: an earlier version kept no logits, so that those of its clips count as 16 at most when they are "

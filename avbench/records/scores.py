@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -143,15 +144,30 @@ def write(table: pd.DataFrame, path: Path, metadata: Mapping[str, Any]) -> None:
     # Only our own metadata: what pandas adds names its version, which would change the bytes.
     arrow = arrow.replace_schema_metadata({"avbench": json.dumps(dict(metadata), sort_keys=True)})
     with atomic_write(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", version="2.6", row_group_size=2**17)
+        pq.write_table(
+            arrow, temporary, compression="zstd", version="2.6", row_group_size=2**17, write_page_checksum=True
+        )
 
 
-def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the table and the metadata of a file that `write` made."""
+def read(path: Path, sha256: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the table and the metadata of a file that `write` made.
+
+    Raises UserError for one that cannot be read or whose checksums say that it was damaged, and, where its `sha256` is
+    known, for any other file.
+    """
     try:
-        arrow = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"cannot read the scores {path}: {str(error).splitlines()[0]}") from None
+        content = path.read_bytes()
+        if sha256 and (found := hashlib.sha256(content).hexdigest()) != sha256:
+            raise UserError(
+                f"{path} is not what was measured: its sha256 is {found[:16]}..., the card says {sha256[:16]}...; "
+                "restore it, or make it anew by repeating its command with --fresh"
+            )
+        arrow = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot read the scores {path}: {why}; restore it, or repeat its command with --fresh"
+        ) from None
     if b"avbench" not in (arrow.schema.metadata or {}):
         raise UserError(f"{path} is not a scores file of avbench; scores of other tools: avbench evaluate --scores")
     table = coerce(arrow.to_pandas())
@@ -200,7 +216,7 @@ def read_external(path: Path, samples: Iterable[Sample], placement: Placement = 
 def _read_any(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
-            table: pd.DataFrame = pq.read_table(path).to_pandas()
+            table: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
             return table
         return pd.read_csv(path, dtype={"id": str, "reason": str})
     except (OSError, ValueError) as error:  # pyarrow's and pandas' parse errors are ValueErrors

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from avbench.errors import UserError
+from avbench.hashing import sha256
 from avbench.paths import atomic_write
 from avbench.records.card_file import plain
 from avbench.records.card_parts import Environment
@@ -29,7 +30,8 @@ class FinishedTraining:
     measured there, by name; `threshold` was fixed on it. `seconds` are those of optimiser steps, `clips_per_second`
     holds over all ranks. `without_clip` counts the samples that gave no clip, by reason; `failed_files` names those
     whose file is at fault. `parameters` and `trainable` count numbers, the latter in the last stage. `environments`
-    are those it was computed in, the last one last. `reused` says that the training was finished before.
+    are those it was computed in, the last one last. `files` are the sha256 of what it left, by name; trainings of
+    earlier versions have none. `reused` says that the training was finished before.
     """
 
     id: str
@@ -45,7 +47,22 @@ class FinishedTraining:
     parameters: int
     trainable: int
     environments: tuple[Environment, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     reused: bool = False
+
+    def require_unchanged(self, path: Path) -> None:
+        """Raise UserError for a file of this training that is not the one it left; nothing is known of earlier ones."""
+        if complaint := self.complaint(path):
+            raise UserError(f"{complaint}; restore it, or train again with --fresh-training")
+
+    def complaint(self, path: Path) -> str:
+        """Say what is wrong with a file of this training; empty where it is as it was left, or its hash is unknown."""
+        wanted = self.files.get(path.name)
+        if wanted is None or not path.is_file():
+            return "" if wanted is None else f"{path} is gone, which training {self.id} left"
+        if (found := sha256(path)) == wanted:
+            return ""
+        return f"{path} is not what training {self.id} left: sha256 {found[:16]}..., it was {wanted[:16]}..."
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values as card and training.json hold them, `about` and `validation` beside the rest."""
@@ -84,5 +101,5 @@ class FinishedTraining:
             return None
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: not the record of a training ({error}); train again with --fresh, or remove {folder}"
+                f"{path}: not the record of a training ({error}); train again with --fresh-training, or remove {folder}"
             ) from error

@@ -26,7 +26,7 @@ def avbench_run_finished(card: Card, folder: Path) -> None:
         scored, curves = pd.read_csv(folder / FRAME_SCORES), pd.read_csv(folder / CURVES)
         draw_pretraining(card, scored, curves, folder / "figures")
         return
-    table, _ = scores.read(folder / "scores.parquet")
+    table, _ = scores.read(folder / "scores.parquet", card.scores_sha256)
     clean = table[table["level"] == 0] if "level" in table else table
     draw_run(card, clean, folder / "figures", curves=folder / CURVES)
     if card.perturbations is not None:

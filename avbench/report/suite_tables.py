@@ -76,7 +76,7 @@ def _variant(card: Card) -> tuple[str, ...]:
 
 
 def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[str]) -> list[Card]:
-    """Return the newest run of each seed and fold, of the newest versions of protocol and detector.
+    """Return the newest run of each seed and fold, of the newest versions of protocol and detector, data and code.
 
     Runs that started at random against their recipe count only where there are no others; both are never mixed.
     """
@@ -89,9 +89,10 @@ def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[st
     ]
     latest = max((_versions(card) for card in found), default=None)
     found = [card for card in found if _versions(card) == latest]
-    if found:  # runs on data of before are not mixed with those on data of today
-        today = _data_versions(max(found, key=lambda card: card.started))
-        found = [card for card in found if _data_versions(card) == today]
+    if found:  # runs on data and code of before are not mixed with those of today
+        today = max(found, key=lambda card: card.started)
+        found = [card for card in found if _data_versions(card) == _data_versions(today)]
+        found = [card for card in found if card.origin == today.origin]
     found = [card for card in found if not started_at_random(card.caveats)] or found
     newest = {(card.seed, card.protocol.fold): card for card in sorted(found, key=lambda card: card.started)}
     return [newest[key] for key in sorted(newest)]

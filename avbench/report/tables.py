@@ -185,7 +185,7 @@ def spread_table(cards: Sequence[Card]) -> Table:
     groups: dict[tuple[str, ...], list[tuple[Card, Mapping[str, Measured]]]] = {}
     for card, placement, entries in _by_video(cards):
         caveats = ", ".join(caveat for caveat in card.caveats if caveat != Caveat.FEW_CLUSTERS)
-        configuration = json.dumps([card.detector.version, card.training.config], sort_keys=True)
+        configuration = json.dumps([card.detector.version, card.training.config, card.origin], sort_keys=True)
         groups.setdefault((*_names(card), placement, caveats, configuration), []).append((card, entries))
     rows = []
     for (*names, caveats, _), members in groups.items():

@@ -19,6 +19,7 @@ from avbench.records.card import Card
 from avbench.records.card_file import NAME, plain
 from avbench.records.run import SCORES, Run
 from avbench.records.table import Table, comma_separated, file_name
+from avbench.records.training import FinishedTraining
 from avbench.report.suite_tables import suite_tables
 from avbench.report.tables import summaries
 
@@ -47,7 +48,8 @@ class Difference:
 def verify_run(run: Run, plugins: Plugins) -> list[Difference]:
     """Return the values of a finished run's card that its scores file, with the card's own settings, does not give.
 
-    Metrics that the card does not have are left alone. A scores file that cannot be read is a difference.
+    Metrics that the card does not have are left alone. A scores file that cannot be read is a difference, and so is a
+    file of its training, where that lies beside the runs, that is not the one that it left.
     """
     card, path = run.card, run.folder / NAME
     try:
@@ -55,7 +57,7 @@ def verify_run(run: Run, plugins: Plugins) -> list[Difference]:
         again = measured(replace(card, perturbations=None), table, plugins, _conditions(card, plugins))
     except (UserError, FileNotFoundError) as error:
         return [Difference(str(path), str(error))]
-    found = list(_origin(run, about))
+    found = [*_origin(run, about), *_training(run)]
     for part in _MEASURED:
         expected = dict(_leaves(plain(getattr(again, part)), part))
         for name, value in _leaves(plain(getattr(card, part)), part):
@@ -76,6 +78,35 @@ def _origin(run: Run, about: Mapping[str, Any]) -> Iterator[Difference]:
     ):
         if there != expected:
             yield Difference(str(path), f"{name}: {there} there, {expected} in the card")
+
+
+def _training(run: Run) -> Iterator[Difference]:
+    """Yield what is not as the run's training left it; nothing where the run was copied away from it."""
+    folder, files = run.results_folder / "trainings" / run.card.training.id, run.card.training.files
+    try:
+        record = FinishedTraining.load(folder) if run.card.training.id else None
+    except UserError as error:
+        yield Difference(str(folder), str(error))
+        return
+    if record is None:
+        return
+    for name in {**record.files, **files}:
+        there, wanted = record.files.get(name, ""), files.get(name)
+        if complaint := record.complaint(folder / name):
+            yield Difference(str(folder / name), complaint)
+        elif wanted is not None and wanted != there:
+            told = f"sha256: {there[:16] or 'none'} in its training's record, {wanted[:16]} in {run.id}"
+            yield Difference(str(folder / name), told)
+
+
+def unverifiable(run: Run) -> str:
+    """Say which files of a run nobody can hold to a hash, as an earlier version noted none; empty for none."""
+    card, told = run.card, []
+    if not card.scores_sha256:
+        told.append("scores")
+    if card.training.id and not card.training.files:
+        told.append("weights")
+    return " and ".join(told)
 
 
 def _conditions(card: Card, plugins: Plugins) -> list[Condition | None]:

@@ -24,6 +24,7 @@ from avbench.types.specs import (
 from avbench.types.values import (
     CLASSES,
     FORMER_PLACEMENTS,
+    PASSING,
     PLACEMENTS,
     TASKS,
     ClipBatch,
@@ -43,6 +44,7 @@ __all__ = [
     "CLASSES",
     "FORMER_PLACEMENTS",
     "LEVELS",
+    "PASSING",
     "PLACEMENTS",
     "TASKS",
     "AnnotationSpec",

@@ -211,10 +211,13 @@ class MadeData:
     """What a folder says of the data that were made into it: their version, and in words what is unusual about them.
 
     `data_version` differs for each version and choice; `choice` is empty for data of today's version made as usual.
+    `at` is when they were finished, in ns since 1970, None where nobody knows: a file that was changed later is not
+    theirs any more, and counts by its own size and time.
     """
 
     data_version: str
     choice: str = ""
+    at: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

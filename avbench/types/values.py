@@ -66,6 +66,10 @@ class Reason(StrEnum):
     DECODER_TIMEOUT = "decoder_timeout"
 
 
+# What may be otherwise next time: a file that is copied back, another load of the machine.
+PASSING = frozenset({Reason.MISSING_FILE, Reason.DECODER_TIMEOUT})
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One labelled video of a dataset, without a pixel.

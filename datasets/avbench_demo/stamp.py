@@ -44,4 +44,6 @@ def made(folder: Path) -> MadeData | None:
         chosen = {}
     told = [] if version == str(VERSION) else [f"version {version}"]
     told += [f"{value} edition" if name == "edition" else value for name, value in chosen.items()]
-    return MadeData("-".join([version, *chosen.values()]), ", ".join(told))
+    # Written last of all: what was changed later is not as it was made.
+    at = (folder / NAME).stat().st_mtime_ns
+    return MadeData("-".join([version, *chosen.values()]), ", ".join(told), at)

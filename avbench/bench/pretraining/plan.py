@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from avbench import __version__
 from avbench.bench.pretraining.measuring import FrameLabels, place
 from avbench.bench.spec import MLFLOW
 from avbench.config import Config, Weights, resolve
 from avbench.data import databases, splits
 from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
+from avbench.data.inputs import by_stat, inputs_of, of_demo
 from avbench.data.loading import Loading
 from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
@@ -21,6 +23,7 @@ from avbench.hashing import digest_of
 from avbench.media import reading as media
 from avbench.paths import results_folder
 from avbench.plugins import weights
+from avbench.plugins.code import hook_code, module_code
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.references import load_object
@@ -86,7 +89,15 @@ def resolve_pretraining(
     config = _decided(spec, config, annotation, rates)
     start = weights.choose(spec.network, config, demo=base.demo, from_scratch=request.from_scratch)
     start |= _untaught(spec, request, config, start, demo=base.demo)
-    plan = plan_of(spec, request, base, parts, replace(config, weights=start), measured)
+    plan = plan_of(
+        spec,
+        request,
+        base,
+        parts,
+        replace(config, weights=start),
+        measured,
+        made_of=_made_of(spec, base, parts, plugins),
+    )
     return ResolvedPretraining(
         request=request, spec=spec, base=base, parts=parts, measured=measured, rates=rates, plan=plan
     )
@@ -168,8 +179,10 @@ def plan_of(
     parts: splits.Split,
     config: Config,
     measured: FrameLabels,
+    *,
+    made_of: Mapping[str, str],
 ) -> TrainingPlan:
-    """Return the plan of the training; its id is a hash of configuration, lists, fold and seed."""
+    """Return the plan of the training; its id is a hash of configuration, lists, fold, seed, data and code."""
     about = {
         "network": spec.name,
         "version": spec.version,
@@ -185,6 +198,7 @@ def plan_of(
             "digest": splits.list_digest(parts.train),
             "validation_digest": splits.list_digest(parts.validation),
         },
+        "made_of": dict(made_of),
         **request.loading.shaping,
     }
     if config.random_start:
@@ -203,6 +217,15 @@ def plan_of(
         place=place,
         selection=measured.selection,
     )
+
+
+def _made_of(spec: PretrainingSpec, base: Database, parts: splits.Split, plugins: Plugins) -> dict[str, str]:
+    """Return the hashes of the data, of the code of network and database, and the version of avbench."""
+    stamp = of_demo(base.data_version, base.made_at) if base.demo else by_stat
+    data = {f"{part} data": inputs_of(getattr(parts, part), stamp).digest for part in splits.PARTS}
+    code = {f"code of {spec.name}": module_code(spec.load.partition(":")[0])}
+    others = hook_code(plugins, "avbench_decode", "avbench_face_track", "avbench_datasets")
+    return {**data, **code, **{f"code of {name}": one for name, one in others.items()}, "avbench": __version__}
 
 
 def _config(spec: PretrainingSpec, request: PretrainingRequest, base: Database) -> Config:

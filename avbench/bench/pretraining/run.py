@@ -33,7 +33,7 @@ from avbench.progress import Progress, silent
 from avbench.records.card import Card, Status
 from avbench.records.card_file import plain
 from avbench.records.card_parts import Encoder
-from avbench.records.training import FRAME_SCORES, WEIGHTS
+from avbench.records.training import FRAME_SCORES, WEIGHTS, FinishedTraining
 
 Say = Callable[[str], None]
 # What an encoder's file says of its data.
@@ -124,6 +124,8 @@ def _chosen(resolved: ResolvedPretraining) -> Detector:
     network = build(plan.spec, plan.config, plan.seed)
     for stage in plan.config.stages:
         network.begin_stage(stage)
+    if (record := FinishedTraining.load(plan.folder)) is not None:
+        record.require_unchanged(plan.folder / WEIGHTS)
     checkpoint.load_weights(network, plan.folder / WEIGHTS)
     return network
 
