@@ -148,7 +148,7 @@ def _joined(parts: Iterable[Declared]) -> Declared:
 def _by_example(value: Setting) -> Declared:
     if value is None:
         return Declared(((int, _ANY), (float, _ANY)), optional=True, example=True)
-    return Declared(((type(value), _ANY),), optional=not isinstance(value, str), example=True)
+    return Declared(((type(value), _ANY),), example=True)
 
 
 def _complaint(value: Any, bounds: Range) -> str:
