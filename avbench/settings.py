@@ -89,7 +89,7 @@ def declared(settings: AnySettings) -> dict[str, Declared]:
     """Return what each setting may hold.
 
     A dataclass declares it by its fields' types; TypeError for one that is not frozen or has a field of another type.
-    Of a mapping the values are examples: text is read as their type, or as none.
+    Of a mapping the values are examples: text is read as their type; none is for those whose example is None.
     """
     if isinstance(settings, Mapping):
         return {name: _by_example(value) for name, value in settings.items()}

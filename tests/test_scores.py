@@ -170,7 +170,7 @@ def test_external_four_class_probabilities_give_the_score(tmp_path: Path) -> Non
         ("id,score\n001.mp4,0.1\n002.mp4,-3.2\n", r"not within \[0, 1\]: 002.mp4"),
         ("id,score\n001.mp4,0.1\n002.mp4,fake\n", "no number"),
         ("name,score\n001.mp4,0.1\n", "needs the columns id and score"),
-        ("id,p_rarv\n001.mp4,0.1\n", "needs the columns id and score"),
+        ("id,p_rarv\n001.mp4,0.1\n", "has p_rarv, but not p_rafv, p_farv, p_fafv"),
     ],
 )
 def test_external_scores_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -155,7 +155,10 @@ def test_a_mapping_shows_types_by_example_and_stays_a_mapping() -> None:
     overrides = ["width=4", "share=1", "on=no", "how=none", "limit=7"]
     found = resolve(spec, "binary", overrides=overrides).settings
     assert found == {"width": 4, "share": 1.0, "on": False, "how": "none", "limit": 7}
-    assert resolve(spec, "binary", overrides=["width=none", "limit=0.5"]).settings["limit"] == 0.5
+    assert resolve(spec, "binary", overrides=["limit=0.5"]).settings["limit"] == 0.5
+    assert resolve(spec, "binary", overrides=["limit=none"]).settings["limit"] is None
+    with pytest.raises(UserError, match="--set width=none: expected a value of type int"):
+        resolve(spec, "binary", overrides=["width=none"])
     assert resolve(spec, "binary", dataset="lavdf").settings["width"] == 0.5, "what a plugin says stands"
     with pytest.raises(UserError, match="--set width=wide: expected a value of type int"):
         resolve(spec, "binary", overrides=["width=wide"])

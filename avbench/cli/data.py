@@ -69,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
     spec = plugins.dataset(arguments.name)
     base = locate(spec, read_roots(arguments.data), plugins.datasets())
     say(f"{base.title} at {base.root}")
-    findings = list(dict.fromkeys([*_findings(base), *_file_findings(base, decode=arguments.decode)]))
+    findings = list(_findings(base, decode=arguments.decode))
     for finding in findings:
         say(f"  {finding.level:<8} {finding.where}: {finding.what}")
     errors = sum(finding.level == "error" for finding in findings)
@@ -77,21 +77,12 @@ def execute(arguments: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _findings(base: Database) -> Iterable[Finding]:
-    """Return what the dataset's own check says, or the one that looks at any dataset."""
+def _findings(base: Database, *, decode: bool) -> Iterable[Finding]:
+    """Yield what the dataset's own check says, or the one that looks at any dataset, and what files alone tell."""
     from avbench.data.checking import check_database
-    from avbench.references import load_object
-
-    if not base.spec.check:
-        return check_database(base)
-    found: Iterable[Finding] = load_object(base.spec.check, f"dataset {base.spec.name}")(base.root)
-    return found
-
-
-def _file_findings(base: Database, *, decode: bool) -> Iterable[Finding]:
-    """Yield what can be said of any dataset's files; what makes listing them impossible is told by its own check."""
     from avbench.data.decoding_check import check_by_decoding
     from avbench.data.file_names import links_out
+    from avbench.references import load_object
     from avbench.types import Finding
 
     try:
@@ -99,6 +90,8 @@ def _file_findings(base: Database, *, decode: bool) -> Iterable[Finding]:
     except UserError as error:
         yield Finding("error", str(base.root), str(error))
         return
+    own = load_object(base.spec.check, f"dataset {base.spec.name}") if base.spec.check else None
+    yield from own(base.root) if own is not None else check_database(base)
     if outside := links_out(samples, base.root):
         first = ", ".join(outside[:5]) + (", ..." if len(outside) > 5 else "")
         yield Finding("warning", str(base.root), f"{len(outside):,} files lie outside, behind links: {first}")

@@ -13,7 +13,6 @@ from tabulate import tabulate
 
 from avbench.records.measured import Measured
 
-
 _FORMULA = re.compile(r"\s*[=+\-@]")
 _NUMBERS = re.compile(r"[-+]?[0-9.][0-9.,e%\s\[\]()±*–+-]*|[-–]")
 
