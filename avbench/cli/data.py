@@ -80,7 +80,6 @@ def execute(arguments: argparse.Namespace) -> int:
 def _findings(base: Database, *, decode: bool) -> Iterable[Finding]:
     """Yield what the dataset's own check says, or the one that looks at any dataset, and what files alone tell."""
     from avbench.data.checking import check_database
-    from avbench.data.decoding_check import check_by_decoding
     from avbench.data.file_names import links_out
     from avbench.references import load_object
     from avbench.types import Finding
@@ -96,6 +95,8 @@ def _findings(base: Database, *, decode: bool) -> Iterable[Finding]:
         first = ", ".join(outside[:5]) + (", ..." if len(outside) > 5 else "")
         yield Finding("warning", str(base.root), f"{len(outside):,} files lie outside, behind links: {first}")
     if decode:
+        from avbench.data.decoding_check import check_by_decoding
+
         yield from check_by_decoding(samples, progress=bar)
 
 
