@@ -154,6 +154,8 @@ def _by_example(value: Setting) -> Declared:
 def _complaint(value: Any, bounds: Range) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "must fit into 64 bits"
     return bounds.complaint(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
 
 

@@ -148,6 +148,31 @@ def test_any_setting(key: str, value: str) -> None:
         assert digest_of(found.as_dict()) and type(found.settings["width"]) is int
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "batch=none",
+        "lr=nan",
+        "epochs=99999999999999999999",
+        "width=none",
+        "width=1e3",
+        "share=inf",
+        "on=2",
+        "clip.size=100000",
+        "width=" + "9" * 30,
+        "clip.fps=0",
+        "clip.sample_rate=0",
+        "eval_batch=²",
+        "threads=0",
+        "pooling=Mean2",
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_one_line(setting: str) -> None:
+    with pytest.raises(UserError, match="--set") as caught:
+        resolve(SPEC, "binary", overrides=[setting])
+    one_line(caught.value)
+
+
 cells = st.text(max_size=8) | st.sampled_from(
     ["real", "1", "0.5", "nan", "", "a.mp4", "p1;p2", "test", "TRUE", "1e999"]
 )
