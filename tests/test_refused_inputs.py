@@ -306,3 +306,11 @@ def test_targets_that_would_match_nobody_are_refused(tmp_path: Path, target: str
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(UserError, match=f"row 2: .*{message}"):
         scan(tmp_path)
+
+
+def test_a_file_may_be_its_own_person_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text('path,label,identity\na|b;c.mp4,0,a|b;c.mp4\n"d, e.mp4",1,"anna, bob"\n')
+    with pytest.raises(UserError, match="row 3: identity 'anna, bob' holds ','"):
+        scan(tmp_path)
+    (tmp_path / "labels.csv").write_text("path,label,identity\na|b;c.mp4,0,a|b;c.mp4\n")
+    assert scan(tmp_path)[0].identity == "a|b;c.mp4"

@@ -14,9 +14,9 @@ SEPARATOR = ";"
 _REFUSED = re.compile(r"[,;|]")
 
 
-def identity_named(cell: str) -> str:
-    """Return the name in the column identity; ValueError for what may be several."""
-    return _name(cell, "identity")
+def identity_named(cell: str, file: str) -> str:
+    """Return the name in the column identity; ValueError for what may be several, unless it is the file's own name."""
+    return normalize("NFC", file) if cell == file.strip() else _name(cell, "identity")
 
 
 def targets_named(cell: str) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def _sample(folder: Path, cells: dict[str, str]) -> Sample:
     forgery, periods = _forgery(cells), _periods(cells)
     if periods and forgery is Forgery.RARV:
         raise ValueError("a real file has no fake_start and fake_end")
-    identity = people.identity_named(_said(cells, "identity")) or name
+    identity = people.identity_named(_said(cells, "identity"), name) or name
     return Sample(
         id=name,
         path=folder / name,
