@@ -24,8 +24,10 @@ EXAMPLES = """examples:
 Paths are absolute. clip_start and clip_end are where the one clip of the placement oracle lies in the file; fake_start
 and fake_end the forged periods, several with blanks between them, none where all of a fake is forged. All are seconds.
 """
-COLUMNS = ("id", "path", "label", "forgery", "identity", "method", "split")
-COLUMNS += ("clip_start", "clip_end", "fake_start", "fake_end")
+COLUMNS = (
+    *("id", "path", "label", "forgery", "identity", "method", "split"),
+    *("clip_start", "clip_end", "fake_start", "fake_end"),
+)
 SHORTEST, LONGEST = 0.04, 3600
 
 

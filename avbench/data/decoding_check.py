@@ -15,7 +15,7 @@ from avbench.media.sound import sound_stream
 from avbench.progress import Progress, silent
 from avbench.types import Finding, Forgery, MediaError, Reason, Sample
 
-KIND = "decoded-1"
+KIND = "decoded-2"
 SHOWN = 5
 
 
@@ -43,8 +43,8 @@ def decode(path: Path) -> Measured:
         raise MediaError(Reason.UNREADABLE, f"{path}: not an ordinary file")
     with open_file(path) as container:
         chosen = {"pictures": picture_stream(container), "sound": sound_stream(container)}
-        counts: dict[int, int] = {stream.index: 0 for stream in chosen.values() if stream is not None}
-        if not counts:
+        counts = dict.fromkeys(chosen, 0)
+        if not any(chosen.values()):
             raise MediaError(Reason.UNREADABLE, f"{path}: neither pictures nor sound that can be decoded")
         damaged = 0
         packets = container.demux([stream for stream in chosen.values() if stream is not None])
@@ -57,12 +57,13 @@ def decode(path: Path) -> Measured:
             if packet is None:
                 break
             try:
-                counts[packet.stream.index] += len(packet.decode())
+                for frame in packet.decode():  # by kind: the packets that end a stream name none
+                    counts["pictures" if isinstance(frame, av.VideoFrame) else "sound"] += 1
             except av.FFmpegError:
                 damaged += 1
     if not any(counts.values()):
         raise MediaError(Reason.UNREADABLE, f"{path}: nothing of it can be decoded")
-    return {name: None if one is None else counts[one.index] for name, one in chosen.items()} | {"damaged": damaged}
+    return {name: None if one is None else counts[name] for name, one in chosen.items()} | {"damaged": damaged}
 
 
 def _odd(sample: Sample, about: Measured) -> str:

@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TextIO
 from unicodedata import normalize
 
 import numpy as np
@@ -22,8 +23,10 @@ log = logging.getLogger(__name__)
 NUMBERS = ("score", *PROBABILITIES, "p_video", "p_audio", "logit")
 READ = ("id", *NUMBERS, "reason")
 # What `avbench export-list` writes beside the id. Labels are compared, the rest is of no use here.
-LISTED = ("path", "label", "forgery", "identity", "method", "split")
-LISTED += ("clip_start", "clip_end", "fake_start", "fake_end")
+LISTED = (
+    *("path", "label", "forgery", "identity", "method", "split"),
+    *("clip_start", "clip_end", "fake_start", "fake_end"),
+)
 _NOTHING = {"", "nan", "none", "null", "na", "n/a"}
 _ROUNDING = 1e-3
 
@@ -75,7 +78,7 @@ def _read_any(path: Path) -> pd.DataFrame:
         if path.open("rb").read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise UserError(f"{path} is UTF-16; save it as UTF-8")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _rows(path, csv.reader(file))
+            return _rows(path, file)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is neither parquet nor UTF-8 text ({error}); save it as a CSV file in UTF-8") from None
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
@@ -83,8 +86,9 @@ def _read_any(path: Path) -> pd.DataFrame:
         raise UserError(f"cannot read the scores {path}: {why:.300}") from None
 
 
-def _rows(path: Path, rows: csv._reader) -> pd.DataFrame:
-    header = next(rows, [])
+def _rows(path: Path, file: TextIO) -> pd.DataFrame:
+    rows = csv.reader(file)
+    header: list[str] = next(rows, [])
     cells = []
     for row in rows:
         if not any(row):

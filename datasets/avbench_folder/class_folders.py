@@ -50,7 +50,8 @@ def find(root: Path) -> tuple[list[Sample], LeftOut]:
 
     Raises UserError for a folder that cannot be read and for one that is met twice, as links make it.
     """
-    left, samples = LeftOut(), []
+    left = LeftOut()
+    samples: list[Sample] = []
     met: dict[tuple[int, int], str] = {}
     try:
         tops = sorted(root.iterdir())
