@@ -154,9 +154,7 @@ def _require_same_labels(path: Path, table: pd.DataFrame) -> None:
         if f"their_{name}" in table:
             said = [str(value).strip().lower() for value in table[f"their_{name}"]]
             wrong = [text not in {*known, *_NOTHING} for text, known in zip(said, right, strict=True)]
-            _complain(
-                path, f"ids have another {name} than the test list: correct it or leave it out", table["id"][wrong]
-            )
+            _complain(path, f"ids have another {name} than the list: correct it or leave it out", table["id"][wrong])
 
 
 def _numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
