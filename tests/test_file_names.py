@@ -108,6 +108,9 @@ def test_links_that_leave_the_root_are_told(tmp_path: Path) -> None:
     names = ("a.mp4", "out.mp4", "in.mp4", "linked/a.mp4")
     samples = [Sample(name, root / name, Forgery.RARV) for name in names]
     assert links_out(samples, root) == ["out.mp4", "linked/a.mp4"]
+    (tmp_path / "link").symlink_to(root)
+    resolved = Sample("a.mp4", (tmp_path / "link").resolve() / "a.mp4", Forgery.RARV)
+    assert database(tmp_path / "link", resolved).samples()[0].path == root.resolve() / "a.mp4"
 
 
 def test_a_root_that_cannot_be_is_one_line() -> None:

@@ -23,15 +23,17 @@ def below(samples: Iterable[Sample], root: Path) -> Iterator[Sample]:
     no file system can hold, and for a path that leaves the folder `root` (the folder of a file `root`).
     """
     top = folder_of(root)
+    tops = {top: None, os.path.realpath(top): None}  # a reader may have resolved a root that is a link
     listings: dict[str, dict[str, str]] = {}
 
     def on_disk(path: Path, of: str) -> Path:
         _require_possible(str(path), of)
-        if not _is_below(os.path.abspath(path), top):
+        own = next((one for one in tops if _is_below(os.path.abspath(path), one)), None)
+        if own is None:
             raise UserError(f"{of!r}: its file {str(path)!r} lies outside {top}; correct the metadata")
         if str(path).isascii() or os.path.lexists(path):
             return path
-        return Path(_spelled(os.path.abspath(path), top, listings))
+        return Path(_spelled(os.path.abspath(path), own, listings))
 
     for sample in samples:
         _require_possible(sample.id, sample.id)
