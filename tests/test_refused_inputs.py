@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +308,13 @@ def test_targets_that_would_match_nobody_are_refused(tmp_path: Path, target: str
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(UserError, match=f"row 2: .*{message}"):
         scan(tmp_path)
+
+
+def test_modules_of_the_current_folder_are_not_imported(tmp_path: Path) -> None:
+    for name in ("argparse", "json", "importlib_metadata", "yaml"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')\n")
+    done = subprocess.run([sys.executable, "-m", "avbench", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("avbench ") and "planted" not in done.stderr
 
 
 def test_a_file_may_be_its_own_person_whatever_it_is_called(tmp_path: Path) -> None:

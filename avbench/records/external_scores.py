@@ -73,7 +73,7 @@ def _read_any(path: Path) -> pd.DataFrame:
     """Return the file as it stands; of a CSV all cells are texts."""
     try:
         if path.suffix.lower() == ".parquet":
-            table: pd.DataFrame = pq.read_table(path).to_pandas()
+            table: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
             return table
         if path.open("rb").read(2) in (b"\xff\xfe", b"\xfe\xff"):
             raise UserError(f"{path} is UTF-16; save it as UTF-8")
