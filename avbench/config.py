@@ -219,4 +219,4 @@ def _accepted(field: Declared, key: str, value: Setting, where: str) -> Any:
     try:
         return field.check(value)
     except ValueError as error:
-        raise UserError(f"{where}{key}={value}: {error}") from None
+        raise UserError(f"{where}{key}={value!s:.80}: {error}") from None

@@ -9,10 +9,16 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from avbench.errors import UserError
+
 
 def cache_folder() -> Path:
     """Return the folder of demo data and fetched weights: $AVBENCH_CACHE or ~/.cache/avbench."""
-    return Path(os.environ.get("AVBENCH_CACHE") or "~/.cache/avbench").expanduser()
+    given = os.environ.get("AVBENCH_CACHE") or "~/.cache/avbench"
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:  # a ~user that is nobody, or no home
+        raise UserError(f"{given}: {error}; set AVBENCH_CACHE to a folder") from error
 
 
 def results_folder() -> Path:

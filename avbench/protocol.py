@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
@@ -22,6 +23,10 @@ VARIANT = ("placements", "fold", "select_on", "strict_identity", "test_on", "tes
 OWN = Path("protocols")  # of the folder in which a command is given
 SUFFIXES = (".yaml", ".yml")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+_MOST = 2**31 - 1  # a version, a fold
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _PLAIN = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
@@ -209,19 +214,20 @@ def complaint(values: Protocol | Mapping[Any, Any]) -> str:
     types = get_type_hints(Protocol)
     for name in given:
         if name not in types:
-            return str(unknown("field", str(name), types))
+            return str(unknown("field", name if isinstance(name, str) else _said(name), types))
     if missing := [f.name for f in fields(Protocol) if f.default is MISSING and f.name not in given]:
         return f"no {' and no '.join(missing)}; every protocol needs them"
     for name, value in given.items():
         if wrong := _mistyped(value, types[name]):
             return f"{name}: {wrong}"
     if not _NAME.fullmatch(given["name"]):
-        return f"name: {given['name']!r} is none for a protocol; use a-z, 0-9 and _"
+        return f"name: {_said(given['name'])} is none for a protocol; use a-z, 0-9 and _"
     for name in ("version", "fold"):
-        if given.get(name, 1) < 1:
-            return f"{name}: {given[name]} is below 1"
+        if not 1 <= given.get(name, 1) <= _MOST:
+            bound = "below 1" if given[name] < 1 else f"above {_MOST}"
+            return f"{name}: {_said(given[name])} is {bound}"
     if outside := [level for level in given.get("levels", ()) if level not in LEVELS]:
-        return f"levels: {outside[0]} is none; levels are {LEVELS[0]} (the video as it is) to {LEVELS[-1]}"
+        return f"levels: {_said(outside[0])} is none; levels are {LEVELS[0]} (the video as it is) to {LEVELS[-1]}"
     if bool(given.get("perturbations")) != bool(given.get("levels")):
         return "perturbations and levels belong together; name both or none"
     for name in ("placements", "perturbations", "levels"):
@@ -234,10 +240,22 @@ def _mistyped(value: Any, wanted: Any) -> str:
     """Say how a value is not what a field wants, or nothing."""
     if get_origin(wanted) is tuple:
         if not isinstance(value, list | tuple):
-            return f"{value!r} is no list; write [{value}]"
+            return f"{_said(value)} is no list; write [{value if isinstance(value, str) else '...'}]"
         return next((wrong for item in value if (wrong := _mistyped(item, get_args(wanted)[0]))), "")
     if get_origin(wanted) is Literal:
         choices = get_args(wanted)
-        return "" if value in choices else str(unknown("value", str(value), choices))
-    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-    return "" if fits else f"{value!r} is not {_PLAIN[wanted]}"
+        known = isinstance(value, str) and value in choices
+        return "" if known else str(unknown("value", value if isinstance(value, str) else _said(value), choices))
+    if not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)):
+        return f"{_said(value)} is not {_PLAIN[wanted]}"
+    if isinstance(value, str) and _UNPRINTABLE.search(value):
+        return f"{_said(value)} is not one line of printable text"
+    return ""
+
+
+def _said(value: Any) -> str:
+    """Return a value as code writes it, shortened: YAML may hold nested lists that are endless when written out."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"

@@ -89,7 +89,7 @@ def declared(settings: AnySettings) -> dict[str, Declared]:
     """Return what each setting may hold.
 
     A dataclass declares it by its fields' types; TypeError for one that is not frozen or has a field of another type.
-    Of a mapping the values are examples: text is read as their type, or as none.
+    Of a mapping the values are examples: text is read as their type; none is for those whose example is None.
     """
     if isinstance(settings, Mapping):
         return {name: _by_example(value) for name, value in settings.items()}
@@ -148,12 +148,14 @@ def _joined(parts: Iterable[Declared]) -> Declared:
 def _by_example(value: Setting) -> Declared:
     if value is None:
         return Declared(((int, _ANY), (float, _ANY)), optional=True, example=True)
-    return Declared(((type(value), _ANY),), optional=not isinstance(value, str), example=True)
+    return Declared(((type(value), _ANY),), example=True)
 
 
 def _complaint(value: Any, bounds: Range) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "must fit into 64 bits"
     return bounds.complaint(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
 
 

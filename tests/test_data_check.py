@@ -69,7 +69,7 @@ Change = Callable[[Sample], Sample]
     [
         (lambda s: replace(s, id="p0/RARV.mp4", path=s.path), "error: 1 ids are given to several samples: p0/RARV.mp4"),
         (lambda s: replace(s, path=s.path.parent / "none.mp4"), "error: 1 files are missing: p1/RAFV.mp4"),
-        (lambda s: replace(s, path=s.path.parents[2] / "out.mp4"), "error: 1 paths lead out of the database"),
+        (lambda s: replace(s, path=s.path.parents[2] / "out.mp4"), "error: 'p1/RAFV.mp4': its file "),
         (lambda s: replace(s, path=s.path.parent / "RARV.mp4"), "warning: 1 files are listed by several samples"),
         (lambda s: replace(s, annotations=(("au", s.path / "no.csv"),)), "error: 1 samples name a file of frame-level"),
         (lambda s: replace(s, fake_periods=((1.0, 0.5),)), "error: 1 fake periods end before they begin"),

@@ -58,7 +58,7 @@ def test_a_table_needs_only_paths_and_labels(tmp_path: Path) -> None:
 def test_optional_columns_are_read(tmp_path: Path) -> None:
     text = """Label, PATH,identity,target,split,method,fake_start,fake_end,video_fake,audio_fake,stratum,cluster,note
 
-1,a.mp4,p1,p2 p3,dev,wav2lip,0.5 2.0,1.0 2.5,1,0,men,c1,hello
+1,a.mp4,p1,p2; p3,dev,wav2lip,0.5 2.0,1.0 2.5,1,0,men,c1,hello
 fake,./b.mp4,,,train,,,,no,yes,,,"""
     first, second = scan(table(tmp_path, text))
     assert (first.forgery, first.identity, first.other_identities) == (Forgery.RAFV, "p1", ("p2", "p3"))
@@ -71,6 +71,50 @@ def test_an_unknown_column_is_ignored_aloud(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         scan(table(tmp_path, "path,label,identitty\na.mp4,0,p1\n"))
     assert "ignored columns: identitty" in caplog.text
+
+
+def test_links_are_followed_and_what_is_left_out_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path / "store", "deep/a.mp4", "b.MTS")
+    touch(root := tmp_path / "root", "Bona-Fide/x.mp4", "SPOOF/y.m2ts", "spoof/z.vob", "spoof/n.txt", "spoof/.h.mp4")
+    touch(root, "others/o.mp4", "top.mp4")
+    (root / "Bona-Fide" / "linked").symlink_to(tmp_path / "store")
+    with caplog.at_level(logging.WARNING):
+        found = {s.id: s.forgery for s in scan(root)}
+    assert {name: int(forgery) for name, forgery in found.items()} == {
+        "Bona-Fide/linked/b.MTS": 0,
+        "Bona-Fide/linked/deep/a.mp4": 0,
+        "Bona-Fide/x.mp4": 0,
+        "SPOOF/y.m2ts": 3,
+        "spoof/z.vob": 3,
+    }
+    for said in ("no labels: others", "1 files left out that lie beside", "endings: .txt 1", "1 hidden files"):
+        assert said in caplog.text and any(said in f.what for f in check(root) if f.level == "warning")
+    (root / "spoof" / "again").symlink_to(tmp_path / "store")
+    with pytest.raises(UserError, match="are one folder, by a link"):
+        scan(root)
+    (root / "spoof" / "again").unlink()
+    (root / "spoof" / "loop").symlink_to(root / "spoof")
+    with pytest.raises(UserError, match="are one folder, by a link"):
+        scan(root)
+
+
+def test_columns_by_semicolons_or_twice_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="separated by ';'; save the table with commas"):
+        scan(table(tmp_path, "path;label\na.mp4;0\n"))
+    with pytest.raises(UserError, match="column 'label' stands there twice"):
+        scan(table(tmp_path, "path,label,label\na.mp4,0,1\n"))
+
+
+def test_blanks_and_backslashes_are_those_of_the_disk(tmp_path: Path) -> None:
+    touch(tmp_path, " lead.mp4", "sub/a.mp4", "plain.mp4")
+    samples = scan(table(tmp_path, "path,label\n lead.mp4,0\nsub\\a.mp4,1\n plain.mp4 ,1\n"))
+    assert [s.id for s in samples] == [" lead.mp4", "sub/a.mp4", "plain.mp4"] and all(s.path.exists() for s in samples)
+
+
+def test_people_whose_names_differ_in_spelling_alone_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        scan(table(tmp_path, "path,label,identity\na.mp4,0,Ann\nb.mp4,1,ann\nc.mp4,1,007\nd.mp4,1,7\n"))
+    assert "identities 'Ann' and 'ann' count as different people, 2 such in all" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ def test_list_goes_out_and_scores_come_back(tiny: Path, tmp_path: Path, capsys: 
     data = ["--data", f"folder={tiny}"]
     assert main(["export-list", "within_folder", *data, "--out", str(listed)]) == 0
     rows = pd.read_csv(listed)
-    assert list(rows.columns) == ["id", "path", "label", "forgery", "identity", "method", "split"] and len(rows) == 12
+    assert list(rows.columns[:7]) == ["id", "path", "label", "forgery", "identity", "method", "split"]
+    assert list(rows.columns[7:]) == ["clip_start", "clip_end", "fake_start", "fake_end"] and len(rows) == 12
+    assert (rows["clip_end"] - rows["clip_start"]).between(0.9, 1.0 + 1e-6).all() and rows["clip_start"].ge(0).all()
+    assert all(Path(p).is_absolute() for p in rows["path"])
     assert (rows["label"] == (rows["forgery"] != "RARV")).all() and all(Path(p).is_file() for p in rows["path"])
     rows["score"] = rows["label"] * 0.8 + 0.1
     rows[["id", "score"]].to_csv(tmp_path / "scores.csv", index=False)

@@ -12,6 +12,7 @@ import pytest
 
 from avbench.errors import UserError
 from avbench.records import scores
+from avbench.records.external_scores import read_external
 from avbench.types import Forgery, Sample
 
 METADATA = {"task": "binary", "run": "r-1", "threshold": 0.42}
@@ -135,7 +136,7 @@ def test_external_scores_join_the_test_list(tmp_path: Path, suffix: str) -> None
     given = pd.DataFrame({"id": ["002.mp4", "001.mp4"], "score": [0.9, None], "reason": ["", "no_audio"]})
     path = tmp_path / f"theirs.{suffix}"
     given.to_csv(path, index=False) if suffix == "csv" else given.to_parquet(path)
-    read = scores.read_external(path, SAMPLES)
+    read = read_external(path, SAMPLES)
     assert read["id"].tolist() == ["001.mp4", "002.mp4"]
     assert read["forgery"].tolist() == read["clip_forgery"].tolist() == [0, 2]
     assert read["cluster"].tolist() == ["ann", "root7"]
@@ -146,16 +147,16 @@ def test_external_scores_join_the_test_list(tmp_path: Path, suffix: str) -> None
 def test_external_logits_are_kept_and_must_be_those_of_the_scores(tmp_path: Path) -> None:
     samples = [Sample(id=name, path=Path(name), forgery=Forgery.RARV) for name in "ab"]
     (tmp_path / "s.csv").write_text("id,score,logit\na,1.0,60\nb,0.5,\n")
-    assert scores.read_external(tmp_path / "s.csv", samples)["logit"].fillna(-1).tolist() == [60, -1]
+    assert read_external(tmp_path / "s.csv", samples)["logit"].fillna(-1).tolist() == [60, -1]
     (tmp_path / "s.csv").write_text("id,score,logit\na,1.0,60\nb,0.5,3\n")
     with pytest.raises(UserError, match=r"logit is not the log-odds of score: b"):
-        scores.read_external(tmp_path / "s.csv", samples)
+        read_external(tmp_path / "s.csv", samples)
 
 
 def test_external_four_class_probabilities_give_the_score(tmp_path: Path) -> None:
     probabilities = dict(zip(scores.PROBABILITIES, ([0.7, 0.1], [0.1, 0.2], [0.1, 0.6], [0.1, 0.1]), strict=True))
     pd.DataFrame({"id": ["001.mp4", "002.mp4"], **probabilities}).to_csv(tmp_path / "x.csv", index=False)
-    assert scores.read_external(tmp_path / "x.csv", SAMPLES)["score"].tolist() == pytest.approx([0.3, 0.9])
+    assert read_external(tmp_path / "x.csv", SAMPLES)["score"].tolist() == pytest.approx([0.3, 0.9])
 
 
 @pytest.mark.parametrize(
@@ -169,10 +170,10 @@ def test_external_four_class_probabilities_give_the_score(tmp_path: Path) -> Non
         ("id,score\n001.mp4,0.1\n002.mp4,-3.2\n", r"not within \[0, 1\]: 002.mp4"),
         ("id,score\n001.mp4,0.1\n002.mp4,fake\n", "no number"),
         ("name,score\n001.mp4,0.1\n", "needs the columns id and score"),
-        ("id,p_rarv\n001.mp4,0.1\n", "needs the columns id and score"),
+        ("id,p_rarv\n001.mp4,0.1\n", "has p_rarv, but not p_rafv, p_farv, p_fafv"),
     ],
 )
 def test_external_scores_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "theirs.csv").write_text(text)
     with pytest.raises(UserError, match=message):
-        scores.read_external(tmp_path / "theirs.csv", SAMPLES)
+        read_external(tmp_path / "theirs.csv", SAMPLES)

@@ -22,6 +22,7 @@ from avbench.metrics.combining import RULES
 from avbench.plugins.registry import installed
 from avbench.settings import declared, plain
 from avbench.types import Count, DetectorSpec, EnsembleSettings, Preset, Range, Share, WeightSpec
+from avbench.types.settings import MOST
 from avbench_graphau.recipe import SPEC as GRAPHAU
 
 
@@ -155,7 +156,10 @@ def test_a_mapping_shows_types_by_example_and_stays_a_mapping() -> None:
     overrides = ["width=4", "share=1", "on=no", "how=none", "limit=7"]
     found = resolve(spec, "binary", overrides=overrides).settings
     assert found == {"width": 4, "share": 1.0, "on": False, "how": "none", "limit": 7}
-    assert resolve(spec, "binary", overrides=["width=none", "limit=0.5"]).settings["limit"] == 0.5
+    assert resolve(spec, "binary", overrides=["limit=0.5"]).settings["limit"] == 0.5
+    assert resolve(spec, "binary", overrides=["limit=none"]).settings["limit"] is None
+    with pytest.raises(UserError, match="--set width=none: expected a value of type int"):
+        resolve(spec, "binary", overrides=["width=none"])
     assert resolve(spec, "binary", dataset="lavdf").settings["width"] == 0.5, "what a plugin says stands"
     with pytest.raises(UserError, match="--set width=wide: expected a value of type int"):
         resolve(spec, "binary", overrides=["width=wide"])
@@ -207,8 +211,11 @@ def test_a_settings_class_may_check_its_fields_together() -> None:
 def test_whole_numbers_are_read_back(value: int) -> None:
     bounds = Range(min=-5, below=9)
     assert bool(bounds.complaint(value)) == (not -5 <= value < 9)
-    if value >= 1:
+    if 1 <= value <= MOST:
         assert settings(f"width={value}").width == value
+    else:
+        with pytest.raises(UserError, match=r"--set width=.* must be at"):
+            settings(f"width={value}")
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))

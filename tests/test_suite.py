@@ -211,3 +211,13 @@ def test_a_random_start_is_marked_and_gives_way_to_a_start_from_weights() -> Non
     (shown,) = suite_tables(table, [at_random, other, card("a", "within_lavdf", 0.9, 1, task="binary")])
     assert by_label(shown)["A"]["lavdf\nAUC"].startswith("90.0"), "never a mean of both"
     assert "*" not in by_label(shown)["A"]["lavdf\nAUC"] and not any("random start" in note for note in shown.notes)
+
+
+def test_tables_carry_neither_markup_nor_formulas_of_their_input() -> None:
+    rows = (("<script>x</script>", "=1+cmd|' /C calc'!A0"), ("[a](javascript:b)", "-0.5 [-0.9, 0.1]"), ("@sum(a)", "-"))
+    made = Table("t <b>\n# u", ("name", "value"), rows, ("a <i>note</i>",))
+    text = markdown(made)
+    assert "<script" not in text and "<i>" not in text and "](" not in text and "## t &lt;b> # u" in text
+    lines = comma_separated(made).splitlines()
+    assert lines[1].endswith("'=1+cmd|' /C calc'!A0") and lines[3] == "'@sum(a),-"
+    assert lines[2] == '[a](javascript:b),"-0.5 [-0.9, 0.1]"'

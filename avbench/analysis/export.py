@@ -94,7 +94,7 @@ class _Source:
         name = f"{self.path.stem}-{condition.name}-{condition.level}{'.mkv' if copied else '.mp4'}"
         with atomic_write(folder / name) as temporary, media.open_file(self.path) as source:
             container = "matroska" if copied else "mp4"
-            with av.open(str(temporary), "w", format=container) as file:
+            with av.open(media.address(temporary), "w", format=container) as file:
                 writers = [self._pictures(condition, source, file), self._sound(condition, source, file)]
                 for write in [w for w in writers if w is not None]:
                     write()

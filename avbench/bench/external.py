@@ -19,11 +19,11 @@ from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
-from avbench.records import scores
 from avbench.records.card import Card
 from avbench.records.card_file import plain
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
 from avbench.records.caveats import Caveat
+from avbench.records.external_scores import read_external
 from avbench.records.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -48,7 +48,7 @@ def judge(
     if not _NAME.fullmatch(name):
         raise UserError(f"--name {name!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
     lists = prepare(protocol, plugins, roots, limit=limit, seed=seed, say=say)
-    table = scores.read_external(path, lists.split.test)
+    table = read_external(path, lists.split.test)
     task = "four_class" if table["p_rarv"].notna().any() else "binary"
     digest = sha256(path)
     made_of = {

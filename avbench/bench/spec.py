@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -20,7 +21,9 @@ from avbench.records.run import Run
 from avbench.types import LEVELS, TASKS, Placement, Protocol, Task
 
 MLFLOW = "mlflow"  # the name of the plugin that logs runs there
-MAX_WORKERS = 8
+MAX_WORKERS = 8  # unless more are asked for
+MOST_WORKERS = 512
+MAX_SEED = 2**32 - 1  # of NumPy's and torch's generators, and of all that are drawn from
 PAPER = ("paper",)  # the set of perturbations that the paper sweeps
 
 
@@ -33,7 +36,8 @@ class RunSpec:
     list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
     of the only training that will do. `decoder` decodes the pictures. `from_scratch` starts at random what the preset
     starts from weights. `hash_content` tells media files by their content, in place of size and time of change. Raises
-    UserError for an unknown task, a negative seed, a checkpoint that is not there and a decoder that is not installed.
+    UserError for an unknown task, a seed or limit out of range, a checkpoint that is not there and a decoder that is
+    not installed.
     """
 
     detector: str
@@ -54,8 +58,10 @@ class RunSpec:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
-        if self.seed < 0:
-            raise UserError(f"--seed {self.seed}: seeds are 0 or more")
+        _require_count("seed", self.seed, least=0, most=MAX_SEED)
+        for name in ("limit", "limit_test"):
+            if (value := getattr(self, name)) is not None:
+                _require_count(name.replace("_", "-"), value, least=1)
         if self.checkpoint is not None and not self.checkpoint.is_file():
             raise UserError(f"--checkpoint {self.checkpoint}: no such file; trainings leave weights.safetensors")
         require_decoder(self.decoder)
@@ -114,6 +120,13 @@ class Computing:
         return frozenset() if self.mlflow else frozenset({MLFLOW})
 
 
+def _require_count(option: str, value: object, *, least: int, most: int = sys.maxsize) -> None:
+    """Raise UserError for what is no whole number from `least` to `most`."""
+    if type(value) is not int or not least <= value <= most:
+        bounds = f"{least} or more" if most == sys.maxsize else f"{least} to {most}"
+        raise UserError(f"--{option} {value!s:.40}: use a whole number, {bounds}")
+
+
 def loading_with(
     workers: int | None = None,
     *,
@@ -124,12 +137,14 @@ def loading_with(
     """Return how clips are loaded: by so many processes, by default one for each of at most eight cores.
 
     `max_errors` is the share of files that may fail, `plugins` what the processes register; `jobs` runs share the
-    cores. Raises UserError for a number of processes below 0; 0 decodes in this process.
+    cores. Raises UserError for a number of processes that cannot be, or a share outside 0 to 1; 0 processes decode in
+    this one.
     """
     if workers is None:
         workers = max(1, min(cores() // jobs, MAX_WORKERS))
-    if workers < 0:
-        raise UserError(f"--workers {workers}: use 0 (decode in this process) or more")
+    _require_count("workers", workers, least=0, most=MOST_WORKERS)
+    if not isinstance(max_errors, int | float) or not 0 <= max_errors <= 1:  # nan is neither
+        raise UserError(f"--max-errors {max_errors!s:.40}: use a share of files, 0 to 1")
     return Loading(workers, max_errors=max_errors, plugins=plugins)
 
 

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   avbench data demo
   avbench data demo --difficulty hard --edition tuning --out hard    # then avbench run ... --data hard
   avbench data check lavdf --data /databases
+  avbench data check folder --data folder=clips --decode
   avbench data check fakeav --data fakeav=/data/FakeAVCeleb_v1.2
 """
 _CHOICES = ("difficulty", "edition")  # see DatasetSpec.choices
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("demo", "check"), help="demo: make demo data; check: look at a database")
     parser.add_argument("name", nargs="?", help="dataset to check, see avbench ls datasets")
     parser.add_argument("--data", action="append", default=[], metavar="ROOT|NAME=PATH", help="where databases are")
+    parser.add_argument("--decode", action="store_true", help="check: decode every file to its end, too")
     demo = parser.add_argument_group(
         "demo data", "rendered faces; what is measured on them says nothing about a detector"
     )
@@ -55,6 +57,8 @@ def execute(arguments: argparse.Namespace) -> int:
     plugins = installed()
     choice = {name: getattr(arguments, name) for name in _CHOICES if getattr(arguments, name) is not None}
     if arguments.action == "demo":
+        if arguments.decode:
+            raise UserError("--decode goes with avbench data check")
         return _make(plugins, choice, arguments.out)
     for name in choice:
         raise UserError(f"--{name} goes with avbench data demo; data that were made are known by themselves")
@@ -65,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
     spec = plugins.dataset(arguments.name)
     base = locate(spec, read_roots(arguments.data), plugins.datasets())
     say(f"{base.title} at {base.root}")
-    findings = list(_findings(base))
+    findings = list(_findings(base, decode=arguments.decode))
     for finding in findings:
         say(f"  {finding.level:<8} {finding.where}: {finding.what}")
     errors = sum(finding.level == "error" for finding in findings)
@@ -73,15 +77,27 @@ def execute(arguments: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _findings(base: Database) -> Iterable[Finding]:
-    """Return what the dataset's own check says, or the one that looks at any dataset."""
+def _findings(base: Database, *, decode: bool) -> Iterable[Finding]:
+    """Yield what the dataset's own check says, or the one that looks at any dataset, and what files alone tell."""
     from avbench.data.checking import check_database
+    from avbench.data.file_names import links_out
     from avbench.references import load_object
+    from avbench.types import Finding
 
-    if not base.spec.check:
-        return check_database(base)
-    found: Iterable[Finding] = load_object(base.spec.check, f"dataset {base.spec.name}")(base.root)
-    return found
+    try:
+        samples = base.samples()
+    except UserError as error:
+        yield Finding("error", str(base.root), str(error))
+        return
+    own = load_object(base.spec.check, f"dataset {base.spec.name}") if base.spec.check else None
+    yield from own(base.root) if own is not None else check_database(base)
+    if outside := links_out(samples, base.root):
+        first = ", ".join(outside[:5]) + (", ..." if len(outside) > 5 else "")
+        yield Finding("warning", str(base.root), f"{len(outside):,} files lie outside, behind links: {first}")
+    if decode:
+        from avbench.data.decoding_check import check_by_decoding
+
+        yield from check_by_decoding(samples, progress=bar)
 
 
 def _make(plugins: Plugins, choice: Mapping[str, str], out: Path | None) -> int:

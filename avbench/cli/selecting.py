@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,8 +211,8 @@ def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:
 
 def variant_of(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the fields of a protocol that the arguments change; --fold all changes none, see `folds_of`."""
-    if arguments.fold not in (None, "all") and not arguments.fold.isdigit():
-        raise UserError(f"--fold {arguments.fold}: use a number or all")
+    if arguments.fold not in (None, "all") and not re.fullmatch("[0-9]{1,9}", arguments.fold):
+        raise UserError(f"--fold {arguments.fold:.80}: use a number from 1 on, or all")
     asked = {
         "fold": int(arguments.fold) if arguments.fold not in (None, "all") else None,
         "placements": arguments.placement,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avbench.errors import UserError, unknown
+from avbench.data.file_names import below
+from avbench.errors import UserError, in_one_line, unknown
 from avbench.paths import cache_folder
 from avbench.references import load_object
 from avbench.types import DatasetSpec, MadeData, Sample
@@ -43,7 +44,10 @@ class Database:
         return ", ".join(filter(None, ("demo data", self.choice))) if self.demo else ""
 
     def samples(self) -> list[Sample]:
-        """Scan the folder; each sample carries the dataset's name, an identity (else its id) and a cluster."""
+        """Scan the folder; each sample carries the dataset's name, an identity (else its id) and a cluster.
+
+        Raises UserError for files outside the folder and for names that cannot be; see `below`.
+        """
         scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
         found = [
             replace(
@@ -52,7 +56,7 @@ class Database:
                 identity=s.identity or s.id,
                 cluster=s.cluster or s.identity or s.id,
             )
-            for s in scan(self.root)
+            for s in below(scan(self.root), self.root)
         ]
         if not found:
             raise UserError(f"{self.title}: no sample at {self.root}; see avbench data check {self.spec.name}")
@@ -67,8 +71,12 @@ def read_roots(given: Iterable[str]) -> dict[str, Path]:
         key, value = (name, path) if equals and "/" not in name else ("", text)
         if key in roots:
             raise UserError(f"--data names {'two roots' if not key else key + ' twice'}: {roots[key]} and {value}")
-        roots[key] = Path(value).expanduser()
-        if not roots[key].exists():
+        try:
+            roots[key] = Path(value).expanduser()
+            there = roots[key].exists()
+        except (OSError, RuntimeError) as error:  # a name that is too long, a ~user that is nobody
+            raise UserError(f"--data {text:.200}: {in_one_line(error)}; name the folder of the databases") from error
+        if not there:
             raise UserError(f"--data {text}: {roots[key]} does not exist; name the folder that holds the databases")
     return roots
 

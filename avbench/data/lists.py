@@ -97,9 +97,15 @@ def prepare(
 
     `files` says how `Lists.inputs` tell a file from another of its name.
 
-    Raises UserError for a missing root, an impossible fold, or identities shared by training and test. An audit, which
+    Raises UserError for a missing root, an impossible fold, all of a database as the test of what is trained on it, or
+    identities shared by training and test. An audit, which
     tells the latter, has `refuse_leaks` False: it gets whatever lists there are.
     """
+    if train and protocol.test_on == "all" and protocol.train == protocol.test:
+        raise UserError(
+            f"protocol {protocol.name}, test_on all: it trains on {protocol.test} too, whose training videos would be "
+            "judged; leave --test-on out, train on another database, or judge given weights with --checkpoint"
+        )
     known = plugins.datasets()
     test_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
     test_split = _split(test_base, protocol, refuse_leaks)

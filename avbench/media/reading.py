@@ -6,6 +6,7 @@ whose zero is the video stream's first presentation time.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 
+# What names other files instead of holding pictures or sound: following it would read what nobody listed.
+PLAYLISTS = {"concat", "hls", "dash", "sdp", "rtsp", "imf", "applehttp"}
+
+
+def address(path: Path) -> str:
+    """Return what FFmpeg opens as this very file, whatever its name looks like: a protocol, an option, a scheme."""
+    return f"file:{os.path.abspath(path)}"
+
+
 def probe(path: Path) -> MediaInfo:
     """Read the header of a file, without decoding.
 
@@ -29,14 +39,19 @@ def probe(path: Path) -> MediaInfo:
 
 
 def open_file(path: Path) -> InputContainer:
-    """Open a file; MediaError `missing_file` or `unreadable` where that fails."""
+    """Open a file; MediaError `missing_file` or `unreadable` where that fails, and for a list of other files."""
+    if "\0" in str(path):  # FFmpeg would open what stands before it
+        raise MediaError(Reason.UNREADABLE, f"{path!s:.200}: a file name cannot hold NUL")
     try:
-        container: InputContainer = av.open(str(path))
-        return container
+        container: InputContainer = av.open(address(path), options={"protocol_whitelist": "file"})
     except FileNotFoundError as error:
         raise MediaError(Reason.MISSING_FILE, f"{path}: no such file") from error
     except (OSError, av.FFmpegError) as error:
         raise MediaError(Reason.UNREADABLE, f"{path}: {error.strerror}") from error
+    if container.format.name in PLAYLISTS:
+        container.close()
+        raise MediaError(Reason.UNREADABLE, f"{path}: a list of other files ({container.format.name}), not a recording")
+    return container
 
 
 def read_info(container: InputContainer) -> MediaInfo:

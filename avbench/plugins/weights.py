@@ -9,6 +9,7 @@ from pathlib import Path
 from avbench.config import Config, Weights
 from avbench.errors import UserError
 from avbench.plugins.weight_files import cached, held
+from avbench.plugins.weight_safety import require_safe
 from avbench.settings import plain
 from avbench.types import AnySettings, DetectorSpec, Preset, Setting, WeightSpec
 
@@ -97,6 +98,7 @@ def choose(spec: DetectorSpec, config: Config, *, demo: bool = False, from_scrat
             chosen[start.setting] = at_random
         elif start.found is not None:
             path, weights = start.found
+            require_safe(path, start.setting)
             chosen[start.setting] = Weights(path, held(path, weights), part=start.part, needed=start.needed)
         elif start.value == AUTO:
             chosen[start.setting] = at_random

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from avbench.errors import UserError
+from avbench.errors import UserError, in_one_line
 from avbench.paths import atomic_write
 from avbench.records.card_upgrade import from_format_1
 
@@ -26,19 +26,19 @@ def read(path: Path) -> dict[str, Any]:
         values = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no run here (no {NAME}); avbench report lists the runs there are") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: not a card: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{file}: not a card: it holds no object")
     found = values.get("format", 1)
-    if not isinstance(found, int) or found < 1:
+    if type(found) is not int or found < 1:
         raise UserError(f"{file}: not a card: its format is {found!r}")
     if found > FORMAT:
         raise UserError(f"{file}: a card of format {found}, this version reads up to {FORMAT}; update avbench")
     try:
         return from_format_1(values) | {"format": FORMAT} if found == 1 else values
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: not a card of format {found}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: not a card of format {found}: {in_one_line(error)}") from error
 
 
 def write(card: Any, folder: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avbench.errors import UserError
 from avbench.paths import atomic_write
-from avbench.types import FORMER_PLACEMENTS, PLACEMENTS, Placement, Reason, Sample
+from avbench.types import FORMER_PLACEMENTS, PLACEMENTS, Reason, Sample
 
 PROBABILITIES = ("p_rarv", "p_rafv", "p_farv", "p_fafv")
 _BOUNDED = ("score", *PROBABILITIES, "p_video", "p_audio")
@@ -180,50 +180,3 @@ def sample_rows(samples: Iterable[Sample]) -> pd.DataFrame:
     """Return one row per sample with what the scores table knows of it: id, identity, cluster, method, forgery."""
     rows = [(s.id, s.identity or s.id, s.cluster or s.identity or s.id, s.method, int(s.forgery)) for s in samples]
     return pd.DataFrame(rows, columns=["id", "identity", "cluster", "method", "forgery"])
-
-
-def read_external(path: Path, samples: Iterable[Sample], placement: Placement = "oracle") -> pd.DataFrame:
-    """Read one score per video that another framework wrote, joined to the test list.
-
-    The file is CSV or parquet with the columns `id` and either `score` = P(fake) or `p_rarv` to `p_fafv`; p_video,
-    p_audio and `logit`, the log-odds of the score, are welcome. A video without a score stays in the file, with an
-    empty score and a `reason`. Raises UserError for unknown, missing or repeated ids and for scores that are not
-    numbers within [0, 1].
-    """
-    given = _read_any(path)
-    four_class = all(name in given for name in PROBABILITIES)
-    if "id" not in given or not (four_class or "score" in given):
-        raise UserError(f"{path} needs the columns id and score (or id and {', '.join(PROBABILITIES)})")
-    tested = sample_rows(samples)
-    ids = given["id"].astype(str)
-    _complain(path, "ids appear more than once", ids[ids.duplicated()])
-    _complain(path, "ids are not in the test list", ids[~ids.isin(tested["id"])])
-    _complain(path, "ids of the test list are missing", tested["id"][~tested["id"].isin(ids)])
-    kept = ["id", *(name for name in (*_BOUNDED, "logit", "reason") if name in given)]
-    table = tested.merge(given[kept].assign(id=ids), on="id", validate="one_to_one")
-    for name in set(kept) & {*_BOUNDED, "logit"}:
-        table[name] = _numbers(table, name)
-    if four_class:
-        table["score"] = 1 - table["p_rarv"]
-    reason = table["reason"].fillna("") if "reason" in table else ""
-    nothing = ~np.isfinite(table["score"]) & (reason == "")
-    _complain(path, "ids have no finite score and no reason", table["id"][nothing])
-    table = coerce(table.assign(placement=placement, start=np.nan, end=np.nan))
-    validate(table)
-    return table
-
-
-def _read_any(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            table: pd.DataFrame = pq.read_table(path, page_checksum_verification=True).to_pandas()
-            return table
-        return pd.read_csv(path, dtype={"id": str, "reason": str})
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' parse errors are ValueErrors
-        raise UserError(f"cannot read the scores {path}: {str(error).splitlines()[0]}") from None
-
-
-def _complain(path: Path, what: str, ids: pd.Series) -> None:
-    if len(ids):
-        shown = ", ".join(str(name) for name in ids.iloc[:3])
-        raise UserError(f"{path}: {len(ids)} {what}: {shown}{', ...' if len(ids) > 3 else ''}; compare `export-list`")

@@ -13,6 +13,9 @@ from tabulate import tabulate
 
 from avbench.records.measured import Measured
 
+_FORMULA = re.compile(r"\s*[=+\-@]")
+_NUMBERS = re.compile(r"[-+]?[0-9.][0-9.,e%\s\[\]()±*–+-]*|[-–]")
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -83,10 +86,15 @@ def _is_text(column: Sequence[str]) -> bool:
 def markdown(table: Table) -> str:
     """Return a table as GitHub Markdown under a heading."""
     head, *rows = [
-        [cell.replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in (table.head, *table.rows)
+        [_harmless(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in (table.head, *table.rows)
     ]
     body = tabulate(rows, headers=head, tablefmt="github", disable_numparse=True)
-    return "\n\n".join([f"## {table.title}", body, *table.notes])
+    return "\n\n".join([f"## {_harmless(' '.join(table.title.split()))}", body, *map(_harmless, table.notes)])
+
+
+def _harmless(words: str) -> str:
+    """Return words without HTML and without links: names and titles come from plugins, cards and file names."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]&#40;").replace("![", "!&#91;")
 
 
 def latex(table: Table) -> str:
@@ -103,8 +111,13 @@ def _escaped(words: str) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Return head and rows of a table as CSV."""
+    """Return head and rows of a table as CSV; a cell that a spreadsheet would compute begins with an apostrophe."""
     file = io.StringIO()
-    rows = ([cell.replace("\n", " ") for cell in row] for row in (table.head, *table.rows))
+    rows = ([_inert(cell.replace("\n", " ")) for cell in row] for row in (table.head, *table.rows))
     csv.writer(file, lineterminator="\n").writerows(rows)
     return file.getvalue()
+
+
+def _inert(cell: str) -> str:
+    """Return a cell that is a text in every spreadsheet; numbers with a sign and their intervals stay as they are."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBERS.fullmatch(cell) else cell

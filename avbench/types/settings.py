@@ -43,7 +43,8 @@ class Range:
         return ""
 
 
-# What settings often are.
-ZeroOrMore = Annotated[int, Range(min=0)]
-Count = Annotated[int, Range(min=1)]
+# What settings often are; no count is larger than what libraries in C take.
+MOST = 2**31 - 1
+ZeroOrMore = Annotated[int, Range(min=0, max=MOST)]
+Count = Annotated[int, Range(min=1, max=MOST)]
 Share = Annotated[float, Range(min=0, max=1)]

@@ -117,10 +117,10 @@ class ClipSpec:
     """
 
     frames: ZeroOrMore = 25
-    fps: Annotated[float, Range(above=0)] = 25.0
-    size: Count = 224
+    fps: Annotated[float, Range(above=0, max=1000)] = 25.0
+    size: Annotated[int, Range(min=1, max=4096)] = 224
     region: Literal["frame", "face", "mouth"] = "frame"
-    sample_rate: Count = 16_000
+    sample_rate: Annotated[int, Range(min=1, max=768_000)] = 16_000
     audio_samples: ZeroOrMore | None = None
     hop: Count | None = None
     whole: bool = False

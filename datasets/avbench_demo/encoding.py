@@ -56,7 +56,7 @@ def join(video: bytes, sound: bytes, path: Path) -> None:
     with (
         av.open(io.BytesIO(video)) as seen,
         av.open(io.BytesIO(sound)) as heard,
-        av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container,
+        av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
         packets: list[tuple[Fraction, int, av.Packet[Any]]] = []
         for source, stream in ((seen, seen.streams.video[0]), (heard, heard.streams.audio[0])):

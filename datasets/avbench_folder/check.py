@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from avbench.data.splits import split
 from avbench.errors import UserError
 from avbench.types import Finding, Forgery, Sample
-from avbench_folder.reader import VAGUE, read_table, scan, table_of
+from avbench_folder.class_folders import SOUND, VIDEO, find
+from avbench_folder.labels import is_vague
+from avbench_folder.reader import alike, read_table, scan, table_of
 
 SHOWN = 5
 
@@ -29,6 +32,8 @@ def check(root: Path) -> Iterator[Finding]:
         if names:
             first = ", ".join([*names[:SHOWN], *(["..."] if names[SHOWN:] else [])])
             yield Finding("error", where, f"{len(names)} files are {what}: {first}")
+    for line in _left_out(root, samples):
+        yield Finding("warning", where, line)
     counts = Counter(sample.forgery for sample in samples)
     for forgery in Forgery:
         yield Finding("note", where, f"{forgery.name}: {counts[forgery]} files")
@@ -44,8 +49,20 @@ def check(root: Path) -> Iterator[Finding]:
         yield Finding("warning", where, f"nothing can be trained on these files: {error}")
 
 
+def _left_out(root: Path, samples: list[Sample]) -> list[str]:
+    table = table_of(root)
+    if table is None:
+        return find(root)[1].lines()
+    listed = {os.path.normpath(sample.path) for sample in samples}
+    unlisted = 0
+    for folder, _, names in os.walk(table.parent, followlinks=False):
+        media = (name for name in names if os.path.splitext(name)[1].lower() in VIDEO | SOUND)
+        unlisted += sum(os.path.normpath(os.path.join(folder, name)) not in listed for name in media)
+    return [*alike(samples), *([f"{unlisted} files are not in {table.name} and are left out"] if unlisted else [])]
+
+
 def _vague(root: Path, samples: list[Sample]) -> int:
     table = table_of(root)
     if table is None:
-        return sum(sample.id.split("/")[0].lower() in VAGUE for sample in samples)
-    return sum(row["label"].lower() in VAGUE and not row.get("video_fake") for _, row in read_table(table))
+        return sum(is_vague(sample.id.split("/")[0]) for sample in samples)
+    return sum(is_vague(row["label"]) and not row.get("video_fake") for _, row in read_table(table))

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "CHANGELOG.md",
     "CITATION.cff",
     "LICENSE",
