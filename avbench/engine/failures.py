@@ -11,7 +11,13 @@ from avbench.errors import UserError
 from avbench.types import Reason
 
 log = logging.getLogger(__name__)
-FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
+FAULTS = {
+    Reason.MISSING_FILE,
+    Reason.UNREADABLE,
+    Reason.PERIOD_MISSED,
+    Reason.DECODER_CRASH,
+    Reason.DECODER_TIMEOUT,
+}
 
 
 class FailureBudget:

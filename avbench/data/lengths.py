@@ -1,0 +1,85 @@
+"""How long the videos of a list are, and what else their files say, before clips are placed in them.
+
+Files are opened in worker processes: some block or end whoever opens them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from avbench.data.scanning import REASON, scan_files
+from avbench.media.reading import probe
+from avbench.progress import Progress, silent
+from avbench.types import MediaError, MediaInfo, Reason, Sample
+
+DIFFERS = 0.2  # seconds by which a file may differ from the metadata of its database before it is worth a word
+SHOWN = 3
+_KIND = "what a file holds 1"
+
+
+def probe_files(
+    paths: Iterable[Path],
+    *,
+    workers: int | None = None,
+    time_limit: float = 60.0,
+    progress: Progress = silent,
+) -> dict[Path, MediaInfo | MediaError]:
+    """Return what each file holds, or why that cannot be told; what did not change since the last time is not read."""
+    found = scan_files(
+        paths, _probed, _KIND, workers=workers, time_limit=time_limit, progress=progress, title="measure videos"
+    )
+    return {path: _read_back(path, value) for path, value in found.items()}
+
+
+def _probed(path: Path) -> dict[str, Any]:
+    return asdict(probe(path))
+
+
+def _read_back(path: Path, value: dict[str, Any]) -> MediaInfo | MediaError:
+    if REASON in value:
+        return MediaError(Reason(value[REASON]), value.get("error") or f"{path}: {value[REASON]}")
+    choices = {name: tuple(value[name]) for name in ("video_choice", "audio_choice")}
+    return MediaInfo(**(value | choices))
+
+
+def seconds_by_id(samples: Sequence[Sample], files: Mapping[Path, MediaInfo | MediaError]) -> dict[str, float]:
+    """Return the length of each sample that its metadata do not tell, or tell wrongly: that of its file.
+
+    A file that cannot be read has the length that its metadata tell.
+    """
+    found = {}
+    for sample in samples:
+        info = files.get(sample.path)
+        if isinstance(info, MediaInfo) and (sample.duration is None or abs(_beyond(sample, info)) > DIFFERS):
+            found[sample.id] = max(0.0, info.duration - sample.skip)
+    return found
+
+
+def _beyond(sample: Sample, info: MediaInfo) -> float:
+    """Return the seconds by which a file is longer than its metadata say."""
+    return info.duration - sample.skip - (sample.duration or 0.0)
+
+
+def notes_on(samples: Sequence[Sample], files: Mapping[Path, MediaInfo | MediaError]) -> Iterator[str]:
+    """Yield a line for each kind of thing that should be known of the files: for the card, and for whoever runs it."""
+    known = [(s, i) for s in samples if isinstance(i := files.get(s.path), MediaInfo)]
+    yield from _told("are shorter than their header says", [s.id for s, i in known if i.claims_too_much > 0])
+    yield from _told("are longer than their header says", [s.id for s, i in known if i.claims_too_much < 0])
+    listed = [(s, _beyond(s, i)) for s, i in known if s.duration is not None]
+    yield from _told("are shorter than the metadata say", [s.id for s, beyond in listed if beyond < -DIFFERS])
+    yield from _told("are longer than the metadata say", [s.id for s, beyond in listed if beyond > DIFFERS])
+    yield from _told("hold several recordings, one appended to the other", [s.id for s, i in known if i.recordings > 1])
+    for name, which in (("pictures", "video_choice"), ("sound", "audio_choice")):
+        several = [(s, *getattr(i, which)) for s, i in known if getattr(i, which)[1] > 1]
+        yield from _told(
+            f"hold several streams of {name}; the default one is taken",
+            [f"{s.id} ({number} of {count})" for s, number, count in several],
+        )
+
+
+def _told(what: str, ids: list[str]) -> Iterator[str]:
+    if ids:
+        yield f"{len(ids)} test videos {what}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}"
