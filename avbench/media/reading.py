@@ -66,11 +66,14 @@ def read_info(container: InputContainer) -> MediaInfo:
         duration = told or 0.0
     else:
         duration = real
+    most = max(container.size, 0) / LEAST_BYTES_A_SECOND
+    if duration > most:
+        claims_too_much, duration = max(claims_too_much, duration - most), most
     fps = float(video.average_rate or 0) if video else 0.0
     counted = timeline.packets.get(video.index) if video else 0
     frames = (counted or video.frames or round(duration * fps)) if video else 0
     return MediaInfo(
-        duration=min(max(duration, 0.0), max(container.size, 0) / LEAST_BYTES_A_SECOND),
+        duration=max(duration, 0.0),
         fps=fps,
         frames=frames,
         has_video=video is not None,

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import numpy as np
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
 
 AGREE = 0.1  # seconds by which a header and the packets may differ
@@ -27,6 +28,7 @@ BACK = 0.1  # seconds by which the stamps of a new recording lie before those of
 AHEAD = 10.0  # seconds; a longer gap in a transport or program stream is a new recording, as FFmpeg takes it
 GAPLESS = ("mpegts", "mpeg")
 LASTING = 5  # packets that follow a new recording's first one; a single odd stamp is none
+_ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 KEPT = 512  # files whose timelines are remembered
 
 
@@ -106,15 +108,45 @@ class Stamp:
 def _scanned(name: str) -> Timeline:
     with av.open(name, metadata_errors="replace") as container:
         streams = _streams(container)
-        stamps = _read(container, streams)
+        counted = container.format.name == "aac"  # FFmpeg stamps all of it by the rate that it begins with
+        stamps = _read(container, streams, adts_seconds if counted else None)
         main = next((stream.index for stream in streams if stamps.get(stream.index)), None)
         if main is None:
             return Timeline(packets=dict.fromkeys((stream.index for stream in streams), 0))
+        if counted:
+            return _end_to_end(stamps)
         return laid_out(stamps, main, ahead=AHEAD if container.format.name in GAPLESS else None)
 
 
-def _read(container: InputContainer, streams: Sequence[Stream]) -> dict[int, list[Stamp]]:
-    """Return the stamps of every stream up to where the file is cut off; a packet without a time has the last one's."""
+def adts_seconds(packet: Packet[Any]) -> float:
+    """Return how long an ADTS frame lasts by its own header (ISO 14496-3, 1.A.2.2); 0 where that is none."""
+    head = bytes(packet)[:7]
+    if len(head) < 7 or head[0] != 0xFF or head[1] >> 4 != 0xF or (index := head[2] >> 2 & 15) >= len(_ADTS_RATES):
+        return 0.0
+    return 1024 * (1 + (head[6] & 3)) / _ADTS_RATES[index]
+
+
+def _end_to_end(stamps: Mapping[int, Sequence[Stamp]]) -> Timeline:
+    """Return the timeline of packets that follow one another, whatever their stamps: each lasts as long as it says."""
+    ends, shifts = {}, {}
+    for index, each in stamps.items():
+        at, moved = each[0].time, []
+        for number, stamp in enumerate(each):
+            if abs(at - stamp.time) > AGREE / 100:
+                moved.append((number, at - stamp.time))
+            at += stamp.duration
+        ends[index], shifts[index] = at, tuple(moved)
+    counts = {index: len(each) for index, each in stamps.items()}
+    return Timeline(ends, counts, {index: each for index, each in shifts.items() if each})
+
+
+def _read(
+    container: InputContainer, streams: Sequence[Stream], lasts: Callable[[Packet[Any]], float] | None
+) -> dict[int, list[Stamp]]:
+    """Return the stamps of every stream up to where the file is cut off; a packet without a time has the last one's.
+
+    `lasts` tells the seconds of a packet better than its container does.
+    """
     found: dict[int, list[Stamp]] = defaultdict(list)
     packets = container.demux(list(streams))
     while True:
@@ -134,7 +166,8 @@ def _read(container: InputContainer, streams: Sequence[Stream]) -> dict[int, lis
         if ticks is None or packet.is_discard:  # an edit list leaves these out
             before.append(Stamp(position, last.time, 0.0, False))
         else:
-            before.append(Stamp(position, ticks * base, (packet.duration or 0) * base, packet.is_keyframe))
+            duration = (lasts(packet) if lasts else 0.0) or (packet.duration or 0) * base
+            before.append(Stamp(position, ticks * base, duration, packet.is_keyframe))
 
 
 def laid_out(stamps: Mapping[int, Sequence[Stamp]], main: int, *, ahead: float | None = None) -> Timeline:
