@@ -137,7 +137,7 @@ def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
             return
         if packet.size:
             while shifts and shifts[0][0] <= number:
-                shift = round(shifts.popleft()[1] / stream.time_base)
+                shift = round(shifts.popleft()[1] / (stream.time_base or 1))
             number += 1
             if shift:
                 packet.pts = None if packet.pts is None else packet.pts + shift

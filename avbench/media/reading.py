@@ -7,6 +7,7 @@ whose zero is the video stream's first presentation time.
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,5 +103,5 @@ def _real(container: InputContainer, main: Stream) -> float | None:
     return None if end is None else end - start_of(main)
 
 
-def _choice(chosen: Stream | None, among: list[Stream]) -> tuple[int, int]:
-    return (among.index(chosen) + 1 if chosen is not None else 0, len(among))
+def _choice(chosen: Stream | None, among: Sequence[Stream]) -> tuple[int, int]:
+    return (0 if chosen is None else among.index(chosen) + 1, len(among))
