@@ -244,9 +244,9 @@ def test_the_length_of_the_metadata_stands_unless_the_file_has_another(tmp_path:
     samples = [sample(frames) for frames in (None, 100, 103, 50, 10_000)]
     files = {tmp_path / "clip": MediaInfo(4.0, 25.0, 100, True, True, 10**5, told=4.0)}
     assert seconds_by_id(samples, files) == {"None": 4.0, "50": 4.0, "10000": 4.0}
-    assert [note.partition(":")[0] for note in notes_on(samples, files)] == [
-        "1 test videos are shorter than the metadata say",
-        "1 test videos are longer than the metadata say",
+    assert list(notes_on(samples, files)) == [
+        "1 of 5 test videos: shorter than the metadata say: 10000",
+        "1 of 5 test videos: longer than the metadata say: 50",
     ]
     assert len(sliding(samples[-1:], SHORT, seconds_by_id(samples, files))) == 10
 
@@ -272,6 +272,9 @@ def test_a_clip_that_misses_its_forged_period_is_never_scored(whole: bool, tmp_p
             clip_of(*periods)
         assert caught.value.reason == Reason.PERIOD_MISSED
         clip_of(*periods, forgery=Forgery.RARV)
+        for request in sliding([Sample("clip", path, Forgery.FAFV, fake_periods=periods)], spec, {"clip": 2.0}):
+            with pytest.raises(MediaError, match="nothing forged"):
+                load_clip(request, spec, BOTH)
     for near in ((0.0, 0.02), (0.5, 1.0), (1.9, 2.0), (1.98, 2.0)):
         clip_of(near)
 

@@ -66,20 +66,20 @@ def _beyond(sample: Sample, info: MediaInfo) -> float:
 def notes_on(samples: Sequence[Sample], files: Mapping[Path, MediaInfo | MediaError]) -> Iterator[str]:
     """Yield a line for each kind of thing that should be known of the files: for the card, and for whoever runs it."""
     known = [(s, i) for s in samples if isinstance(i := files.get(s.path), MediaInfo)]
-    yield from _told("are shorter than their header says", [s.id for s, i in known if i.claims_too_much > 0])
-    yield from _told("are longer than their header says", [s.id for s, i in known if i.claims_too_much < 0])
-    listed = [(s, _beyond(s, i)) for s, i in known if s.duration is not None]
-    yield from _told("are shorter than the metadata say", [s.id for s, beyond in listed if beyond < -DIFFERS])
-    yield from _told("are longer than the metadata say", [s.id for s, beyond in listed if beyond > DIFFERS])
-    yield from _told("hold several recordings, one appended to the other", [s.id for s, i in known if i.recordings > 1])
+    listed = [(s.id, _beyond(s, i)) for s, i in known if s.duration is not None]
+    found: dict[str, list[str]] = {
+        "shorter than their header says": [s.id for s, i in known if i.claims_too_much > 0],
+        "longer than their header says": [s.id for s, i in known if i.claims_too_much < 0],
+        "shorter than the metadata say": [name for name, beyond in listed if beyond < -DIFFERS],
+        "longer than the metadata say": [name for name, beyond in listed if beyond > DIFFERS],
+        "several recordings, one appended to the other": [s.id for s, i in known if i.recordings > 1],
+    }
     for name, which in (("pictures", "video_choice"), ("sound", "audio_choice")):
-        several = [(s, *getattr(i, which)) for s, i in known if getattr(i, which)[1] > 1]
-        yield from _told(
-            f"hold several streams of {name}; the default one is taken",
-            [f"{s.id} ({number} of {count})" for s, number, count in several],
-        )
-
-
-def _told(what: str, ids: list[str]) -> Iterator[str]:
-    if ids:
-        yield f"{len(ids)} test videos {what}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}"
+        several = [(s.id, *getattr(i, which)) for s, i in known if getattr(i, which)[1] > 1]
+        found[f"several streams of {name}, the default one is taken"] = [
+            f"{name} ({number} of {count})" for name, number, count in several
+        ]
+    for what, ids in found.items():
+        if ids:
+            more = ", ..." if len(ids) > SHOWN else ""
+            yield f"{len(ids)} of {len(samples)} test videos: {what}: {', '.join(ids[:SHOWN])}{more}"

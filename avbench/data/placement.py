@@ -102,22 +102,31 @@ def _label(sample: Sample, start: float, end: float, whole: bool) -> Forgery:
 def require_forged(request: ClipRequest, clip: Clip, spec: ClipSpec) -> None:
     """Raise MediaError `period_missed` where a clip that is called fake holds nothing of any forged period.
 
-    So it is where a file is shorter than its metadata say, or breaks off.
+    So it is where a file is shorter than its metadata say, or breaks off. Of a video that ends before anything is
+    forged no clip is scored: together they would count as a fake.
     """
-    periods = request.sample.fake_periods
-    if request.forgery is Forgery.RARV or not periods:
+    sample, periods = request.sample, request.sample.fake_periods
+    if not _forged_locally(sample):
         return
-    begin = clip.start - request.sample.skip
+    begin = clip.start - sample.skip
+    if clip.info is not None and all(first >= clip.info.duration - sample.skip for first, _ in periods):
+        raise _missed(sample, 0.0, clip.info.duration - sample.skip)
+    if request.forgery is Forgery.RARV:
+        return
     end = begin + min(clip.end - clip.start, _reach(request.forgery, clip, spec))
     held = max(min(end, last) - max(begin, first) for first, last in periods)
     longest = max(last - first for first, last in periods)
     if held < min(OVERLAP_SECONDS, (clip.end - clip.start) / 2, longest) - _TINY:
-        spans = ", ".join(f"{first:.2f} to {last:.2f}" for first, last in periods[:3])
-        raise MediaError(
-            Reason.PERIOD_MISSED,
-            f"{request.sample.path}: nothing forged can be shown between {begin:.2f} and {end:.2f} s, its forged "
-            f"periods are {spans} s; the file and its metadata disagree",
-        )
+        raise _missed(sample, begin, end)
+
+
+def _missed(sample: Sample, begin: float, end: float) -> MediaError:
+    spans = ", ".join(f"{first:.2f} to {last:.2f}" for first, last in sample.fake_periods[:3])
+    return MediaError(
+        Reason.PERIOD_MISSED,
+        f"{sample.path}: nothing forged can be shown between {begin:.2f} and {end:.2f} s, its forged periods are "
+        f"{spans} s; the file and its metadata disagree",
+    )
 
 
 def _reach(forgery: Forgery, clip: Clip, spec: ClipSpec) -> float:
