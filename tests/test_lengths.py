@@ -60,6 +60,11 @@ def test_a_header_in_another_time_scale_is_not_believed_and_told_of(tmp_path: Pa
     assert right.duration == pytest.approx(4) and right.claims_too_much == 0 and right.told == pytest.approx(4)
 
 
+def test_all_fragments_count(tmp_path: Path) -> None:
+    info = probe(written(tmp_path / "a.mp4", recording("mp4", seen=20, options={"movflags": "frag_keyframe"})))
+    assert (info.frames, info.duration, info.claims_too_much) == (500, pytest.approx(20), 0)
+
+
 def test_a_file_cut_off_is_as_long_as_what_is_left(tmp_path: Path) -> None:
     whole = recording("mp4", seen=4, heard=4, to=tmp_path / "whole.mp4", options={"movflags": "faststart"})
     cut = probe(written(tmp_path / "cut.mp4", whole[: len(whole) * 2 // 3]))

@@ -145,7 +145,6 @@ def _clips(resolved: ResolvedRun, loading: Loading, progress: Progress) -> tuple
         else:
             requests += sliding(samples, clip, durations, seed)
             if cut := too_long(samples, clip, durations):
-                notes.append(
-                    f"{len(cut)} of {len(samples)} test videos: swept up to clip {MOST_CLIPS:,} alone: {', '.join(cut[:3])}"
-                )
+                told = f"swept up to clip {MOST_CLIPS:,} alone: {', '.join(cut[:3])}"
+                notes.append(f"{len(cut)} of {len(samples)} test videos: {told}")
     return requests, notes

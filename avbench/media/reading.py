@@ -15,12 +15,13 @@ import av
 
 from avbench.media.frames import picture_stream, picture_streams, start_of
 from avbench.media.sound import sound_stream, sound_streams
-from avbench.media.timeline import AGREE, timeline_of
+from avbench.media.timeline import AGREE, INDEXED, timeline_of
 from avbench.types import MediaError, MediaInfo, Reason
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
+    from av.video.stream import VideoStream
 
 # No file holds a second in fewer bytes: silence costs codecs for speech ten times as many.
 LEAST_BYTES_A_SECOND = 8
@@ -71,8 +72,7 @@ def read_info(container: InputContainer) -> MediaInfo:
     if duration > most:
         claims_too_much, duration = max(claims_too_much, duration - most), most
     fps = float(video.average_rate or 0) if video else 0.0
-    counted = timeline.packets.get(video.index) if video else 0
-    frames = (counted or video.frames or round(duration * fps)) if video else 0
+    frames = _frames(container, video) or round(duration * fps) if video else 0
     return MediaInfo(
         duration=max(duration, 0.0),
         fps=fps,
@@ -86,6 +86,12 @@ def read_info(container: InputContainer) -> MediaInfo:
         video_choice=_choice(video, picture_streams(container)),
         audio_choice=_choice(audio, sound_streams(container)),
     )
+
+
+def _frames(container: InputContainer, video: VideoStream) -> int:
+    """Return how many frames a stream has; 0 where only its length tells. The header of a fragmented MP4 counts few."""
+    counted = timeline_of(container).packets.get(video.index)
+    return counted or (len(video.index_entries) if container.format.name == INDEXED else 0) or video.frames
 
 
 def _told(container: InputContainer, main: Stream) -> float | None:
