@@ -15,7 +15,7 @@ from avbench.data.lengths import notes_on, probe_files, seconds_by_id
 from avbench.data.placement import MOST_CLIPS, oracle, sliding, too_long
 from avbench.media.placing import Place
 from avbench.media.reading import probe
-from avbench.media.timeline import Stamp, laid_out
+from avbench.media.recordings import Stamp, laid_out
 from avbench.perturbations.open_clip import OpenClip
 from avbench.types import ClipSpec, Forgery, MediaError, MediaInfo, Reason, Sample
 from making_media import moment_heard, moment_seen, recording, tone, with_box_value, written
