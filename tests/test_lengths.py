@@ -106,6 +106,16 @@ def test_appended_recordings_follow_one_another(container: str, tmp_path: Path) 
         assert told(tmp_path / "clip", start) == pytest.approx((0, 0), abs=0.11)
 
 
+@pytest.mark.parametrize("container", ["flv", "mp4", "fragments"])
+def test_what_no_reader_finds_behind_a_recording_is_told_of(container: str, tmp_path: Path) -> None:
+    options = FRAGMENTS if container == "fragments" else None
+    data = recording(container.replace("fragments", "mp4"), seen=2, heard=2, options=options)
+    once, twice = (probe(written(tmp_path / name, data * n)) for name, n in (("once", 1), ("twice", 2)))
+    assert once.unread < 0.25 < twice.unread
+    notes = list(notes_on([Sample("v", tmp_path / "twice", Forgery.RARV)], {tmp_path / "twice": twice}))
+    assert any("more than 25% of the file lies behind its last packet: v" in note for note in notes)
+
+
 def test_sound_of_appended_recordings_keeps_its_moment_whatever_its_rate(tmp_path: Path) -> None:
     parts = [recording("mpegts", seen=2, heard=2, first=f, rate=r) for f, r in ((0, 48_000), (2, 44_100))]
     path = written(tmp_path / "rates.ts", b"".join(parts))

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from avbench.auditing.verdicts import Level, Verdict
+from avbench.data.lengths import UNREAD
 from avbench.data.scanning import REASON
 from avbench.records.table import percent
 from avbench.types import Forgery, Reason
@@ -53,6 +54,7 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
         "listed_longer": ~broken & (number("listed_seconds") - seconds > CUT_OFF),
         "listed_shorter": ~broken & (seconds - number("listed_seconds") > CUT_OFF),
         "appended": ~broken & (number("recordings") > 1),
+        "unread": ~broken & (number("unread") > UNREAD),
         "several_streams": ~broken & (number("streams") > 1),
     }
     for least in SHORT:
@@ -88,6 +90,7 @@ _TEXTS = {
     "listed_longer": "shorter than the metadata say",
     "listed_shorter": "longer than the metadata say",
     "appended": "hold several recordings",
+    "unread": "hold much behind their last packet, which nothing reads",
     "several_streams": "hold several streams of a kind",
     "under_1_s": "under 1 s",
     "under_4_s": "under 4 s, not scored by detectors of 4 s",
@@ -107,10 +110,11 @@ _FURTHER = {
     "listed_longer": "under metadata",
     "listed_shorter": "over metadata",
     "appended": "appended",
+    "unread": "unread",
     "several_streams": "streams",
 }
 # What can be read in two ways, so that somebody should look at it.
-_ODD = ("cut_off", "goes_on", "listed_longer", "listed_shorter", "appended")
+_ODD = ("cut_off", "goes_on", "listed_longer", "listed_shorter", "appended", "unread")
 
 
 def heads(found: Mapping[str, Any]) -> dict[str, str]:

@@ -40,6 +40,7 @@ def file_facts(path: Path) -> Facts:
             "header_seconds": info.told,
             "claims_too_much": info.claims_too_much,
             "recordings": info.recordings,
+            "unread": info.unread,
             "streams": max(info.video_choice[1], info.audio_choice[1]),
             "fps": info.fps,
             "frames": info.frames,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # No file holds a second in fewer bytes: silence costs codecs for speech ten times as many.
 LEAST_BYTES_A_SECOND = 8
+INDEX_BYTES = 10_000  # what indices and tags of small files take
 # Their containers tell no length; what FFmpeg says is its guess from the size or the last packets.
 HEADERLESS = ("mpegts", "mpeg", "aac", "ac3", "eac3", "h264", "hevc", "m4v", "mpegvideo")
 
@@ -83,6 +84,7 @@ def read_info(container: InputContainer) -> MediaInfo:
         told=told,
         claims_too_much=claims_too_much if abs(claims_too_much) > AGREE else 0.0,
         recordings=timeline.recordings,
+        unread=_unread(timeline.reach, container.size),
         video_choice=_choice(video, picture_streams(container)),
         audio_choice=_choice(audio, sound_streams(container)),
     )
@@ -92,6 +94,11 @@ def _frames(container: InputContainer, video: VideoStream) -> int:
     """Return how many frames a stream has; 0 where only its length tells. The header of a fragmented MP4 counts few."""
     counted = timeline_of(container).packets.get(video.index)
     return counted or (len(video.index_entries) if container.format.name == INDEXED else 0) or video.frames
+
+
+def _unread(reach: int, size: int) -> float:
+    """Return the share of a file behind its last packet; 0 where that is no more than an index and tags."""
+    return (size - reach) / size if reach and size - reach > INDEX_BYTES else 0.0
 
 
 def _told(container: InputContainer, main: Stream) -> float | None:

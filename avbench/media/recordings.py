@@ -21,13 +21,15 @@ class Timeline:
 
     `ends` are seconds of presentation time; it is empty where the index agrees with the header. `shifts` has, for each
     recording that was appended to the first, the packet it begins with, from 0, and the seconds that its stamps lack to
-    go on where the last one ended. `recordings` counts them.
+    go on where the last one ended. `recordings` counts them. `reach` is the byte at which the last packet ends, 0 where
+    that is unknown.
     """
 
     ends: Mapping[int, float] = field(default_factory=dict)
     packets: Mapping[int, int] = field(default_factory=dict)
     shifts: Mapping[int, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     recordings: int = 1
+    reach: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
@@ -40,7 +41,7 @@ def timeline_of(container: InputContainer) -> Timeline:
     if key not in _known:
         if len(_known) >= KEPT:
             _known.clear()
-        _known[key] = Timeline() if _index_agrees(container, key[1]) else _scanned(container.name)
+        _known[key] = _by_index(container, key[1]) or _scanned(container.name)
     return _known[key]
 
 
@@ -52,23 +53,24 @@ def _key(container: InputContainer) -> _Key | None:
     return container.name, about.st_size, about.st_mtime_ns
 
 
-def _index_agrees(container: InputContainer, size: int) -> bool:
-    """Whether the index of every stream of pictures and sound tells its header's length, and lies within the file."""
-    streams = _streams(container)
+def _by_index(container: InputContainer, size: int) -> Timeline | None:
+    """Return the timeline where the index of every stream agrees with the header, and lies within the file."""
+    streams, reach = _streams(container), 0
     if container.format.name != INDEXED or not streams:
-        return False
+        return None
     for stream in streams:
         entries = stream.index_entries
         count = len(entries)
         if not count or not stream.duration or not stream.time_base:
-            return False
+            return None
         first, last = entries[0], entries[count - 1]
         if last.pos + last.size > size:  # the file is cut off
-            return False
+            return None
         spacing = (last.timestamp - first.timestamp) / max(count - 1, 1)
         if abs(float((last.timestamp - first.timestamp + spacing - stream.duration) * stream.time_base)) > AGREE:
-            return False
-    return True
+            return None
+        reach = max(reach, last.pos + last.size)
+    return Timeline(reach=reach)
 
 
 def _streams(container: InputContainer) -> list[Stream]:
@@ -81,14 +83,15 @@ def _scanned(name: str) -> Timeline:
     with av.open(name, metadata_errors="replace") as container:
         streams = _streams(container)
         counted = container.format.name == "aac"  # FFmpeg stamps all of it by the rate that it begins with
-        stamps = _read(container, streams, adts_seconds if counted else None)
+        stamps, reach = _read(container, streams, adts_seconds if counted else None)
         films = [stream.index for stream in streams if stream.type == "video" and stamps.get(stream.index)]
         main = max(films or stamps, key=lambda index: len(stamps[index]), default=None)
         if main is None:
             return Timeline(packets=dict.fromkeys((stream.index for stream in streams), 0))
         if counted:
-            return end_to_end(stamps)
-        return laid_out(stamps, main, ahead=AHEAD if container.format.name in GAPLESS else None)
+            return replace(end_to_end(stamps), reach=reach)
+        ahead = AHEAD if container.format.name in GAPLESS else None
+        return replace(laid_out(stamps, main, ahead=ahead), reach=reach)
 
 
 def adts_seconds(packet: Packet[Any]) -> float:
@@ -101,20 +104,21 @@ def adts_seconds(packet: Packet[Any]) -> float:
 
 def _read(
     container: InputContainer, streams: Sequence[Stream], lasts: Callable[[Packet[Any]], float] | None
-) -> dict[int, list[Stamp]]:
-    """Return the stamps of every stream up to where the file is cut off; a packet without a time has the last one's.
+) -> tuple[dict[int, list[Stamp]], int]:
+    """Return the stamps of every stream up to where the file is cut off, and the byte at which the last packet ends.
 
-    `lasts` tells the seconds of a packet better than its container does.
+    A packet without a time has that of the one before it. `lasts` tells the seconds of a packet better than its container does.
     """
     found: dict[int, list[Stamp]] = defaultdict(list)
+    reach = 0
     packets = container.demux(list(streams))
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError:  # the file is cut off here
-            return found
+            return found, reach
         if packet is None:
-            return found
+            return found, reach
         if not packet.size:
             continue
         before = found[packet.stream_index]
@@ -122,6 +126,7 @@ def _read(
         ticks = packet.dts if packet.pts is None else packet.pts
         base = float(packet.time_base or 0)
         position = last.position if packet.pos is None or packet.pos < 0 else packet.pos
+        reach = max(reach, position + packet.size)
         if ticks is None or packet.is_discard:  # an edit list leaves these out
             before.append(Stamp(position, last.time, 0.0, False))
         else:

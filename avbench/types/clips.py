@@ -31,7 +31,8 @@ class MediaInfo:
 
     `duration` is that of the packets, where the header says something else or nothing. `told` are the seconds that the
     header tells, None where it tells none; `claims_too_much` is how many of them no packet bears out (below 0: how many
-    more there are). Of a file to which recordings were appended, `recordings` counts all. `video_choice` and
+    more there are). Of a file to which recordings were appended, `recordings` counts all. `unread` is the
+    share of the file behind its last packet: of some containers nothing reads what was appended. `video_choice` and
     `audio_choice` are which stream is taken, from 1, of how many.
     """
 
@@ -44,6 +45,7 @@ class MediaInfo:
     told: float | None = None
     claims_too_much: float = 0.0
     recordings: int = 1
+    unread: float = 0.0
     video_choice: tuple[int, int] = (0, 0)
     audio_choice: tuple[int, int] = (0, 0)
 
