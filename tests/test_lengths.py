@@ -113,7 +113,7 @@ def test_what_no_reader_finds_behind_a_recording_is_told_of(container: str, tmp_
     once, twice = (probe(written(tmp_path / name, data * n)) for name, n in (("once", 1), ("twice", 2)))
     assert once.unread < 0.25 < twice.unread
     notes = list(notes_on([Sample("v", tmp_path / "twice", Forgery.RARV)], {tmp_path / "twice": twice}))
-    assert any("more than 25% of the file lies behind its last packet: v" in note for note in notes)
+    assert any("more than 25% of the file is behind its last packet: v" in note for note in notes)
 
 
 def test_sound_of_appended_recordings_keeps_its_moment_whatever_its_rate(tmp_path: Path) -> None:

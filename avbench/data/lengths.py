@@ -18,7 +18,7 @@ from avbench.types import MediaError, MediaInfo, Reason, Sample
 DIFFERS = 0.2  # seconds by which a file may differ from the metadata of its database before it is worth a word
 UNREAD = 0.25  # share of a file behind its last packet; indices and tags take less
 SHOWN = 3
-_KIND = "what a file holds 2"
+_KIND = "what a file holds 3"
 
 
 def probe_files(
@@ -74,9 +74,7 @@ def notes_on(samples: Sequence[Sample], files: Mapping[Path, MediaInfo | MediaEr
         "shorter than the metadata say": [name for name, beyond in listed if beyond < -DIFFERS],
         "longer than the metadata say": [name for name, beyond in listed if beyond > DIFFERS],
         "several recordings, one appended to the other": [s.id for s, i in known if i.recordings > 1],
-        f"more than {UNREAD:.0%} of the file lies behind its last packet": [
-            s.id for s, i in known if i.unread > UNREAD
-        ],
+        f"more than {UNREAD:.0%} of the file is behind its last packet": [s.id for s, i in known if i.unread > UNREAD],
     }
     for name, which in (("pictures", "video_choice"), ("sound", "audio_choice")):
         several = [(s.id, *getattr(i, which)) for s, i in known if getattr(i, which)[1] > 1]

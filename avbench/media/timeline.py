@@ -107,7 +107,8 @@ def _read(
 ) -> tuple[dict[int, list[Stamp]], int]:
     """Return the stamps of every stream up to where the file is cut off, and the byte at which the last packet ends.
 
-    A packet without a time has that of the one before it. `lasts` tells the seconds of a packet better than its container does.
+    A packet without a time has that of the one before it. `lasts` tells better than the container how many seconds a
+    packet lasts.
     """
     found: dict[int, list[Stamp]] = defaultdict(list)
     reach = 0
