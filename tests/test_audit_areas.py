@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from avbench.auditing.areas import area
+from avbench.auditing.coverage import coverage, heads, lines, verdict
 from avbench.auditing.leaks import leaks, verdicts
 from avbench.auditing.subject import Subject, _without_start
 from avbench.auditing.verdicts import Area
@@ -67,3 +68,22 @@ def test_people_are_met_through_targets_in_both_directions() -> None:
     (told,) = (verdict for verdict in verdicts(found, subject) if verdict.name == "people named as targets")
     assert told.level == "warning"
     assert "1 of 2 test videos (50.0 %) are of people whom fakes of train name" in told.evidence
+
+
+def test_lengths_that_disagree_are_counted_in_both_directions() -> None:
+    rows = [
+        {"id": "right", "seconds": 4.0, "header_seconds": 4.0, "listed_seconds": 4.0},
+        {"id": "cut", "seconds": 2.0, "header_seconds": 4.0, "claims_too_much": 2.0, "listed_seconds": 4.0},
+        {"id": "more", "seconds": 8.0, "header_seconds": 0.6, "claims_too_much": -7.4, "listed_seconds": 4.0},
+        {"id": "untold", "seconds": 4.0, "header_seconds": None, "recordings": 2, "streams": 2},
+    ]
+    usual = {"claims_too_much": 0.0, "recordings": 1, "streams": 1, "has_video": True, "has_audio": True}
+    usual |= {"forgery": 0, "reason": None}
+    table = pd.DataFrame([usual | row | {"video_seconds": row["seconds"]} for row in rows])
+    found = coverage(table)
+    counts = {"cut_off": 1, "goes_on": 1, "no_length": 1, "listed_longer": 1, "listed_shorter": 1, "appended": 1}
+    assert {key: found[key] for key in counts} == counts and found["several_streams"] == 1
+    assert verdict(found).level == "warning" and "1 go on behind what their header says" in verdict(found).evidence
+    assert len(next(lines(found))) == len(heads(found)) + 2 == 14
+    sound = coverage(table[:1])
+    assert verdict(sound).level == "ok" and len(heads(sound)) == 6

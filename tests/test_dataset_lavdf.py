@@ -79,6 +79,7 @@ def test_the_long_metadata_serve_where_the_short_ones_are_missing(tmp_path: Path
         ({"fake_periods": None}, "'fake_periods' is None, expected list"),
         ({"video_frames": "100"}, "'video_frames' is '100', expected int"),
         ({"video_frames": 0}, "'video_frames' is 0"),
+        ({"video_frames": 2**70}, f"'video_frames' is {2**70}, expected 1 to 90000"),
         ({"modify_audio": 1}, "'modify_audio' is 1, expected bool"),
         ({"split": "val"}, "'split' is 'val'"),
         ({"file": "../secret.mp4"}, "leaves the folder"),

@@ -196,4 +196,5 @@ def test_a_wholly_forged_video_is_fake_in_every_clip_and_lengths_may_be_measured
     with pytest.raises(UserError, match="length is unknown"):
         sliding([sample], SPEC, None, seed=1)
     known = replace(sample, fps=25.0, frames=50)
-    assert [r.start for r in sliding([known], SPEC, {"v": 9.0}, seed=1)] == [0.0, 1.0]  # the metadata come first
+    assert [r.start for r in sliding([known], SPEC, {"other": 9.0}, seed=1)] == [0.0, 1.0]
+    assert [r.start for r in sliding([known], SPEC, {"v": 2.5}, seed=1)] == [0.0, 1.0, 1.5]  # what was measured counts

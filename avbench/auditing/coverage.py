@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from avbench.auditing.verdicts import Level, Verdict
+from avbench.data.lengths import UNREAD
 from avbench.data.scanning import REASON
 from avbench.records.table import percent
 from avbench.types import Forgery, Reason
 
 SHORT = (1.0, 4.0)  # seconds: LipForensics leaves out what is shorter than the first, FGMDF than the second
 BROKEN_ALLOWED = 0.01  # the share of files that may fail before a run stops
-CUT_OFF = 0.2  # seconds that the packets of the pictures fall short of what the header says
+CUT_OFF = 0.2  # seconds by which packets fall short of a header, or go beyond it or the metadata
 SHOWN = 3
 
 
@@ -37,13 +38,24 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
     def column(name: str) -> pd.Series:
         return table[name] if name in table else pd.Series(None, table.index, dtype=object)
 
+    def number(name: str) -> pd.Series:
+        return pd.to_numeric(column(name), errors="coerce")
+
     broken = table[REASON].notna()
-    seconds = pd.to_numeric(column("seconds"), errors="coerce")
+    seconds = number("seconds")
+    claimed = seconds + number("claims_too_much").clip(lower=0).fillna(0.0)
     found = {
         "broken": broken,
         str(Reason.NO_VIDEO): ~broken & ~column("has_video").eq(True),
         str(Reason.NO_AUDIO): ~broken & ~column("has_audio").eq(True),
-        "cut_off": ~broken & (seconds - pd.to_numeric(column("video_seconds"), errors="coerce") > CUT_OFF),
+        "cut_off": ~broken & (claimed - number("video_seconds") > CUT_OFF),
+        "goes_on": ~broken & (number("claims_too_much") < -CUT_OFF),
+        "no_length": ~broken & number("header_seconds").isna() & (number("recordings") > 0),
+        "listed_longer": ~broken & (number("listed_seconds") - seconds > CUT_OFF),
+        "listed_shorter": ~broken & (seconds - number("listed_seconds") > CUT_OFF),
+        "appended": ~broken & (number("recordings") > 1),
+        "unread": ~broken & (number("unread") > UNREAD),
+        "several_streams": ~broken & (number("streams") > 1),
     }
     for least in SHORT:
         found[f"under_{least:g}_s"] = ~broken & (seconds < least - 1e-6)
@@ -62,8 +74,8 @@ def verdict(found: dict[str, Any]) -> Verdict:
     parts = [f"{percent((n - broken) / n)} % of {found['n']} can be read"]
     if broken:
         parts.append(f"{broken} cannot: {', '.join(found['examples'])}")
-    parts += [f"{found[key]} {text}" for key, text in _TEXTS.items() if found[key]]
-    odd = broken or missing or short or found["cut_off"]
+    parts += [f"{found[key]} {text}" for key, text in _TEXTS.items() if found.get(key)]
+    odd = broken or missing or short or any(found.get(key) for key in _ODD)
     level: Level = "fail" if broken > max(2, BROKEN_ALLOWED * n) else "warning" if odd else "ok"
     advice = "" if level == "ok" else "mend or leave out these files; compare detectors on what both scored"
     return Verdict("coverage", (10,), level, "; ".join(parts), advice, (n - broken) / n)
@@ -73,13 +85,45 @@ _TEXTS = {
     "no_video": "without pictures",
     "no_audio": "without sound",
     "cut_off": "end before their header says",
+    "goes_on": "go on behind what their header says",
+    "no_length": "whose header tells no length",
+    "listed_longer": "shorter than the metadata say",
+    "listed_shorter": "longer than the metadata say",
+    "appended": "hold several recordings",
+    "unread": "hold much behind their last packet, which nothing reads",
+    "several_streams": "hold several streams of a kind",
     "under_1_s": "under 1 s",
     "under_4_s": "under 4 s, not scored by detectors of 4 s",
 }
+# The columns of the table; those behind are there where they hold anything.
+_HEADS = {
+    "broken": "unreadable",
+    "no_video": "no pictures",
+    "no_audio": "no sound",
+    "cut_off": "cut off",
+    "under_1_s": "under 1 s",
+    "under_4_s": "under 4 s",
+}
+_FURTHER = {
+    "goes_on": "over header",
+    "no_length": "no length",
+    "listed_longer": "under metadata",
+    "listed_shorter": "over metadata",
+    "appended": "appended",
+    "unread": "unread",
+    "several_streams": "streams",
+}
+# What can be read in two ways, so that somebody should look at it.
+_ODD = ("cut_off", "goes_on", "listed_longer", "listed_shorter", "appended", "unread")
+
+
+def heads(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the heads of the columns of the table by count."""
+    return _HEADS | {key: head for key, head in _FURTHER.items() if found.get(key)}
 
 
 def lines(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield a row of texts for each class."""
     for name, counts in {"all": found, **found["by_class"]}.items():
         if counts["n"]:
-            yield (name, str(counts["n"]), *(str(counts[key]) for key in ("broken", *_TEXTS)))
+            yield (name, str(counts["n"]), *(str(counts[key]) for key in heads(found)))

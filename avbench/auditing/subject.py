@@ -116,6 +116,7 @@ def _row(part: str, sample: Sample) -> dict[str, object]:
         "method": sample.method,
         "forgery": int(sample.forgery),
         "skip": sample.skip,
+        "listed_seconds": sample.duration,
         "reason": None,
     }
 

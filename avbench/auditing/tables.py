@@ -71,8 +71,9 @@ def further_tables(audit: Audit) -> Iterator[Table]:
     yield Table("Counts", head, tuple(counts))
     rows = tuple(modality.lines(audit.facts["ceilings"]))
     yield Table(f"What one stream can reach, {audit.part}", ("who sees", "Acc %", "balanced Acc %", "AUC %"), rows)
-    heads = ("class", "videos", "unreadable", "no pictures", "no sound", "cut off", "under 1 s", "under 4 s")
-    yield Table("Coverage", heads, tuple(coverage.lines(audit.facts["coverage"])))
+    found = audit.facts["coverage"]
+    heads = ("class", "videos", *coverage.heads(found).values())
+    yield Table("Coverage", heads, tuple(coverage.lines(found)))
 
 
 def terminal(audit: Audit) -> str:

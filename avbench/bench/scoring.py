@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,8 +15,10 @@ from avbench.bench.card import with_training
 from avbench.bench.resolving import GIVEN, ResolvedRun, resolve
 from avbench.bench.spec import Computing, RunSpec
 from avbench.data.inputs import by_id, by_path
+from avbench.data.lengths import notes_on, probe_files, seconds_by_id
 from avbench.data.lists import Lists, Say
-from avbench.data.placement import oracle, sliding
+from avbench.data.loading import Loading
+from avbench.data.placement import MOST_CLIPS, oracle, sliding, too_long
 from avbench.data.requests import ClipRequest, under
 from avbench.detector import Detector
 from avbench.engine import checkpoint
@@ -27,14 +29,13 @@ from avbench.engine.parts import Cause
 from avbench.engine.training import fit
 from avbench.errors import UserError
 from avbench.hashing import sha256
-from avbench.media import reading as media
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress
 from avbench.records.card import Card
 from avbench.records.caveats import random_start
 from avbench.records.run import Run
 from avbench.records.training import WEIGHTS, FinishedTraining
-from avbench.types import PASSING, MediaError, Reason, Sample
+from avbench.types import PASSING, Reason
 
 # So many conditions of one clip may take one time limit of a batch.
 CONDITIONS_A_TIME_LIMIT = 8
@@ -112,7 +113,11 @@ class DetectorScorer:
                 card = replace(card, variant=(*card.variant, caveat), caveats=(*card.caveats, caveat))
         started = time.monotonic()
         work.fabric.to_device(detector)
-        requests = under(_clips(resolved), resolved.conditions, resolved.lists.split.test)
+        clips, notes = _clips(resolved, loading, work.progress)
+        for note in notes:
+            work.say(note)
+        card = replace(card, data=replace(card.data, notes=(*card.data.notes, *notes)))
+        requests = under(clips, resolved.conditions, resolved.lists.split.test)
         time_limit = loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
         loading = replace(loading, time_limit=time_limit)
         samples, inputs = resolved.lists.split.test, resolved.lists.inputs["test"]
@@ -149,25 +154,23 @@ def _trained(resolved: ResolvedRun, record: FinishedTraining | None) -> tuple[De
     return detector, checkpoint.load_weights(detector, path), found
 
 
-def _clips(resolved: ResolvedRun) -> list[ClipRequest]:
-    """Return every clip of the test list, for each placement."""
+def _clips(resolved: ResolvedRun, loading: Loading, progress: Progress) -> tuple[list[ClipRequest], list[str]]:
+    """Return every clip of the test list, for each placement, and what the card says of the files."""
     samples, clip, seed = resolved.lists.split.test, resolved.config.clip, resolved.spec.seed
+    files = probe_files(
+        (sample.path for sample in samples),
+        workers=max(1, loading.workers),
+        time_limit=loading.time_limit,
+        progress=progress,
+    )
+    durations, notes = seconds_by_id(samples, files), list(notes_on(samples, files))
     requests: list[ClipRequest] = []
     for placement in resolved.placements:
         if placement == "oracle":
             requests += oracle(samples, clip, seed)
         else:
-            requests += sliding(samples, clip, _durations(samples), seed)
-    return requests
-
-
-def _durations(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return seconds by id where the metadata do not tell; an unreadable file counts as one clip, and fails there."""
-    found: dict[str, float] = {}
-    for sample in samples:
-        if sample.duration is None:
-            try:
-                found[sample.id] = media.probe(sample.path).duration - sample.skip
-            except MediaError:
-                found[sample.id] = 0.0
-    return found
+            requests += sliding(samples, clip, durations, seed)
+            if cut := too_long(samples, clip, durations):
+                told = f"swept up to clip {MOST_CLIPS:,} alone: {', '.join(cut[:3])}"
+                notes.append(f"{len(cut)} of {len(samples)} test videos: {told}")
+    return requests, notes

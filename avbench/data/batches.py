@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from avbench.data.annotations import annotations_of
+from avbench.data.placement import require_forged
 from avbench.data.requests import ClipRequest
 from avbench.media.decoders import PYAV
 from avbench.media.reading import probe
@@ -49,11 +50,12 @@ def load_clips(
 
     `decoder` decodes the pictures, where no plugin does.
 
-    Raises MediaError where `load_clip` would for all of them; what fails one condition stands in its place.
+    Raises MediaError where `load_clip` would for all of them, and `period_missed` where a clip that is called fake
+    holds nothing that is forged; what fails one condition stands in its place.
     """
     hook = installed().manager.hook if hook is None else hook
     opened = _open(requests, spec, hook, decoder)
-    opened.clean()  # what fails it fails all
+    clean = opened.clean()  # what fails it fails all
     clips = [_under(opened, request.condition) for request in requests]
     path = requests[0].sample.path
     for loaded in clips:
@@ -61,6 +63,7 @@ def load_clips(
             raise MediaError(Reason.NO_VIDEO, f"{path}: no pictures in the clip")
         if isinstance(loaded, Clip) and "audio" in requires and not loaded.has_audio:
             raise MediaError(Reason.NO_AUDIO, f"{path}: no sound in the clip")
+    require_forged(requests[0], clean, spec)
     if not spec.annotations:
         return clips
     return [

@@ -10,8 +10,8 @@ from typing import Literal
 
 from avbench.data import splits
 from avbench.data.databases import Database
+from avbench.data.lengths import probe_files
 from avbench.errors import UserError
-from avbench.media import reading as media
 from avbench.references import load_object
 from avbench.types import Finding, Forgery, MediaError, MediaInfo, Sample
 
@@ -118,14 +118,14 @@ def _people(samples: Sequence[Sample]) -> Iterator[Odd]:
 
 def _headers(samples: Sequence[Sample], most: int) -> Iterator[Finding]:
     """Read the headers of a few files, of each class and split in turn."""
-    for sample in _spread(samples, most):
-        try:
-            info = media.probe(sample.path)
-        except MediaError as error:
+    spread = _spread(samples, most)
+    files = probe_files(sample.path for sample in spread)
+    for sample in spread:
+        info = files[sample.path]
+        if isinstance(info, MediaError):
             if not sample.path.is_dir():  # which a plugin may decode
-                yield Finding("error", sample.id, f"cannot be opened: {error}")
-            continue
-        if odd := _odd_header(sample, info):
+                yield Finding("error", sample.id, f"cannot be opened: {info}")
+        elif odd := _odd_header(sample, info):
             yield Finding("warning", sample.id, odd)
 
 
@@ -147,6 +147,8 @@ def _odd_header(sample: Sample, info: MediaInfo) -> str:
         return f"runs at {info.fps:g} frames/s, its metadata say {sample.fps:g}"
     if sample.duration and abs(info.duration - sample.skip - sample.duration) > 2 * LATE:
         return f"lasts {info.duration:.2f} s, its metadata say {sample.duration:.2f}"
+    if info.claims_too_much:
+        return f"lasts {info.duration:.2f} s, its header says {info.duration + info.claims_too_much:.2f}"
     if any(end > info.duration + LATE for _, end in sample.fake_periods):
         return f"lasts {info.duration:.2f} s, a fake period ends behind that"
     return ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 from avbench.data.requests import ClipRequest
 from avbench.errors import UserError
 from avbench.hashing import stable_hash
-from avbench.types import ClipSpec, Forgery, Sample
+from avbench.types import Clip, ClipSpec, Forgery, MediaError, Reason, Sample
 
 OVERLAP_SECONDS = 0.1
+MOST_CLIPS = 20_000  # of one video: five and a half hours of clips of a second
 _TINY = 1e-6
 
 
@@ -48,8 +50,9 @@ def sliding(
 ) -> list[ClipRequest]:
     """Place clips over each whole video, a hop apart, the last one flush with the end, whatever its label.
 
-    Lengths in seconds come from the metadata, else from `durations` by sample id. An id without either gets
-    one clip at its start, so that reading it gives the reason; UserError where nothing was measured at all.
+    Lengths in seconds come from `durations` by sample id, else from the metadata. An id without either gets
+    one clip at its start, so that reading it gives the reason; UserError where nothing was measured at all. A video has
+    at most `MOST_CLIPS`; `too_long` names those that would have more.
     """
     return [
         ClipRequest(
@@ -65,11 +68,16 @@ def sliding(
 
 
 def _seconds(sample: Sample, durations: Mapping[str, float] | None) -> float:
-    if sample.duration is not None:
-        return sample.duration
-    if durations is None:
+    measured = (durations or {}).get(sample.id, sample.duration)
+    if measured is None and durations is None:
         raise UserError(f"{sample.id}: its length is unknown, so it cannot be swept; measure the files first")
-    return durations.get(sample.id, 0.0)
+    return measured or 0.0
+
+
+def too_long(samples: Sequence[Sample], spec: ClipSpec, durations: Mapping[str, float]) -> list[str]:
+    """Return the ids of the samples that are swept in part alone, because they have more than `MOST_CLIPS` clips."""
+    most = spec.seconds + (MOST_CLIPS - 1) * spec.hop_seconds
+    return [sample.id for sample in samples if not spec.whole and _seconds(sample, durations) - most > _TINY]
 
 
 def _starts(duration: float, spec: ClipSpec) -> list[float]:
@@ -78,8 +86,9 @@ def _starts(duration: float, spec: ClipSpec) -> list[float]:
     if spec.whole or room <= _TINY:
         return [0.0]
     hop = spec.hop_seconds
-    starts = [number * hop for number in range(int(room / hop + _TINY) + 1)]
-    return starts if room - starts[-1] <= _TINY else [*starts, room]
+    count = int(min(room / hop + _TINY, MOST_CLIPS - 1)) + 1
+    starts = [number * hop for number in range(count)]
+    return starts if count == MOST_CLIPS or room - starts[-1] <= _TINY else [*starts, room]
 
 
 def _label(sample: Sample, start: float, end: float, whole: bool) -> Forgery:
@@ -88,6 +97,43 @@ def _label(sample: Sample, start: float, end: float, whole: bool) -> Forgery:
         return sample.forgery
     longest = max(min(end, last) - max(start, first) for first, last in sample.fake_periods)
     return sample.forgery if longest >= OVERLAP_SECONDS - _TINY else Forgery.RARV
+
+
+def require_forged(request: ClipRequest, clip: Clip, spec: ClipSpec) -> None:
+    """Raise MediaError `period_missed` where a clip that is called fake holds nothing of any forged period.
+
+    So it is where a file is shorter than its metadata say, or breaks off. Of a video that ends before anything is
+    forged no clip is scored: together they would count as a fake.
+    """
+    sample, periods = request.sample, request.sample.fake_periods
+    if not _forged_locally(sample):
+        return
+    begin = clip.start - sample.skip
+    if clip.info is not None and all(first >= clip.info.duration - sample.skip for first, _ in periods):
+        raise _missed(sample, 0.0, clip.info.duration - sample.skip)
+    if request.forgery is Forgery.RARV:
+        return
+    end = begin + min(clip.end - clip.start, _reach(request.forgery, clip, spec))
+    held = max(min(end, last) - max(begin, first) for first, last in periods)
+    longest = max(last - first for first, last in periods)
+    if held < min(OVERLAP_SECONDS, (clip.end - clip.start) / 2, longest) - _TINY:
+        raise _missed(sample, begin, end)
+
+
+def _missed(sample: Sample, begin: float, end: float) -> MediaError:
+    spans = ", ".join(f"{first:.2f} to {last:.2f}" for first, last in sample.fake_periods[:3])
+    return MediaError(
+        Reason.PERIOD_MISSED,
+        f"{sample.path}: nothing forged can be shown between {begin:.2f} and {end:.2f} s, its forged periods are "
+        f"{spans} s; the file and its metadata disagree",
+    )
+
+
+def _reach(forgery: Forgery, clip: Clip, spec: ClipSpec) -> float:
+    """Return the seconds of a clip that are not padding, in the streams that may be forged, within a frame."""
+    seen, heard = clip.valid_frames / spec.fps, clip.valid_samples / spec.sample_rate
+    lengths = [length for length, fake in ((seen, forgery.video_fake), (heard, forgery.audio_fake)) if fake and length]
+    return max(lengths, default=inf) + 1 / spec.fps
 
 
 def _forged_locally(sample: Sample) -> bool:

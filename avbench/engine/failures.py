@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-FAULTS = {Reason.MISSING_FILE, Reason.UNREADABLE, Reason.DECODER_CRASH, Reason.DECODER_TIMEOUT}
+FAULTS = {
+    Reason.MISSING_FILE,
+    Reason.UNREADABLE,
+    Reason.PERIOD_MISSED,
+    Reason.DECODER_CRASH,
+    Reason.DECODER_TIMEOUT,
+}
 
 
 class FailureBudget:

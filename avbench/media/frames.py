@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -13,6 +14,8 @@ import numpy as np
 from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
+
+from avbench.media.timeline import timeline_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -28,11 +31,26 @@ FACE_MARGIN = 1.3
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first video stream that can be decoded and is no cover picture, or None."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
+    """Return the video stream that `ffmpeg` chooses, or None: one that is no cover picture and can be decoded.
+
+    Of several it is the default one, else the largest, else the first (`map_auto_video` in fftools/ffmpeg_mux_init.c).
+    """
+    found = picture_streams(container)
+    if len(found) < 2:
+        return found[0] if found else None
+    counts = timeline_of(container).packets
+    return max(found, key=lambda stream: score(stream, stream.width * stream.height, counts.get(stream.index, 1)))
+
+
+def picture_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams that can be decoded and are no cover pictures."""
+    streams = container.streams.video
+    return [s for s in streams if s.codec_context is not None and not s.disposition & Disposition.attached_pic]
+
+
+def score(stream: Stream, size: int, packets: int) -> int:
+    """Return what `ffmpeg` chooses a stream by: that it holds anything, its default flag, pixels or channels."""
+    return 100_000_000 * bool(packets) + 5_000_000 * bool(stream.disposition & Disposition.default) + size
 
 
 def start_of(stream: Stream) -> float:
@@ -78,6 +96,10 @@ def frames_from(container: InputContainer, stream: VideoStream, start: float) ->
 
 def _decode(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
     """Yield frames from the last key frame at or before `start` (seconds), leaving out what is damaged."""
+    if timeline_of(container).shifts:  # seeking would find a moment in any of the recordings
+        with av.open(container.name, metadata_errors="replace") as again:
+            yield from decodable(again, again.streams[stream.index])
+        return
     try:
         seek(container, stream, start)
         frames = decodable(container, stream)
@@ -88,7 +110,7 @@ def _decode(container: InputContainer, stream: VideoStream, start: float) -> Ite
         yield from chain([head], frames)
         return
     # Some indices (MPEG-TS) lead behind the key frame that is needed; then all is read.
-    with av.open(container.name) as again:
+    with av.open(container.name, metadata_errors="replace") as again:
         yield from decodable(again, again.streams[stream.index])
 
 
@@ -98,9 +120,14 @@ def seek(container: InputContainer, stream: Stream, target: float) -> None:
 
 
 def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """Yield the frames of a stream that have a time stamp; a damaged packet costs its own frames only."""
+    """Yield the frames of a stream that have a time stamp; a damaged packet costs its own frames only.
+
+    The recordings of a file that holds several follow one another; such a file must be freshly opened.
+    """
     stream.codec_context.thread_count = 1
     packets: Iterator[Any] = container.demux(stream)
+    shifts = deque(timeline_of(container).shifts.get(stream.index, ()))
+    number, shift = 0, 0
     while True:
         try:
             packet = next(packets, None)
@@ -108,6 +135,13 @@ def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
             return
         if packet is None:
             return
+        if packet.size:
+            while shifts and shifts[0][0] <= number:
+                shift = round(shifts.popleft()[1] / (stream.time_base or 1))
+            number += 1
+            if shift:
+                packet.pts = None if packet.pts is None else packet.pts + shift
+                packet.dts = None if packet.dts is None else packet.dts + shift
         try:
             yield from (frame for frame in packet.decode() if frame.pts is not None)
         except av.FFmpegError:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.media.frames import LATE, start_of
+from avbench.media.timeline import timeline_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -58,7 +59,9 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
         raise Unsuited(f"codec {context.codec.canonical_name}")
     if context.pix_fmt not in FORMATS or context.width % 2 or context.height % 2:
         raise Unsuited(f"{context.width} x {context.height} pixels of {context.pix_fmt}")
-    with av.open(container.name) as again:
+    if timeline_of(container).shifts:
+        raise Unsuited("several recordings, one appended to the other")
+    with av.open(container.name, metadata_errors="replace") as again:
         try:
             packets = [_Facts.of(packet, stream) for packet in again.demux(again.streams[stream.index]) if packet.size]
         except av.FFmpegError as error:

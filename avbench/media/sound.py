@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, groupby
 from math import ceil, gcd
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,7 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbench.media.frames import decodable, seek, start_of
+from avbench.media.frames import decodable, score, seek, start_of
+from avbench.media.timeline import timeline_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -26,13 +27,28 @@ SEEK_BEYOND = 30.0
 RUN_UP = 1.0
 # Output samples on either side of a window that the resampling filter may look at.
 FILTER_REACH = 64
+# What is sampled at another rate (Hz) is no sound: telephones have 8000, studios 384 000.
+RATES = range(1000, 768_001)
 # Time stamps off by less than this (seconds) are rounding and the sound goes on; larger steps are gaps or overlaps.
 JITTER = 0.01
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """Return the first audio stream that can be decoded, or None."""
-    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    """Return the audio stream that `ffmpeg` chooses, or None.
+
+    Of several it is the default one, else that of the most channels, else the first (`map_auto_audio` in
+    fftools/ffmpeg_mux_init.c).
+    """
+    found = sound_streams(container)
+    if len(found) < 2:
+        return found[0] if found else None
+    counts = timeline_of(container).packets
+    return max(found, key=lambda stream: score(stream, stream.channels, counts.get(stream.index, 1)))
+
+
+def sound_streams(container: InputContainer) -> list[AudioStream]:
+    """Return the audio streams that can be decoded and are sampled at a rate of sounds."""
+    return [s for s in container.streams.audio if s.codec_context is not None and (not s.rate or s.rate in RATES)]
 
 
 def read_sound(
@@ -44,7 +60,8 @@ def read_sound(
     starts late and after its end. The container must be freshly opened. Channels are averaged. Sources at `rate` are
     exact; others are resampled on a grid that does not depend on the window.
     """
-    if first / rate > SEEK_BEYOND and (stream.time_base or 1) <= 1 / rate:  # coarser stamps cannot place a sample
+    exact = (stream.time_base or 1) <= 1 / rate  # coarser stamps cannot place a sample
+    if first / rate > SEEK_BEYOND and exact and not timeline_of(container).shifts:
         seek(container, stream, max(zero + first / rate - RUN_UP, start_of(stream)))
     frames = decodable(container, stream)
     head = next(frames, None)
@@ -99,16 +116,39 @@ def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int
 
 def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int) -> Iterator[tuple[int, Sound]]:
     """Yield pieces of mono sound with the sample, after `zero`, at which each begins."""
-    planar = av.AudioResampler(format="fltp")
     position: int | None = None
-    for frame in frames:
-        stamp = round((frame.time - zero) * rate)
-        if position is None or abs(stamp - position) > JITTER * rate:
-            position = stamp
-        for piece in planar.resample(frame):
-            mono = piece.to_ndarray().mean(axis=0)
+    for (source_rate, _), alike in groupby(frames, key=lambda frame: (frame.sample_rate, frame.layout.name)):
+        planar = av.AudioResampler(format="fltp")
+        convert = None if source_rate == rate else _Converter(source_rate, rate)
+        for frame in alike:
+            stamp = round((frame.time - zero) * rate)
+            if position is None or abs(stamp - position) > JITTER * rate:
+                position = stamp
+            for piece in planar.resample(frame):
+                mono = piece.to_ndarray().mean(axis=0)
+                mono = mono if convert is None else convert(mono)
+                yield position, mono
+                position += len(mono)
+        if convert is not None and position is not None:
+            mono = convert(None)
             yield position, mono
             position += len(mono)
+
+
+class _Converter:
+    """Brings mono sound to another rate, piece by piece; None ends it."""
+
+    def __init__(self, source_rate: int, rate: int) -> None:
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+        self._source_rate = source_rate
+
+    def __call__(self, mono: Sound | None) -> Sound:
+        frame = None
+        if mono is not None:
+            frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
+            frame.sample_rate = self._source_rate
+        pieces = [piece.to_ndarray()[0] for piece in self._resampler.resample(frame)]
+        return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 def _put(track: Sound, position: int, mono: Sound) -> None:

@@ -27,9 +27,13 @@ class MediaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What the header of a file says: seconds of the video (of the sound where there is no video), frame rate, frames.
+    """What a file holds: seconds of the video (of the sound where there is no video), frame rate, frames, bytes.
 
-    A header can claim more than can be decoded. `bytes` is the size of the file.
+    `duration` is that of the packets, where the header says something else or nothing. `told` are the seconds that the
+    header tells, None where it tells none; `claims_too_much` is how many of them no packet bears out (below 0: how many
+    more there are). Of a file to which recordings were appended, `recordings` counts all. `unread` is the
+    share of the file behind its last packet: of some containers nothing reads what was appended. `video_choice` and
+    `audio_choice` are which stream is taken, from 1, of how many.
     """
 
     duration: float
@@ -38,6 +42,12 @@ class MediaInfo:
     has_video: bool
     has_audio: bool
     bytes: int = 0
+    told: float | None = None
+    claims_too_much: float = 0.0
+    recordings: int = 1
+    unread: float = 0.0
+    video_choice: tuple[int, int] = (0, 0)
+    audio_choice: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

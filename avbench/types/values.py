@@ -62,6 +62,7 @@ class Reason(StrEnum):
     NO_AUDIO = "no_audio"
     NO_FACE = "no_face"
     TOO_SHORT = "too_short"
+    PERIOD_MISSED = "period_missed"
     DECODER_CRASH = "decoder_crash"
     DECODER_TIMEOUT = "decoder_timeout"
 

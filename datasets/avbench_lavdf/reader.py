@@ -16,6 +16,7 @@ from avbench.types import Forgery, Sample
 log = logging.getLogger(__name__)
 
 FPS = 25.0
+MOST_FRAMES = 90_000  # an hour; the longest video has 20 s
 METADATA = ("metadata.min.json", "metadata.json")
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 Row = dict[str, Any]
@@ -86,8 +87,8 @@ def _check(row: Any) -> None:
             raise ValueError(f"path {name!r} leaves the folder of the dataset")
     if row["split"] not in SPLITS:
         raise ValueError(f"key 'split' is {row['split']!r}, expected one of {', '.join(SPLITS)}")
-    if row["video_frames"] < 1:
-        raise ValueError(f"key 'video_frames' is {row['video_frames']}, expected at least 1")
+    if not 1 <= row["video_frames"] <= MOST_FRAMES:
+        raise ValueError(f"key 'video_frames' is {row['video_frames']}, expected 1 to {MOST_FRAMES}")
     fake = row["modify_video"] or row["modify_audio"]
     if fake != (row["n_fakes"] > 0) or fake != bool(row["fake_periods"]):
         raise ValueError("keys 'modify_video', 'modify_audio', 'n_fakes', 'fake_periods' disagree")

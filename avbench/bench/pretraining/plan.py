@@ -16,11 +16,11 @@ from avbench.data import databases, splits
 from avbench.data.annotations import read as read_series
 from avbench.data.databases import Database
 from avbench.data.inputs import by_stat, inputs_of, of_demo
+from avbench.data.lengths import probe_files
 from avbench.data.loading import Loading
 from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of
-from avbench.media import reading as media
 from avbench.paths import results_folder
 from avbench.plugins import weights
 from avbench.plugins.code import hook_code, module_code
@@ -28,7 +28,7 @@ from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.references import load_object
 from avbench.settings import made_of, plain
-from avbench.types import AnnotationSpec, Forgery, MediaError, PretrainingSpec, Sample
+from avbench.types import AnnotationSpec, Forgery, MediaError, MediaInfo, PretrainingSpec, Sample
 
 FOLDER = "pretrainings"
 ALL_STAGES = ("all", "both")  # words for every stage of the preset
@@ -145,16 +145,16 @@ def _usable(
     ]
     if not real:
         raise UserError(f"{base.title}: no {part} video with {spec.learns} at {base.root}")
-    return tuple(map(_measured, splits.limit(real, request.limit, request.seed) if request.limit else real))
+    chosen = splits.limit(real, request.limit, request.seed) if request.limit else real
+    files = probe_files(sample.path for sample in chosen if sample.duration is None)
+    return tuple(_measured(sample, files.get(sample.path)) for sample in chosen)
 
 
-def _measured(sample: Sample) -> Sample:
-    if sample.duration is not None:
+def _measured(sample: Sample, info: MediaInfo | MediaError | None) -> Sample:
+    if info is None:
         return sample
-    try:
-        info = media.probe(sample.path)
-    except MediaError as error:
-        raise UserError(f"{error}; mend the file or leave it out of the database") from error
+    if isinstance(info, MediaError):
+        raise UserError(f"{info}; mend the file or leave it out of the database") from info
     return replace(sample, fps=info.fps, frames=info.frames)
 
 
