@@ -17,7 +17,9 @@ import numpy as np
 from avbench.analysis.contact_sheet import Row, draw_contact_sheet
 from avbench.errors import UserError
 from avbench.media import reading as media
-from avbench.media.frames import Picture, Upright, frames_from, number_of, picture_stream, start_of
+from avbench.media.decoding import frames_from
+from avbench.media.frames import Picture, number_of, picture_stream, start_of
+from avbench.media.geometry import Geometry, Upright
 from avbench.media.sound import Sound, read_whole_sound, resample, sound_stream
 from avbench.paths import atomic_write
 from avbench.perturbations import conditions as perturb

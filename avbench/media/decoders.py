@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.errors import UserError, in_one_line, unknown
-from avbench.media.frames import LATE, Picture, Upright, frames_from, shown_at, start_of
+from avbench.media.decoding import frames_from
+from avbench.media.frames import LATE, Picture, shown_at, start_of
+from avbench.media.geometry import Upright
 from avbench.media.packets import FrameTimes, Unsuited, frame_times
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def pictures_at(
     """Yield the pictures that are on the screen at the ascending `times`, in order.
 
     Times are seconds after the stream's first presentation time. There are fewer where the video ends, or cannot be
-    decoded any further. Pictures are turned upright by the display matrix.
+    decoded any further. Pictures are as `Upright` shows them.
     """
     if decoder != PYAV:
         try:
@@ -80,7 +82,7 @@ def pictures_at(
         else:
             yield from found
             return
-    upright = Upright()
+    upright = Upright(stream)
     for shown in shown_at(times, frames_from(container, stream, times[0]), stream):
         yield Seen(upright(shown.frame), shown.index, shown.count)
 

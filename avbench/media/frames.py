@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import av
 import cv2
 import numpy as np
 from av.stream import Disposition, Stream
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -71,66 +70,10 @@ def number_of(frame: av.VideoFrame, stream: VideoStream) -> int:
     return round(seconds * float(stream.average_rate or 25))
 
 
-def frames_from(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
-    """Yield the frames from the last key frame at or before `start` (seconds after the first frame) on."""
-    return _decode(container, stream, start_of(stream) + start)
-
-
-def _decode(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
-    """Yield frames from the last key frame at or before `start` (seconds), leaving out what is damaged."""
-    try:
-        seek(container, stream, start)
-        frames = decodable(container, stream)
-        head = next(frames, None)
-    except av.FFmpegError:  # a container without an index
-        head = None
-    if head is not None and head.time <= start + LATE:
-        yield from chain([head], frames)
-        return
-    # Some indices (MPEG-TS) lead behind the key frame that is needed; then all is read.
-    with av.open(container.name) as again:
-        yield from decodable(again, again.streams[stream.index])
-
-
-def seek(container: InputContainer, stream: Stream, target: float) -> None:
-    """Go to the last key frame at or before `target` (seconds of presentation time)."""
-    container.seek(round(target / (stream.time_base or 1)), stream=stream)
-
-
-def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """Yield the frames of a stream that have a time stamp; a damaged packet costs its own frames only."""
-    stream.codec_context.thread_count = 1
-    packets: Iterator[Any] = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:  # the file is cut off here
-            return
-        if packet is None:
-            return
-        try:
-            yield from (frame for frame in packet.decode() if frame.pts is not None)
-        except av.FFmpegError:
-            continue
-
-
 def _shown_for(frame: av.VideoFrame, stream: VideoStream) -> float:
     if frame.duration:
         return float(frame.duration * frame.time_base)
     return float(1 / (stream.average_rate or 25))
-
-
-class Upright:
-    """Turns frames into (H,W,3) uint8 RGB pictures, by the display matrix of each or, where given, by `rotation`."""
-
-    def __init__(self, rotation: int | None = None) -> None:
-        self._convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
-        self._rotation = rotation
-
-    def __call__(self, frame: av.VideoFrame) -> Picture:
-        """Return the picture of a frame."""
-        rgb = self._convert.reformat(frame, format="rgb24", threads=1)
-        return np.rot90(rgb.to_ndarray(), (frame.rotation if self._rotation is None else self._rotation) // 90)
 
 
 def cut_region(picture: Picture, region: Region, size: int) -> Picture:

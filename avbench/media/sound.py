@@ -11,7 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbench.media.frames import decodable, seek, start_of
+from avbench.media.decoding import decodable, may_seek, seek
+from avbench.media.frames import start_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -28,6 +29,8 @@ RUN_UP = 1.0
 FILTER_REACH = 64
 # Time stamps off by less than this (seconds) are rounding and the sound goes on; larger steps are gaps or overlaps.
 JITTER = 0.01
+# Weights of channels that add up to 1, as they do where ffmpeg writes samples of 16 bits; else mixed sound may clip.
+_SUM_OF_ONE = {"rematrix_maxval": "1"}
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
@@ -41,10 +44,11 @@ def read_sound(
     """Return `count` mono samples from sample `first` on, and how many of them lie before the end of the sound.
 
     Sample n is heard n / rate seconds after `zero` (seconds, presentation time); silence comes before a sound that
-    starts late and after its end. The container must be freshly opened. Channels are averaged. Sources at `rate` are
+    starts late and after its end. The container must be freshly opened. Channels are mixed by `Downmix`. Sources at `rate` are
     exact; others are resampled on a grid that does not depend on the window.
     """
-    if first / rate > SEEK_BEYOND and (stream.time_base or 1) <= 1 / rate:  # coarser stamps cannot place a sample
+    fine = (stream.time_base or 1) <= 1 / rate  # coarser stamps cannot place a sample
+    if first / rate > SEEK_BEYOND and fine and may_seek(container):
         seek(container, stream, max(zero + first / rate - RUN_UP, start_of(stream)))
     frames = decodable(container, stream)
     head = next(frames, None)
@@ -99,16 +103,41 @@ def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int
 
 def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int) -> Iterator[tuple[int, Sound]]:
     """Yield pieces of mono sound with the sample, after `zero`, at which each begins."""
-    planar = av.AudioResampler(format="fltp")
+    mix = Downmix()
     position: int | None = None
     for frame in frames:
         stamp = round((frame.time - zero) * rate)
         if position is None or abs(stamp - position) > JITTER * rate:
             position = stamp
-        for piece in planar.resample(frame):
-            mono = piece.to_ndarray().mean(axis=0)
+        for mono in mix(frame):
             yield position, mono
             position += len(mono)
+
+
+class Downmix:
+    """Mixes the channels of frames into one as `ffmpeg -ac 1` does into samples of 16 bits: their weights add up to 1.
+
+    Left and right are averaged; of 5.1, the centre weighs 0.29, left and right 0.21, the surrounds 0.15. Channels whose
+    place in the room is not told are averaged.
+    """
+
+    def __init__(self) -> None:
+        self._format: tuple[str, str, int] | None = None
+        self._mixer: av.AudioResampler | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> Iterator[Sound]:
+        """Yield the mono sound (S,) of a frame; its layout and format may differ from those of the frame before."""
+        now = (frame.layout.name, frame.format.name, frame.sample_rate)
+        if now != self._format:
+            self._format, self._mixer = now, av.AudioResampler(format="flt", layout="mono", options=_SUM_OF_ONE)
+        if self._mixer is not None:
+            try:
+                yield from (piece.to_ndarray()[0] for piece in self._mixer.resample(frame))
+                return
+            except (av.FFmpegError, ValueError):  # no weights are known
+                self._mixer = None
+        for piece in av.AudioResampler(format="flt").resample(frame):
+            yield piece.to_ndarray().reshape(-1, piece.layout.nb_channels).mean(axis=1)
 
 
 def _put(track: Sound, position: int, mono: Sound) -> None:
