@@ -39,11 +39,15 @@ ANY_RECOVERED = 1e-9  # share of frames that decord may replace by others: none
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A picture (H,W,3) uint8 RGB, upright, its number in the video, and how many of the wanted times show it."""
+    """A picture (H,W,3) uint8 RGB, upright, its number in the video, and how many of the wanted times show it.
+
+    `frozen` of them show it only because nothing that follows can be decoded, or it is damaged itself.
+    """
 
     picture: Picture
     index: int
     count: int
+    frozen: int = 0
 
 
 def require_decoder(name: str) -> None:
@@ -84,7 +88,7 @@ def pictures_at(
             return
     upright = Upright(stream)
     for shown in shown_at(times, frames_from(container, stream, times[0]), stream):
-        yield Seen(upright(shown.frame), shown.index, shown.count)
+        yield Seen(upright(shown.frame), shown.index, shown.count, shown.frozen)
 
 
 def _by_number(

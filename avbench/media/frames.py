@@ -22,6 +22,8 @@ Region: TypeAlias = Literal["frame", "face", "mouth"]
 
 # Seconds by which a frame may come late and still count as shown: containers round their time stamps (WebM to 1 ms).
 LATE = 1e-3
+# Times its own duration that a frame may stay on the screen until it counts as frozen: frame rates are averages.
+PATIENCE = 2.0
 # A face square is this much longer than the longer side of the tracked box, which ends at brows, ears and chin.
 FACE_MARGIN = 1.3
 
@@ -41,11 +43,16 @@ def start_of(stream: Stream) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A frame, its number in the video, and at how many of the wanted times it is on the screen."""
+    """A frame, its number in the video, and at how many of the wanted times it is on the screen.
+
+    At `frozen` of these it is there only because those that should have followed are damaged or missing, or it is
+    damaged itself.
+    """
 
     frame: av.VideoFrame
     index: int
     count: int
+    frozen: int = 0
 
 
 def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[Shown]:
@@ -58,8 +65,10 @@ def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream
         end = (follower.time if follower else frame.time + _shown_for(frame, stream)) - zero
         count = int(np.searchsorted(times + LATE, end)) - found
         if count > 0:
+            stale = frame.time - zero + PATIENCE * max(_shown_for(frame, stream), _usual(stream))
+            fresh = 0 if frame.is_corrupt else int(np.searchsorted(times - LATE, stale)) - found
             found += count
-            yield Shown(frame, number_of(frame, stream), count)
+            yield Shown(frame, number_of(frame, stream), count, count - min(max(fresh, 0), count))
         if found == len(times):
             break
 
@@ -73,6 +82,11 @@ def number_of(frame: av.VideoFrame, stream: VideoStream) -> int:
 def _shown_for(frame: av.VideoFrame, stream: VideoStream) -> float:
     if frame.duration:
         return float(frame.duration * frame.time_base)
+    return _usual(stream)
+
+
+def _usual(stream: VideoStream) -> float:
+    """Return the seconds for which a frame of a stream is shown on average."""
     return float(1 / (stream.average_rate or 25))
 
 

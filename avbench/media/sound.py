@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from math import ceil, gcd
+from math import ceil, gcd, inf, log10, nan
 from typing import TYPE_CHECKING, TypeAlias
 
 import av
@@ -78,6 +78,14 @@ def read_whole_sound(container: InputContainer, stream: AudioStream, zero: float
     for position, mono in pieces:
         _put(track, position, mono)
     return track, head.sample_rate
+
+
+def level_of(sound: Sound) -> float:
+    """Return the root mean square of sound (S,) in dB of full scale, -inf for digital silence, nan for none."""
+    if not len(sound):
+        return nan
+    power = float(np.square(sound, dtype=np.float64).mean())
+    return 10 * log10(power) if power else -inf
 
 
 def cut_sound(track: Sound, source_rate: int, first: int, count: int, rate: int) -> Sound:

@@ -52,6 +52,7 @@ class OpenClip:
         self._container = open_file(path)
         self._window = Window.of(path, spec, place, read_info(self._container))
         self._clean: Clip | None = None
+        self._frozen = 0  # at how many times of the clip the picture is not of its own time
         # What is kept for conditions: the pictures, what cuts the region out of them, the sound and its rate.
         self._scene: Scene | None = None
         self._cut: Cut | None = None
@@ -69,7 +70,7 @@ class OpenClip:
                 pictures = self._read_pictures()
             except av.FFmpegError as error:
                 raise MediaError(Reason.UNREADABLE, f"{self.path}: {error}") from error
-            self._clean = self._window.clip(pictures, sound)
+            self._clean = self._window.clip(pictures, sound, frozen=self._frozen)
         return self._clean
 
     def under(self, condition: Condition) -> Clip:
@@ -120,10 +121,11 @@ class OpenClip:
             region, size, cut = window.spec.region, window.spec.size, []
             for seen in pictures_at(self._container, stream, window.times, self._decoder):
                 cut += [cut_region(seen.picture, region, size)] * seen.count
+                self._frozen += seen.frozen
             return cut
         all_frames = any(c.touches("video") and c.spec.whole_stream for c in self._conditions)
         self._scene = Scene.of(self._container, stream, window, all_frames=all_frames, decoder=self._decoder)
-        pictures = self._scene.as_it_is()
+        pictures, self._frozen = self._scene.as_it_is(), self._scene.frozen
         self._cut = cutter(pictures, window, self._track)
         return self._cut_out(pictures)
 

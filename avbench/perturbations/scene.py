@@ -53,8 +53,13 @@ class Scene:
         upright, geometry = Upright(stream), Geometry()
         for shown in shown_at(window.times, frames, stream):
             geometry = geometry if seen else Geometry.of(shown.frame, stream)
-            seen.append(Seen(upright(shown.frame), shown.index, shown.count))
+            seen.append(Seen(upright(shown.frame), shown.index, shown.count, shown.frozen))
         return cls(window, stream, seen, geometry, held)
+
+    @property
+    def frozen(self) -> int:
+        """Return at how many of the times the picture is frozen or damaged."""
+        return sum(seen.frozen for seen in self.seen)
 
     def as_it_is(self) -> list[Picture]:
         """Return the picture at each time."""
