@@ -101,11 +101,14 @@ class _Source:
         matroska = bool(self._copied(condition) - PICTURES_IN_MP4 - SOUND_IN_MP4)
         name = f"{self.path.stem}-{condition.name}-{condition.level}{'.mkv' if matroska else '.mp4'}"
         try:
-            with atomic_write(folder / name) as temporary, media.open_file(self.path) as source:
-                with av.open(str(temporary), "w", format="matroska" if matroska else "mp4") as file:
-                    writers = [self._pictures(condition, source, file), self._sound(condition, source, file)]
-                    for write in [w for w in writers if w is not None]:
-                        write()
+            with (
+                atomic_write(folder / name) as temporary,
+                media.open_file(self.path) as source,
+                av.open(str(temporary), "w", format="matroska" if matroska else "mp4") as file,
+            ):
+                writers = [self._pictures(condition, source, file), self._sound(condition, source, file)]
+                for write in [w for w in writers if w is not None]:
+                    write()
         except (av.FFmpegError, ValueError) as error:
             codecs = ", ".join(sorted(self._copied(condition))) or "what was changed"
             why = f"{codecs} cannot be written into {'Matroska' if matroska else 'MP4'} ({in_one_line(error)})"

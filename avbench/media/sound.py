@@ -44,8 +44,8 @@ def read_sound(
     """Return `count` mono samples from sample `first` on, and how many of them lie before the end of the sound.
 
     Sample n is heard n / rate seconds after `zero` (seconds, presentation time); silence comes before a sound that
-    starts late and after its end. The container must be freshly opened. Channels are mixed by `Downmix`. Sources at `rate` are
-    exact; others are resampled on a grid that does not depend on the window.
+    starts late and after its end. The container must be freshly opened. Channels are mixed by `Downmix`. Sources at
+    `rate` are exact; others are resampled on a grid that does not depend on the window.
     """
     fine = (stream.time_base or 1) <= 1 / rate  # coarser stamps cannot place a sample
     if first / rate > SEEK_BEYOND and fine and may_seek(container):
