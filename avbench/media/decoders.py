@@ -95,7 +95,9 @@ def _by_number(
     container: InputContainer, stream: VideoStream, times: NDArray[np.float64], decode: _Decode
 ) -> Iterator[Seen]:
     known = frame_times(container, stream)
-    numbers, counts = np.unique(known.shown_at(times), return_counts=True)
+    shown = known.shown_at(times)
+    numbers, counts = np.unique(shown, return_counts=True)
+    still = shown[times[: len(shown)] >= known.stale[shown] + LATE]
     try:
         pictures = decode(container, stream, known, numbers) if len(numbers) else ()
     except Unsuited:
@@ -104,7 +106,8 @@ def _by_number(
         raise Unsuited(in_one_line(error)) from error
     rate = float(stream.average_rate or 25)
     for picture, number, count in zip(pictures, numbers, counts, strict=True):
-        yield Seen(picture, round(known.times[number] * rate), int(count))
+        frozen = int((still == number).sum())
+        yield Seen(picture, round(known.times[number] * rate), int(count), frozen)
 
 
 def _by_decord(
