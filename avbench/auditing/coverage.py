@@ -45,6 +45,8 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
         str(Reason.NO_AUDIO): ~broken & ~column("has_audio").eq(True),
         "cut_off": ~broken & (seconds - pd.to_numeric(column("video_seconds"), errors="coerce") > CUT_OFF),
     }
+    found["damaged"] = ~broken & (pd.to_numeric(column("damaged"), errors="coerce") > 0)
+    found["silent"] = ~broken & column("silent").eq(True)
     for least in SHORT:
         found[f"under_{least:g}_s"] = ~broken & (seconds < least - 1e-6)
     return pd.DataFrame(found)
@@ -63,7 +65,7 @@ def verdict(found: dict[str, Any]) -> Verdict:
     if broken:
         parts.append(f"{broken} cannot: {', '.join(found['examples'])}")
     parts += [f"{found[key]} {text}" for key, text in _TEXTS.items() if found[key]]
-    odd = broken or missing or short or found["cut_off"]
+    odd = broken or missing or short or found["cut_off"] or found["damaged"] or found["silent"]
     level: Level = "fail" if broken > max(2, BROKEN_ALLOWED * n) else "warning" if odd else "ok"
     advice = "" if level == "ok" else "mend or leave out these files; compare detectors on what both scored"
     return Verdict("coverage", (10,), level, "; ".join(parts), advice, (n - broken) / n)
@@ -73,6 +75,8 @@ _TEXTS = {
     "no_video": "without pictures",
     "no_audio": "without sound",
     "cut_off": "end before their header says",
+    "damaged": "with damaged pictures or a hole in them",
+    "silent": "whose sound is silence",
     "under_1_s": "under 1 s",
     "under_4_s": "under 4 s, not scored by detectors of 4 s",
 }
