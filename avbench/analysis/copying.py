@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from avbench.media import reading as media
-from avbench.media.decoding import WITHOUT_TIMES
+from avbench.media.decoding import WITHOUT_TIMES, reopened
 
 
 def is_timed(path: Path, stream: Any) -> bool:
@@ -30,7 +30,7 @@ def copier(source: Any, stream: Any, file: Any, zero: float) -> Callable[[], Non
     out = file.add_stream_from_template(stream)
 
     def write() -> None:
-        with av.open(source.name) as again:
+        with reopened(source) as again:
             packets = (packet for packet in again.demux(again.streams[stream.index]) if packet.size)
             for packet in _with_order(packets):
                 shift = round(zero / packet.time_base)

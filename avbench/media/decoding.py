@@ -55,15 +55,24 @@ def frames_from(container: InputContainer, stream: VideoStream, start: float) ->
             yield from chain(ahead, others)
             return
         target = start_of(stream)  # the index leads behind the key frame that is needed, or times do not rise
-    first = _first_needed(container.name, stream.index, target) if target > start_of(stream) else 0
-    with av.open(container.name) as again:
-        frames = _read_on(again, again.streams[stream.index], first)
-        head = next(frames, None)
-        if head is not None and head.time <= target + LATE:
-            yield from chain([head], frames)
-            return
-    with av.open(container.name) as again:
+    first = _first_needed(container, stream.index, target) if target > start_of(stream) else 0
+    if first:
+        with reopened(container) as again:
+            frames = _read_on(again, again.streams[stream.index], first)
+            head = next(frames, None)
+            if head is not None and head.time <= target + LATE:
+                yield from chain([head], frames)
+                return
+    with reopened(container) as again:
         yield from _read_on(again, again.streams[stream.index], 0)
+
+
+def reopened(container: InputContainer) -> InputContainer:
+    """Return the same file, opened afresh and in the same way."""
+    again: InputContainer = av.open(
+        container.name, metadata_encoding=container.metadata_encoding, metadata_errors=container.metadata_errors
+    )
+    return again
 
 
 def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
@@ -100,13 +109,13 @@ def _behind_seek(
     return list(islice(frames, LOOKED_AT)), frames
 
 
-def _first_needed(name: str, index: int, target: float) -> int:
+def _first_needed(given: InputContainer, index: int, target: float) -> int:
     """Return the number of the packet from which the frame at `target` (seconds) can be decoded.
 
     It is the last key frame's, where every packet up to there has times of its own, and else the first.
     """
     first, known = 0, set[int]()
-    with av.open(name) as container:
+    with reopened(given) as container:
         if container.format.name in WITHOUT_TIMES:
             return 0
         for number, packet in enumerate(_packets(container, container.streams[index])):

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbench.media.decoding import decodable
+from avbench.media.decoding import decodable, reopened
 from avbench.media.frames import LATE, PATIENCE, start_of
 from avbench.media.geometry import Geometry
 
@@ -62,11 +62,11 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
         raise Unsuited(f"codec {context.codec.canonical_name}")
     if context.pix_fmt not in FORMATS or context.width % 2 or context.height % 2:
         raise Unsuited(f"{context.width} x {context.height} pixels of {context.pix_fmt}")
-    with av.open(container.name) as again:
+    with reopened(container) as again:
         first = next(decodable(again, again.streams[stream.index]), None)
         if first is None or not Geometry.of(first, stream).is_turned_only:
             raise Unsuited("a mirrored or tilted picture, pixels that are not square, or no first picture")
-    with av.open(container.name) as again:
+    with reopened(container) as again:
         try:
             packets = [_Facts.of(packet, stream) for packet in again.demux(again.streams[stream.index]) if packet.size]
         except av.FFmpegError as error:
