@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avbench.media.sound import level_of, read_whole_sound, sound_stream
+from avbench.media.sound import Downmix, level_of, read_sound, read_whole_sound, sound_stream
 from avbench.metrics.measuring import measure
 from avbench.records import scores
 from avbench.records.caveats import Caveat
@@ -70,6 +70,13 @@ def test_level() -> None:
 def test_channels_that_cancel_are_silence(tmp_path: Path) -> None:
     (tone,) = tones(1)
     assert level_of(mono(write(tmp_path / "anti.wav", "stereo", [tone, -tone]))) < -66
+    for right, expected in ((-tone, -85.0), (-0.99 * tone, -46.0), (tone, 0.0), (0 * tone, -6.02)):
+        path, mix = write(tmp_path / "pair.wav", "stereo", [tone, right]), Downmix()
+        with av.open(str(path)) as container:
+            stream = sound_stream(container)
+            assert stream is not None
+            read_sound(container, stream, 0.0, 0, 8000, 16_000, mix=mix)
+        assert mix.level_db < -80 if expected < -80 else abs(mix.level_db - expected) < 0.2
 
 
 def test_frozen_and_silent_clips_are_counted_and_a_caveat() -> None:

@@ -70,9 +70,10 @@ class LoadedBatch:
     """The clips of a batch that could be loaded, in the given order, and those that could not.
 
     `starts` and `ends` are where the loaded clips lie, in seconds; `batch` is None where nothing could be loaded.
-    `changes` says how strongly each was perturbed, `frozen` which share of its pictures is frozen and
-    `levels` how loud its sound is in dB (nan without any). `same_video` and `same_audio` are, for each clip, the first
-    of the batch that holds the same frames or the same sound: a perturbation leaves one of them alone.
+    `changes` says how strongly each was perturbed, `frozen` which share of its pictures is frozen, `levels` how loud its
+    sound is in dB, and `mixes` how loud beside its loudest channel (nan without any). `same_video` and `same_audio` are,
+    for each clip, the first of the batch that holds the same frames or the same sound: a perturbation leaves one of them
+    alone.
     """
 
     requests: Requests
@@ -85,6 +86,7 @@ class LoadedBatch:
     same_audio: tuple[int, ...]
     frozen: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
+    mixes: tuple[float, ...] = ()
 
 
 def load_batches(
@@ -186,6 +188,7 @@ def _assemble(requests: Requests, outcomes: Sequence[Clip | Failure]) -> LoadedB
         same_video=_first_alike([id(clip.frames) for _, clip in loaded]),
         same_audio=_first_alike([id(clip.sound) for _, clip in loaded]),
         frozen=tuple(clip.frozen if clip.has_video else nan for _, clip in loaded),
+        mixes=tuple(clip.mix_db if clip.has_audio else nan for _, clip in loaded),
         levels=tuple(level_of(clip.sound[: clip.valid_samples]) for _, clip in loaded),
     )
 

@@ -31,6 +31,7 @@ FILTER_REACH = 64
 JITTER = 0.01
 # Weights of channels that add up to 1, as they do where ffmpeg writes samples of 16 bits; else mixed sound may clip.
 _SUM_OF_ONE = {"rematrix_maxval": "1"}
+_MANY = 8  # channels: PyAV reads beyond the planes of frames that have so many
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
@@ -39,12 +40,19 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def read_sound(
-    container: InputContainer, stream: AudioStream, zero: float, first: int, count: int, rate: int
+    container: InputContainer,
+    stream: AudioStream,
+    zero: float,
+    first: int,
+    count: int,
+    rate: int,
+    *,
+    mix: Downmix | None = None,
 ) -> tuple[Sound, int]:
     """Return `count` mono samples from sample `first` on, and how many of them lie before the end of the sound.
 
     Sample n is heard n / rate seconds after `zero` (seconds, presentation time); silence comes before a sound that
-    starts late and after its end. The container must be freshly opened. Channels are mixed by `Downmix`. Sources at
+    starts late and after its end. The container must be freshly opened. Channels are mixed by `mix`. Sources at
     `rate` are exact; others are resampled on a grid that does not depend on the window.
     """
     fine = (stream.time_base or 1) <= 1 / rate  # coarser stamps cannot place a sample
@@ -59,7 +67,8 @@ def read_sound(
     step_in, step_out = source_rate // shared, rate // shared  # the two grids meet every step_in = step_out samples
     reach = FILTER_REACH if source_rate != rate else 0
     begin, end = (first - reach) // step_out, ceil((first + count + reach) / step_out)
-    sound, ended = _lay_out(chain([head], frames), zero, source_rate, begin * step_in, (end - begin) * step_in)
+    placed = _placed(chain([head], frames), zero, source_rate, mix or Downmix())
+    sound, ended = _lay_out(placed, begin * step_in, (end - begin) * step_in)
     if source_rate != rate:
         sound = resample(sound, source_rate, rate)
     skip = first - begin * step_out
@@ -73,7 +82,7 @@ def read_whole_sound(container: InputContainer, stream: AudioStream, zero: float
     head = next(frames, None)
     if head is None:
         return np.zeros(0, np.float32), int(stream.rate or 0)
-    pieces = list(_placed(chain([head], frames), zero, head.sample_rate))
+    pieces = list(_placed(chain([head], frames), zero, head.sample_rate, Downmix()))
     track = np.zeros(max((position + len(mono) for position, mono in pieces), default=0), np.float32)
     for position, mono in pieces:
         _put(track, position, mono)
@@ -96,11 +105,11 @@ def cut_sound(track: Sound, source_rate: int, first: int, count: int, rate: int)
     return np.clip(cut, -1.0, 1.0)
 
 
-def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int, count: int) -> tuple[Sound, int]:
+def _lay_out(placed: Iterable[tuple[int, Sound]], first: int, count: int) -> tuple[Sound, int]:
     """Return `count` mono samples from `first` on at the source's own rate, and the sample that reading came to."""
     track = np.zeros(count, np.float32)
     came_to = first
-    for position, mono in _placed(frames, zero, rate):
+    for position, mono in placed:
         if position - first >= count:
             came_to = position
             break
@@ -109,9 +118,8 @@ def _lay_out(frames: Iterable[av.AudioFrame], zero: float, rate: int, first: int
     return track, came_to
 
 
-def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int) -> Iterator[tuple[int, Sound]]:
+def _placed(frames: Iterable[av.AudioFrame], zero: float, rate: int, mix: Downmix) -> Iterator[tuple[int, Sound]]:
     """Yield pieces of mono sound with the sample, after `zero`, at which each begins."""
-    mix = Downmix()
     position: int | None = None
     for frame in frames:
         stamp = round((frame.time - zero) * rate)
@@ -132,9 +140,38 @@ class Downmix:
     def __init__(self) -> None:
         self._format: tuple[str, str, int] | None = None
         self._mixer: av.AudioResampler | None = None
+        self._mixed = 0.0  # the energy of the mono sound, and of each channel
+        self._channels = np.zeros(1)
+
+    @property
+    def level_db(self) -> float:
+        """Return the level of the mono sound over that of the loudest channel; nan where there is one channel only.
+
+        Under -30 dB the channels have cancelled each other.
+        """
+        loudest = float(self._channels.max())
+        if len(self._channels) == 1 or not loudest:
+            return nan
+        return 10 * log10(self._mixed / loudest) if self._mixed else -inf
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[Sound]:
         """Yield the mono sound (S,) of a frame; its layout and format may differ from those of the frame before."""
+        for mono in self._mono(frame):
+            if 1 < frame.layout.nb_channels < _MANY and frame.format.name.startswith(("flt", "s16", "s32")):
+                self._compare(frame, mono)
+            yield mono
+
+    def _compare(self, frame: av.AudioFrame, mono: Sound) -> None:
+        """Add to the energies of the channels and of their mix."""
+        samples = frame.to_ndarray()
+        scale = np.iinfo(samples.dtype).max + 1.0 if samples.dtype.kind == "i" else 1.0
+        channels = samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
+        if len(channels) != len(self._channels):
+            self._mixed, self._channels = 0.0, np.zeros(len(channels))
+        self._channels += np.square(channels / scale, dtype=np.float64).sum(axis=1)
+        self._mixed += float(np.square(mono, dtype=np.float64).sum())
+
+    def _mono(self, frame: av.AudioFrame) -> Iterator[Sound]:
         now = (frame.layout.name, frame.format.name, frame.sample_rate)
         if now != self._format:
             self._format, self._mixer = now, av.AudioResampler(format="flt", layout="mono", options=_SUM_OF_ONE)

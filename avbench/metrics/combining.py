@@ -65,7 +65,7 @@ def _by_condition(member: Scored) -> dict[tuple[str, int], pd.DataFrame]:
     found = {}
     for (name, level), rows in member.table.groupby(["perturbation", "level"], sort=True):
         by_video = rows[rows["score"].notna()].groupby(_KEY)
-        worst = by_video.agg(frozen=("frozen", "max"), level_db=("level_db", "min"))
+        worst = by_video.agg(frozen=("frozen", "max"), level_db=("level_db", "min"), mix_db=("mix_db", "min"))
         pooled = pool(rows, member.pooling).set_index(_KEY).join(by_video[_STRENGTHS].mean()).join(worst)
         found[str(name), int(str(level))] = pooled
     return found
@@ -88,7 +88,8 @@ def _joined(tables: Sequence[pd.DataFrame], members: Sequence[Scored], rule: str
     for name in _STRENGTHS:
         found[name] = _first([table[name] for table in aligned])
     found["frozen"] = np.fmax.reduce([table["frozen"].to_numpy(np.float64) for table in aligned])
-    found["level_db"] = np.fmin.reduce([table["level_db"].to_numpy(np.float64) for table in aligned])
+    for name in ("level_db", "mix_db"):
+        found[name] = np.fmin.reduce([table[name].to_numpy(np.float64) for table in aligned])
     return found.reset_index()
 
 

@@ -30,6 +30,7 @@ LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_clas
 UNSEEN: Mapping[Stream, Forgery] = {"video": Forgery.FARV, "audio": Forgery.RAFV}
 FROZEN = 0.2  # share of a clip's pictures that are not of their own time, from which on it is counted
 SILENT = -66.0  # dB of full scale (an amplitude of 5e-4) up to which a clip's sound is counted as silent
+CANCELLED = -30.0  # dB of mono sound over its loudest channel up to which it is counted as silent
 NOT_FEW = 0.01  # share of clips from which on the frozen, or the silent, are a caveat
 BLIND = 0.6  # an AUC above it, with the whole interval above one half, is no accident
 
@@ -183,7 +184,9 @@ def _clip_counts(rows: pd.DataFrame) -> ClipCounts:
         scored=len(scored),
         unscored=len(rows) - len(scored),
         frozen=int((scored["frozen"] >= FROZEN).sum()) if "frozen" in scored else 0,
-        silent=int((scored["level_db"] <= SILENT).sum()) if "level_db" in scored else 0,
+        silent=int(((scored["level_db"] <= SILENT) | (scored["mix_db"] <= CANCELLED)).sum())
+        if "mix_db" in scored
+        else 0,
     )
 
 
