@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -111,8 +111,8 @@ def test_what_stands_still_before_damage_is_no_clip(name: str, noise: bool, tmp_
             assert found == Reason.UNREADABLE
             continue
         frames = OpenClip(path, ClipSpec(frames=10, size=64, audio_samples=0), Place.start(start)).clean().frames
+        still = np.mean([np.array_equal(a, b) for a, b in pairwise(frames)])
+        assert still <= found + 0.25, (start, found, still)  # a frame may stay for twice its time
         expected = np.stack([picture(round(start * 25) + k) for k in range(10)])
-        wrong = np.abs(frames.astype(int) - expected).mean(axis=(1, 2, 3)) > 40
-        healthy += not wrong.any()
-        assert wrong.mean() <= found + 0.21, (start, found, wrong)
+        healthy += bool(np.abs(frames.astype(int) - expected).mean() < 40)
     assert healthy >= 5

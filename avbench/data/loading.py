@@ -70,10 +70,10 @@ class LoadedBatch:
     """The clips of a batch that could be loaded, in the given order, and those that could not.
 
     `starts` and `ends` are where the loaded clips lie, in seconds; `batch` is None where nothing could be loaded.
-    `changes` says how strongly each was perturbed, `frozen` which share of its pictures is frozen, `levels` how loud its
-    sound is in dB, and `mixes` how loud beside its loudest channel (nan without any). `same_video` and `same_audio` are,
-    for each clip, the first of the batch that holds the same frames or the same sound: a perturbation leaves one of them
-    alone.
+    `changes` says how strongly each was perturbed, `frozen` which share of its pictures is frozen, `levels` how loud
+    its sound is in dB, and `mixes` how loud beside its loudest channel (nan without any). `same_video` and `same_audio`
+    are, for each clip, the first of the batch that holds the same frames or the same sound: a perturbation leaves one
+    of them alone.
     """
 
     requests: Requests
