@@ -192,7 +192,7 @@ def test_what_no_container_takes_is_one_line(
 
 @pytest.mark.parametrize("turn", [(-1, 0, 0, 1), (0, 1, 1, 0)])
 def test_a_mirrored_video_is_written_as_it_is_seen(turn: tuple[int, ...], tmp_path: Path) -> None:
-    source = numbered.write(tmp_path / "plain.mp4", "libx264", {"crf": "4"})
+    source = numbered.write(tmp_path / "plain.mp4", "libx264", {"crf": "4"}, sound="aac")
     data = bytearray(source.read_bytes())
     at = data.find(b"tkhd") + 44
     a, b, c, d = (65_536 * value for value in turn)
