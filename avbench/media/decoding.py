@@ -82,7 +82,8 @@ def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
 
 def _packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]:
     """Yield the packets of a stream up to where the file is cut off, and the empty one that ends decoding."""
-    stream.codec_context.thread_count = 1
+    if not stream.codec_context.is_open:  # read from before
+        stream.codec_context.thread_count = 1
     try:
         yield from container.demux(stream)
     except av.FFmpegError:
