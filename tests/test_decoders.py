@@ -21,7 +21,9 @@ from avbench.engine.evaluation import Loading
 from avbench.errors import UserError
 from avbench.media import decoders
 from avbench.media.decoders import Seen, pictures_at, require_decoder
-from avbench.media.frames import Upright, decodable, picture_stream
+from avbench.media.decoding import decodable
+from avbench.media.frames import picture_stream
+from avbench.media.geometry import Upright
 from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import installed
 from avbench.types import ClipSpec, Forgery, Sample

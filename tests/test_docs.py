@@ -112,7 +112,7 @@ def test_the_metric_table_names_every_column_that_a_metric_is_given() -> None:
     shown = {name for row in _table("add-a-detector.md", "column") for name in re.findall(r"\w+", row[0])}
     given = {*table_of("four_class").columns, *table_of("four_class", pooled=False).columns}
     assert shown - given == set()
-    assert given - shown == {"reason", "perturbation", "level", "psnr", "snr", "kbps"}  # which say nothing of a score
+    assert given - shown == {"reason", "perturbation", "level", "psnr", "snr", "kbps", "frozen", "level_db", "mix_db"}
 
 
 def test_the_worked_example_is_what_the_template_holds() -> None:

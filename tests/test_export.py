@@ -9,10 +9,15 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+import numbered
 from avbench.analysis.export import export
 from avbench.cli import main
+from avbench.media.decoding import frames_from
+from avbench.media.frames import start_of
+from avbench.media.sound import read_whole_sound, sound_stream
 from avbench.perturbations.conditions import choose, perturb_picture, perturb_sound
 from avbench.plugins.registry import installed
+from numbered import number_in
 
 
 def decoded(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
@@ -120,3 +125,82 @@ def test_rotated_video_is_written_upright(real_root: Path, tmp_path: Path) -> No
         upright = np.rot90(first.to_ndarray(format="rgb24"), first.rotation // 90)
         assert first.rotation and (frames[0].height, frames[0].width) == upright.shape[:2] and frames[0].rotation == 0
         assert np.corrcoef(frames[0].to_ndarray(format="rgb24").ravel(), upright.ravel())[0, 1] > 0.95
+
+
+SOURCES = {  # name: codecs of pictures and sound, seconds by which pictures and sound come late
+    "full.mp4": ("libx264", "aac", 0.0, 0.0),
+    "picture-late.mp4": ("libx264", "aac", 0.5, 0.0),
+    "sound-late.mp4": ("libx264", "aac", 0.0, 0.3),
+    "stream.ts": ("libx264", "aac", 0.0, 0.0),
+    "bframes.mkv": ("libx264", "aac", 0.0, 0.0),
+    "v.webm": ("libvpx", "libopus", 0.0, 0.0),
+    "mpeg4.avi": ("mpeg4", "pcm_s16le", 0.0, 0.0),
+    "film.mpg": ("mpeg2video", "mp2", 0.0, 0.0),
+}
+
+
+def between_burst_and_picture(path: Path) -> float:
+    """Return how long after picture 25 the burst is heard (s)."""
+    with av.open(str(path)) as file:
+        stream, voice = file.streams.video[0], sound_stream(file)
+        assert voice is not None
+        zero = start_of(stream)
+        shown = {number_in(f.to_ndarray(format="rgb24")): f.time - zero for f in frames_from(file, stream, 0.0)}
+    assert set(shown) == set(range(50)), f"{path.name}: {sorted(set(range(50)) - set(shown))} are missing"
+    with av.open(str(path)) as file:
+        sound, rate = read_whole_sound(file, file.streams.audio[0], zero)
+    return int(np.abs(sound).argmax()) / rate - shown[25]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_export_keeps_pictures_and_sound_together(name: str, tmp_path: Path) -> None:
+    codec, voice, pictures_late, sound_late = SOURCES[name]
+    options = {"g": "12", "bf": "3", "crf": "10"} if codec == "libx264" else {"g": "12", "b": "2000000"}
+    options |= {"bf": "2"} if codec.startswith("mpeg") else {}
+    source = numbered.write(tmp_path / name, codec, options, sound=voice)
+    if pictures_late or sound_late:
+        source = numbered.late(source, tmp_path / f"late-{name}", pictures=pictures_late, sound=sound_late)
+    before = between_burst_and_picture(source)
+    written = export(source, choose(["contrast", "white_noise"], [1], installed().perturbations()), tmp_path / "out")
+    for path in written[:2]:
+        assert abs(between_burst_and_picture(path) - before) < 5e-3, path.name
+        with av.open(str(path)) as file:
+            first = next(packet for packet in file.demux(video=0) if packet.size)
+            assert first.is_keyframe, path.name
+
+
+def test_what_no_container_takes_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = numbered.write(tmp_path / "v.webm", "libvpx", {"b": "500k"}, sound="libopus")
+    monkeypatch.setattr("avbench.analysis.export.PICTURES_IN_MP4", {"vp8"})  # which MP4 cannot hold
+    words = [
+        "perturb",
+        "--export",
+        str(source),
+        "--types",
+        "white_noise",
+        "--levels",
+        "1",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "--export: white_noise: vp8 cannot be written into MP4" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("turn", [(-1, 0, 0, 1), (0, 1, 1, 0)])
+def test_a_mirrored_video_is_written_as_it_is_seen(turn: tuple[int, ...], tmp_path: Path) -> None:
+    source = numbered.write(tmp_path / "plain.mp4", "libx264", {"crf": "4"}, sound="aac")
+    data = bytearray(source.read_bytes())
+    at = data.find(b"tkhd") + 44
+    a, b, c, d = (65_536 * value for value in turn)
+    data[at : at + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    source.write_bytes(bytes(data))
+    seen = numbered.picture(7)[:, ::-1] if turn[0] else numbered.picture(7).transpose(1, 0, 2)
+    for path in export(source, choose(["contrast", "video_compression"], [1], installed().perturbations()), tmp_path)[
+        :2
+    ]:
+        frames, _ = decoded(path)
+        assert np.corrcoef(frames[7].to_ndarray(format="rgb24").ravel(), seen.ravel())[0, 1] > 0.95

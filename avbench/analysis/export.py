@@ -15,9 +15,12 @@ import av
 import numpy as np
 
 from avbench.analysis.contact_sheet import Row, draw_contact_sheet
-from avbench.errors import UserError
+from avbench.analysis.copying import copier, is_timed
+from avbench.errors import UserError, in_one_line
 from avbench.media import reading as media
-from avbench.media.frames import Picture, Upright, frames_from, number_of, picture_stream, start_of
+from avbench.media.decoding import frames_from
+from avbench.media.frames import Picture, number_of, picture_stream, start_of
+from avbench.media.geometry import Geometry, Upright
 from avbench.media.sound import Sound, read_whole_sound, resample, sound_stream
 from avbench.paths import atomic_write
 from avbench.perturbations import conditions as perturb
@@ -25,8 +28,9 @@ from avbench.perturbations.conditions import Condition
 from avbench.progress import Progress, silent
 from avbench.types import MediaError, Reason
 
-# Sound that the MP4 container can take as it is; other sound goes into Matroska.
-IN_MP4 = {"aac", "mp3", "opus", "ac3", "eac3", "alac", "flac"}
+# What is copied into MP4 as it is; a video with other pictures or other sound goes into Matroska.
+SOUND_IN_MP4 = {"aac", "mp3", "opus", "ac3", "eac3", "alac", "flac"}
+PICTURES_IN_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4"}
 # Perturbed frames are written with hardly any loss, so that what is seen is the perturbation.
 PICTURES = {"crf": "8", "preset": "medium", "x264-params": "cpu-independent=1"}
 SHEET = "-contact-sheet.png"
@@ -77,10 +81,14 @@ class _Source:
                 self.sound, self.rate = read_whole_sound(container, hearing, self.zero)
             self.frames = list(frames_from(container, vision, 0.0)) if vision is not None else []
             self.numbers: list[int] = []
+            self.picture_codec, self.timed = "", False
             if vision is not None:
+                self.picture_codec, self.timed = vision.codec_context.codec.canonical_name, is_timed(path, vision)
                 if not self.frames:
                     raise MediaError(Reason.UNREADABLE, f"{path}: no picture can be decoded")
                 self.numbers = [number_of(frame, vision) for frame in self.frames]
+                self.geometry = Geometry.of(self.frames[0], vision)
+                self.upright = Upright(vision)
         self.middle = int(SHOWN_AT * len(self.frames))
         self.seen: dict[tuple[str, int], Picture | Sound] = {}
 
@@ -90,22 +98,35 @@ class _Source:
         for stream, there in (("video", bool(self.frames)), ("audio", len(self.sound) > 0)):
             if condition.spec.stream == stream and not there:
                 raise UserError(f"{self.path} has no {'pictures' if stream == 'video' else 'sound'}: {condition.name}")
-        copied = self.rate and not condition.touches("audio") and self.sound_codec not in IN_MP4
-        name = f"{self.path.stem}-{condition.name}-{condition.level}{'.mkv' if copied else '.mp4'}"
-        with atomic_write(folder / name) as temporary, media.open_file(self.path) as source:
-            container = "matroska" if copied else "mp4"
-            with av.open(media.address(temporary), "w", format=container) as file:
+        matroska = bool(self._copied(condition) - PICTURES_IN_MP4 - SOUND_IN_MP4)
+        name = f"{self.path.stem}-{condition.name}-{condition.level}{'.mkv' if matroska else '.mp4'}"
+        try:
+            with (
+                atomic_write(folder / name) as temporary,
+                media.open_file(self.path) as source,
+                av.open(media.address(temporary), "w", format="matroska" if matroska else "mp4") as file,
+            ):
                 writers = [self._pictures(condition, source, file), self._sound(condition, source, file)]
                 for write in [w for w in writers if w is not None]:
                     write()
+        except (av.FFmpegError, ValueError) as error:
+            codecs = ", ".join(sorted(self._copied(condition))) or "what was changed"
+            why = f"{codecs} cannot be written into {'Matroska' if matroska else 'MP4'} ({in_one_line(error)})"
+            raise UserError(f"--export: {condition.name}: {why}; bring {self.path.name} to H.264 and AAC") from error
         return folder / name
+
+    def _copied(self, condition: Condition) -> set[str]:
+        """Return the codecs of the streams that are copied as they are."""
+        pictures = {self.picture_codec} if self.timed and not condition.touches("video") else set[str]()
+        sound = {self.sound_codec} if self.rate and not condition.touches("audio") else set[str]()
+        return pictures | sound
 
     def rows(self, conditions: Sequence[Condition]) -> list[Row]:
         """Return a row of the contact sheet for each type: the moment as it is, then at each level."""
         rows: dict[str, Row] = {}
         for condition in conditions:
             touched = self.seen[condition.name, condition.level]
-            clean = self.sound if touched.dtype == np.float32 else Upright()(self.frames[self.middle])
+            clean = self.sound if touched.dtype == np.float32 else self.upright(self.frames[self.middle])
             row = rows.setdefault(condition.name, Row(condition.spec.title, [("as it is", clean)], self.rate))
             row.cells.append((f"level {condition.level}\n{condition.parameter:g} {condition.spec.unit}", touched))
         return list(rows.values())
@@ -116,8 +137,8 @@ class _Source:
             return None
         stream = picture_stream(source)
         assert stream is not None
-        if not condition.touches("video"):
-            return _copier(source, stream, file)
+        if not condition.touches("video") and self.timed:
+            return copier(source, stream, file, self.zero)
         changed = self._perturbed(condition)
         first = next(changed)
         out = file.add_stream("libx264", rate=stream.average_rate, options=PICTURES)
@@ -133,11 +154,13 @@ class _Source:
         return write
 
     def _perturbed(self, condition: Condition) -> Iterator[av.VideoFrame]:
-        """Yield every frame in a condition, upright, with its time after the first."""
-        video, upright = self.path.name, Upright()
+        """Yield every frame in a condition, upright, with its time on the clock of the pictures."""
+        video, upright = self.path.name, self.upright
         pictures: Iterator[Picture]
-        if condition.spec.whole_stream:
-            turned = Upright(self.frames[0].rotation)
+        if not condition.touches("video"):
+            pictures = map(upright, self.frames)
+        elif condition.spec.whole_stream:
+            turned = Upright(geometry=self.geometry)
             pictures = map(turned, perturb.perturb_frames(condition, video, self.frames))
         else:
             pictures = (
@@ -145,11 +168,11 @@ class _Source:
                 for index, frame in zip(self.numbers, self.frames, strict=True)
             )
         for number, (frame, picture) in enumerate(zip(self.frames, pictures, strict=True)):
-            if number == self.middle:
+            if number == self.middle and condition.touches("video"):
                 self.seen[condition.name, condition.level] = picture
             shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             shown.time_base = frame.time_base
-            shown.pts = frame.pts - self.frames[0].pts
+            shown.pts = frame.pts - round(self.zero / frame.time_base)
             yield shown
 
     def _sound(self, condition: Condition, source: Any, file: Any) -> Callable[[], None] | None:
@@ -158,7 +181,7 @@ class _Source:
         if stream is None:
             return None
         if not condition.touches("audio"):
-            return _copier(source, stream, file)
+            return copier(source, stream, file, self.zero)
         voices = [v for v in (self._voice(path) for path in condition.voices) if len(v)]
         try:
             changed, _ = perturb.perturb_sound(condition, self.path.name, self.sound, self.rate, voices)
@@ -183,17 +206,3 @@ class _Source:
                 raise MediaError(Reason.NO_AUDIO, f"{path}: no sound to mix in")
             sound, rate = read_whole_sound(container, stream, start_of(stream))
         return sound if rate == self.rate or not len(sound) else resample(sound, rate, self.rate)
-
-
-def _copier(source: Any, stream: Any, file: Any) -> Callable[[], None]:
-    """Return what copies a stream's packets as they are."""
-    out = file.add_stream_from_template(stream)
-
-    def write() -> None:
-        with av.open(source.name) as again:
-            for packet in again.demux(again.streams[stream.index]):
-                if packet.dts is not None:
-                    packet.stream = out
-                    file.mux(packet)
-
-    return write

@@ -57,6 +57,8 @@ def losses(table: pd.DataFrame) -> pd.DataFrame:
         "unread": ~broken & (number("unread") > UNREAD),
         "several_streams": ~broken & (number("streams") > 1),
     }
+    found["damaged"] = ~broken & (pd.to_numeric(column("damaged"), errors="coerce") > 0)
+    found["silent"] = ~broken & column("silent").eq(True)
     for least in SHORT:
         found[f"under_{least:g}_s"] = ~broken & (seconds < least - 1e-6)
     return pd.DataFrame(found)
@@ -92,6 +94,8 @@ _TEXTS = {
     "appended": "hold several recordings",
     "unread": "hold much behind their last packet, which nothing reads",
     "several_streams": "hold several streams of a kind",
+    "damaged": "with damaged pictures or a hole in them",
+    "silent": "whose sound is silence",
     "under_1_s": "under 1 s",
     "under_4_s": "under 4 s, not scored by detectors of 4 s",
 }
@@ -114,7 +118,7 @@ _FURTHER = {
     "several_streams": "streams",
 }
 # What can be read in two ways, so that somebody should look at it.
-_ODD = ("cut_off", "goes_on", "listed_longer", "listed_shorter", "appended", "unread")
+_ODD = ("cut_off", "goes_on", "listed_longer", "listed_shorter", "appended", "unread", "damaged", "silent")
 
 
 def heads(found: Mapping[str, Any]) -> dict[str, str]:

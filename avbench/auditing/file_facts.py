@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
+from avbench.auditing.damage import Damage
 from avbench.auditing.picture_facts import picture_facts
 from avbench.auditing.sound_facts import sound_facts
 from avbench.media.frames import picture_stream, start_of
@@ -80,12 +81,15 @@ def _streams(container: InputContainer) -> Facts:
     sizes: dict[str, list[int]] = defaultdict(list)
     hashes, keys = {name: hashlib.sha256() for name in named}, 0
     ends: dict[str, float] = {}
+    damage = Damage(video) if video is not None else None
     names = {stream.index: name for name, stream in named.items()}
     for packet in _packets(container, list(named.values())):
         name = names[packet.stream.index]
         sizes[name].append(packet.size)
         hashes[name].update(bytes(packet))
         keys += packet.is_keyframe and name == "video"
+        if damage is not None and name == "video":
+            damage.note(packet)
         if packet.pts is not None and packet.time_base is not None:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             ends[name] = max(ends.get(name, 0.0), end)
@@ -98,6 +102,8 @@ def _streams(container: InputContainer) -> Facts:
         facts[f"{name}_packet_spread"] = log10(float(size.std() / size.mean()) + 1e-3)
         facts[f"{name}_hash"] = hashes[name].hexdigest()
         facts[f"{name}_seconds"] = seconds
+    if damage is not None:
+        facts["damaged"] = damage.share
     if sizes["video"]:
         facts["key_frames"] = keys / len(sizes["video"])
     if video is not None and audio is not None:

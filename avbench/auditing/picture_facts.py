@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avbench.media.frames import frames_from, picture_stream
+from avbench.media.decoding import frames_from
+from avbench.media.frames import picture_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer

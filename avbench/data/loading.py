@@ -12,12 +12,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, groupby
+from math import nan
 from typing import TypeAlias
 
 from avbench.data.batches import collate, load_clips
 from avbench.data.requests import ClipRequest
 from avbench.data.workers import Fault, Setup, Worker
 from avbench.media.decoders import PYAV, require_decoder
+from avbench.media.sound import level_of
 from avbench.types import Change, Clip, ClipBatch, ClipSpec, MediaError, Reason, Stream
 
 log = logging.getLogger(__name__)
@@ -68,8 +70,10 @@ class LoadedBatch:
     """The clips of a batch that could be loaded, in the given order, and those that could not.
 
     `starts` and `ends` are where the loaded clips lie, in seconds; `batch` is None where nothing could be loaded.
-    `changes` says how strongly each was perturbed. `same_video` and `same_audio` are, for each clip, the first of the
-    batch that holds the same frames or the same sound: a perturbation leaves one of them alone.
+    `changes` says how strongly each was perturbed, `frozen` which share of its pictures is frozen, `levels` how loud
+    its sound is in dB, and `mixes` how loud beside its loudest channel (nan without any). `same_video` and `same_audio`
+    are, for each clip, the first of the batch that holds the same frames or the same sound: a perturbation leaves one
+    of them alone.
     """
 
     requests: Requests
@@ -80,6 +84,9 @@ class LoadedBatch:
     changes: tuple[Change | None, ...]
     same_video: tuple[int, ...]
     same_audio: tuple[int, ...]
+    frozen: tuple[float, ...] = ()
+    levels: tuple[float, ...] = ()
+    mixes: tuple[float, ...] = ()
 
 
 def load_batches(
@@ -180,6 +187,9 @@ def _assemble(requests: Requests, outcomes: Sequence[Clip | Failure]) -> LoadedB
         changes=tuple(clip.change for _, clip in loaded),
         same_video=_first_alike([id(clip.frames) for _, clip in loaded]),
         same_audio=_first_alike([id(clip.sound) for _, clip in loaded]),
+        frozen=tuple(clip.frozen if clip.has_video else nan for _, clip in loaded),
+        mixes=tuple(clip.mix_db if clip.has_audio else nan for _, clip in loaded),
+        levels=tuple(level_of(clip.sound[: clip.valid_samples]) for _, clip in loaded),
     )
 
 

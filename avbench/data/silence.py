@@ -25,7 +25,7 @@ RATE = 16_000
 LOUD = 5e-4  # amplitude
 FPS = 25
 _WINDOWS = (2.0, 30.0, 3600.0)  # seconds looked at until something is heard; the first one nearly always does
-_KIND = "leading silence 1"
+_KIND = "leading silence 2"
 
 
 def first_loud(sound: Sound) -> int | None:

@@ -78,6 +78,7 @@ def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows
     logit = log_odds(output)
     for i, request in enumerate(loaded.requests):
         row = _row(request, (loaded.starts[i], loaded.ends[i]), "")
+        row |= {"frozen": loaded.frozen[i], "level_db": loaded.levels[i], "mix_db": loaded.mixes[i]}
         row["score"] = float(p_fake[i])
         row["logit"] = float(logit[i]) if logit is not None else None
         if (change := loaded.changes[i]) is not None:

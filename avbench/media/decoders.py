@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.errors import UserError, in_one_line, unknown
-from avbench.media.frames import LATE, Picture, Upright, frames_from, shown_at, start_of
+from avbench.media.decoding import frames_from
+from avbench.media.frames import LATE, Picture, shown_at, start_of
+from avbench.media.geometry import Upright
 from avbench.media.packets import FrameTimes, Unsuited, frame_times
 
 if TYPE_CHECKING:
@@ -37,11 +39,15 @@ ANY_RECOVERED = 1e-9  # share of frames that decord may replace by others: none
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A picture (H,W,3) uint8 RGB, upright, its number in the video, and how many of the wanted times show it."""
+    """A picture (H,W,3) uint8 RGB, upright, its number in the video, and how many of the wanted times show it.
+
+    `frozen` of them show it only because nothing that follows can be decoded, or it is damaged itself.
+    """
 
     picture: Picture
     index: int
     count: int
+    frozen: int = 0
 
 
 def require_decoder(name: str) -> None:
@@ -70,7 +76,7 @@ def pictures_at(
     """Yield the pictures that are on the screen at the ascending `times`, in order.
 
     Times are seconds after the stream's first presentation time. There are fewer where the video ends, or cannot be
-    decoded any further. Pictures are turned upright by the display matrix.
+    decoded any further. Pictures are as `Upright` shows them.
     """
     if decoder != PYAV:
         try:
@@ -80,16 +86,18 @@ def pictures_at(
         else:
             yield from found
             return
-    upright = Upright()
+    upright = Upright(stream)
     for shown in shown_at(times, frames_from(container, stream, times[0]), stream):
-        yield Seen(upright(shown.frame), shown.index, shown.count)
+        yield Seen(upright(shown.frame), shown.index, shown.count, shown.frozen)
 
 
 def _by_number(
     container: InputContainer, stream: VideoStream, times: NDArray[np.float64], decode: _Decode
 ) -> Iterator[Seen]:
     known = frame_times(container, stream)
-    numbers, counts = np.unique(known.shown_at(times), return_counts=True)
+    shown = known.shown_at(times)
+    numbers, counts = np.unique(shown, return_counts=True)
+    still = shown[times[: len(shown)] >= known.stale[shown] + LATE]
     try:
         pictures = decode(container, stream, known, numbers) if len(numbers) else ()
     except Unsuited:
@@ -98,7 +106,8 @@ def _by_number(
         raise Unsuited(in_one_line(error)) from error
     rate = float(stream.average_rate or 25)
     for picture, number, count in zip(pictures, numbers, counts, strict=True):
-        yield Seen(picture, round(known.times[number] * rate), int(count))
+        frozen = int((still == number).sum())
+        yield Seen(picture, round(known.times[number] * rate), int(count), frozen)
 
 
 def _by_decord(

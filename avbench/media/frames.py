@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import av
 import cv2
 import numpy as np
 from av.stream import Disposition, Stream
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from avbench.media.timeline import timeline_of
@@ -26,6 +24,8 @@ Region: TypeAlias = Literal["frame", "face", "mouth"]
 
 # Seconds by which a frame may come late and still count as shown: containers round their time stamps (WebM to 1 ms).
 LATE = 1e-3
+# Times its own duration that a frame may stay on the screen until it counts as frozen: frame rates are averages.
+PATIENCE = 2.0
 # A face square is this much longer than the longer side of the tracked box, which ends at brows, ears and chin.
 FACE_MARGIN = 1.3
 
@@ -60,11 +60,16 @@ def start_of(stream: Stream) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A frame, its number in the video, and at how many of the wanted times it is on the screen."""
+    """A frame, its number in the video, and at how many of the wanted times it is on the screen.
+
+    At `frozen` of these it is there only because those that should have followed are damaged or missing, or it is
+    damaged itself.
+    """
 
     frame: av.VideoFrame
     index: int
     count: int
+    frozen: int = 0
 
 
 def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[Shown]:
@@ -77,8 +82,10 @@ def shown_at(times: NDArray[np.float64], frames: Iterable[av.VideoFrame], stream
         end = (follower.time if follower else frame.time + _shown_for(frame, stream)) - zero
         count = int(np.searchsorted(times + LATE, end)) - found
         if count > 0:
+            stale = frame.time - zero + PATIENCE * max(_shown_for(frame, stream), _usual(stream))
+            fresh = 0 if frame.is_corrupt else int(np.searchsorted(times - LATE, stale)) - found
             found += count
-            yield Shown(frame, number_of(frame, stream), count)
+            yield Shown(frame, number_of(frame, stream), count, count - min(max(fresh, 0), count))
         if found == len(times):
             break
 
@@ -89,82 +96,15 @@ def number_of(frame: av.VideoFrame, stream: VideoStream) -> int:
     return round(seconds * float(stream.average_rate or 25))
 
 
-def frames_from(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
-    """Yield the frames from the last key frame at or before `start` (seconds after the first frame) on."""
-    return _decode(container, stream, start_of(stream) + start)
-
-
-def _decode(container: InputContainer, stream: VideoStream, start: float) -> Iterator[av.VideoFrame]:
-    """Yield frames from the last key frame at or before `start` (seconds), leaving out what is damaged."""
-    if timeline_of(container).shifts:  # seeking would find a moment in any of the recordings
-        with av.open(container.name, metadata_errors="replace") as again:
-            yield from decodable(again, again.streams[stream.index])
-        return
-    try:
-        seek(container, stream, start)
-        frames = decodable(container, stream)
-        head = next(frames, None)
-    except av.FFmpegError:  # a container without an index
-        head = None
-    if head is not None and head.time <= start + LATE:
-        yield from chain([head], frames)
-        return
-    # Some indices (MPEG-TS) lead behind the key frame that is needed; then all is read.
-    with av.open(container.name, metadata_errors="replace") as again:
-        yield from decodable(again, again.streams[stream.index])
-
-
-def seek(container: InputContainer, stream: Stream, target: float) -> None:
-    """Go to the last key frame at or before `target` (seconds of presentation time)."""
-    container.seek(round(target / (stream.time_base or 1)), stream=stream)
-
-
-def decodable(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """Yield the frames of a stream that have a time stamp; a damaged packet costs its own frames only.
-
-    The recordings of a file that holds several follow one another; such a file must be freshly opened.
-    """
-    stream.codec_context.thread_count = 1
-    packets: Iterator[Any] = container.demux(stream)
-    shifts = deque(timeline_of(container).shifts.get(stream.index, ()))
-    number, shift = 0, 0
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:  # the file is cut off here
-            return
-        if packet is None:
-            return
-        if packet.size:
-            while shifts and shifts[0][0] <= number:
-                shift = round(shifts.popleft()[1] / (stream.time_base or 1))
-            number += 1
-            if shift:
-                packet.pts = None if packet.pts is None else packet.pts + shift
-                packet.dts = None if packet.dts is None else packet.dts + shift
-        try:
-            yield from (frame for frame in packet.decode() if frame.pts is not None)
-        except av.FFmpegError:
-            continue
-
-
 def _shown_for(frame: av.VideoFrame, stream: VideoStream) -> float:
     if frame.duration:
         return float(frame.duration * frame.time_base)
+    return _usual(stream)
+
+
+def _usual(stream: VideoStream) -> float:
+    """Return the seconds for which a frame of a stream is shown on average."""
     return float(1 / (stream.average_rate or 25))
-
-
-class Upright:
-    """Turns frames into (H,W,3) uint8 RGB pictures, by the display matrix of each or, where given, by `rotation`."""
-
-    def __init__(self, rotation: int | None = None) -> None:
-        self._convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
-        self._rotation = rotation
-
-    def __call__(self, frame: av.VideoFrame) -> Picture:
-        """Return the picture of a frame."""
-        rgb = self._convert.reformat(frame, format="rgb24", threads=1)
-        return np.rot90(rgb.to_ndarray(), (frame.rotation if self._rotation is None else self._rotation) // 90)
 
 
 def cut_region(picture: Picture, region: Region, size: int) -> Picture:

@@ -13,7 +13,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from avbench.media.frames import LATE, start_of
+from avbench.media.decoding import decodable, reopened
+from avbench.media.frames import LATE, PATIENCE, start_of
+from avbench.media.geometry import Geometry
 from avbench.media.timeline import timeline_of
 
 if TYPE_CHECKING:
@@ -35,11 +37,13 @@ class Unsuited(Exception):
 class FrameTimes:
     """The frames of a video in the order they are shown.
 
-    `times` (N,) are seconds after the stream's first presentation time, `end` is when the last one leaves the screen;
+    `times` (N,) are seconds after the stream's first presentation time, `stale` (N,) those from which on a frame stands
+    still for want of the next; `end` is when the last one leaves the screen;
     `open_groups` says that frames shown before a key frame need those behind it.
     """
 
     times: NDArray[np.float64]
+    stale: NDArray[np.float64]
     end: float
     open_groups: bool
 
@@ -61,7 +65,11 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
         raise Unsuited(f"{context.width} x {context.height} pixels of {context.pix_fmt}")
     if timeline_of(container).shifts:
         raise Unsuited("several recordings, one appended to the other")
-    with av.open(container.name, metadata_errors="replace") as again:
+    with reopened(container) as again:
+        first = next(decodable(again, again.streams[stream.index]), None)
+        if first is None or not Geometry.of(first, stream).is_turned_only:
+            raise Unsuited("a mirrored or tilted picture, pixels that are not square, or no first picture")
+    with reopened(container) as again:
         try:
             packets = [_Facts.of(packet, stream) for packet in again.demux(again.streams[stream.index]) if packet.size]
         except av.FFmpegError as error:
@@ -109,8 +117,11 @@ def _in_order(packets: list[_Facts], zero: float, usual: float) -> FrameTimes:
             newest = time
         open_groups |= time < newest
     last = int(np.argmax(known))
-    times = np.sort(np.array(known)) - zero
-    return FrameTimes(times, known[last] + (packets[last].duration or usual) - zero, open_groups)
+    order = np.argsort(known)
+    times = np.array(known)[order] - zero
+    lengths = np.array([packet.duration for packet in packets])[order]
+    stale = times + PATIENCE * np.maximum(lengths, usual)
+    return FrameTimes(times, stale, known[last] + (packets[last].duration or usual) - zero, open_groups)
 
 
 def _starts_anew(packet: Packet[VideoStream], stream: VideoStream) -> bool:

@@ -81,17 +81,23 @@ class Window:
         """Return the first sample of the clip's sound, which belongs to frames k to k + 1 as k to k + 1 rate / fps."""
         return round(self.begin * self.spec.sample_rate)
 
-    def clip(self, pictures: list[Picture] | None, sound: tuple[Sound, int] | None) -> Clip:
+    def clip(self, pictures: list[Picture] | None, sound: tuple[Sound, int] | None, *, frozen: int = 0) -> Clip:
         """Return the clip of cut pictures (size,size,3) and of sound with the number of samples before its end.
 
-        None is a stream that was not looked for. Raises MediaError: `unreadable` where no picture came, `too_short` for
-        fewer than `spec.min_frames`.
+        None is a stream that was not looked for; `frozen` of the pictures are there only because those of their time
+        are damaged or missing. Raises MediaError: `unreadable` where no picture came, or all are frozen, `too_short`
+        for fewer than `spec.min_frames`.
         """
         if pictures is not None and not pictures:
             raise MediaError(Reason.UNREADABLE, f"{self.path}: no picture can be decoded from {self.begin:.3f} s on")
         if pictures is not None and len(pictures) < self.spec.min_frames:
             needed = self.spec.min_frames
             raise MediaError(Reason.TOO_SHORT, f"{self.path}: {len(pictures)} frames, {needed} are needed")
+        if pictures and frozen == len(pictures):
+            text = "all that is shown is the picture before, or damaged"
+            raise MediaError(
+                Reason.UNREADABLE, f"{self.path}: no picture can be decoded from {self.begin:.3f} s on: {text}"
+            )
         samples, valid_samples = sound or (np.zeros(self.spec.samples, np.float32), 0)
         return Clip(
             frames=stacked(pictures or [], self.spec),
@@ -103,6 +109,7 @@ class Window:
             start=self.begin,
             end=self.begin + (self.spec.seconds or self.info.duration),
             info=self.info,
+            frozen=frozen / len(pictures) if pictures else 0.0,
         )
 
 

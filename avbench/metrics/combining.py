@@ -64,8 +64,10 @@ def _by_condition(member: Scored) -> dict[tuple[str, int], pd.DataFrame]:
     """Return one row a video by (perturbation, level), the clean ones first."""
     found = {}
     for (name, level), rows in member.table.groupby(["perturbation", "level"], sort=True):
-        strengths = rows[rows["score"].notna()].groupby(_KEY)[_STRENGTHS].mean()
-        found[str(name), int(str(level))] = pool(rows, member.pooling).set_index(_KEY).join(strengths)
+        by_video = rows[rows["score"].notna()].groupby(_KEY)
+        worst = by_video.agg(frozen=("frozen", "max"), level_db=("level_db", "min"), mix_db=("mix_db", "min"))
+        pooled = pool(rows, member.pooling).set_index(_KEY).join(by_video[_STRENGTHS].mean()).join(worst)
+        found[str(name), int(str(level))] = pooled
     return found
 
 
@@ -85,6 +87,9 @@ def _joined(tables: Sequence[pd.DataFrame], members: Sequence[Scored], rule: str
         found[f"p_{stream}"] = p_NM[:, of_stream].mean(axis=1) if of_stream else np.nan
     for name in _STRENGTHS:
         found[name] = _first([table[name] for table in aligned])
+    found["frozen"] = np.fmax.reduce([table["frozen"].to_numpy(np.float64) for table in aligned])
+    for name in ("level_db", "mix_db"):
+        found[name] = np.fmin.reduce([table[name].to_numpy(np.float64) for table in aligned])
     return found.reset_index()
 
 

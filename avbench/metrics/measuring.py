@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 LABELS: Mapping[Task, tuple[str, ...]] = {"binary": ("real", "fake"), "four_class": tuple(f.name for f in Forgery)}
 # The fakes whose stream of that name is real: to a detector of this stream they are like RARV.
 UNSEEN: Mapping[Stream, Forgery] = {"video": Forgery.FARV, "audio": Forgery.RAFV}
+FROZEN = 0.2  # share of a clip's pictures that are not of their own time, from which on it is counted
+SILENT = -66.0  # dB of full scale (an amplitude of 5e-4) up to which a clip's sound is counted as silent
+CANCELLED = -30.0  # dB of mono sound over its loudest channel up to which it is counted as silent
+NOT_FEW = 0.01  # share of clips from which on the frozen, or the silent, are a caveat
 BLIND = 0.6  # an AUC above it, with the whole interval above one half, is no accident
 
 
@@ -71,7 +75,7 @@ def measure(
         counts=_counts(videos[shown[0]], clips),
         ceilings=_there({p: {g: part.ceiling for g, part in found.items()} for p, found in parts.items()}),
         blind=_there({p: {g: part.blind for g, part in found.items()} for p, found in parts.items()}),
-        caveats=tuple(dict.fromkeys(caveat for part in every for caveat in part.caveats)),
+        caveats=tuple(dict.fromkeys((*(caveat for part in every for caveat in part.caveats), *_empty(clips)))),
     )
 
 
@@ -170,8 +174,30 @@ def _counts(videos: pd.DataFrame, clips: Mapping[Placement, pd.DataFrame]) -> Co
         reasons={str(reason): int(n) for reason, n in unscored["reason"].value_counts().sort_index().items()},
         by_class={f.name: int((videos["forgery"] == f).sum()) for f in Forgery},
         unscored_by_class={f.name: int((unscored["forgery"] == f).sum()) for f in Forgery},
-        clips={p: ClipCounts(int(c["score"].notna().sum()), int(c["score"].isna().sum())) for p, c in clips.items()},
+        clips={placement: _clip_counts(rows) for placement, rows in clips.items()},
     )
+
+
+def _clip_counts(rows: pd.DataFrame) -> ClipCounts:
+    scored = rows[rows["score"].notna()]
+    return ClipCounts(
+        scored=len(scored),
+        unscored=len(rows) - len(scored),
+        frozen=int((scored["frozen"] >= FROZEN).sum()) if "frozen" in scored else 0,
+        silent=int(((scored["level_db"] <= SILENT) | (scored["mix_db"] <= CANCELLED)).sum())
+        if "mix_db" in scored
+        else 0,
+    )
+
+
+def _empty(clips: Mapping[Placement, pd.DataFrame]) -> list[str]:
+    """Return the caveats of clips in which something came back that is not what was filmed or can be heard."""
+    counts = [_clip_counts(rows) for rows in clips.values()]
+    found = {
+        Caveat.FROZEN_CLIPS: any(c.frozen > NOT_FEW * c.scored for c in counts),
+        Caveat.SILENT_CLIPS: any(c.silent > NOT_FEW * c.scored for c in counts),
+    }
+    return [caveat for caveat, holds in found.items() if holds]
 
 
 def _ceiling(rows: pd.DataFrame, stream: Stream) -> Ceiling:

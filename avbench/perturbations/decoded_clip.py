@@ -10,7 +10,8 @@ from math import nan
 import av
 import numpy as np
 
-from avbench.media.frames import Picture, Upright
+from avbench.media.frames import Picture
+from avbench.media.geometry import Upright
 from avbench.perturbations import conditions as perturb
 from avbench.perturbations.conditions import Condition
 from avbench.perturbations.open_clip import not_computed, voice_of, with_sound

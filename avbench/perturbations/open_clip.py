@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from math import nan
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from avbench.media.decoders import PYAV, pictures_at
 from avbench.media.frames import Picture, cut_region, picture_stream, start_of
 from avbench.media.placing import Place, Window, stacked
 from avbench.media.reading import open_file, read_info
-from avbench.media.sound import Sound, cut_sound, read_sound, read_whole_sound, resample, sound_stream
+from avbench.media.sound import Downmix, Sound, cut_sound, read_sound, read_whole_sound, resample, sound_stream
 from avbench.media.tracking import Cut, Track, cutter, looks_for_faces
 from avbench.perturbations import conditions as perturb
 from avbench.perturbations.conditions import Condition
@@ -52,6 +53,8 @@ class OpenClip:
         self._container = open_file(path)
         self._window = Window.of(path, spec, place, read_info(self._container))
         self._clean: Clip | None = None
+        self._mix_db = nan
+        self._frozen = 0  # at how many times of the clip the picture is not of its own time
         # What is kept for conditions: the pictures, what cuts the region out of them, the sound and its rate.
         self._scene: Scene | None = None
         self._cut: Cut | None = None
@@ -69,7 +72,8 @@ class OpenClip:
                 pictures = self._read_pictures()
             except av.FFmpegError as error:
                 raise MediaError(Reason.UNREADABLE, f"{self.path}: {error}") from error
-            self._clean = self._window.clip(pictures, sound)
+            clip = self._window.clip(pictures, sound, frozen=self._frozen)
+            self._clean = replace(clip, mix_db=self._mix_db)
         return self._clean
 
     def under(self, condition: Condition) -> Clip:
@@ -106,7 +110,9 @@ class OpenClip:
         if stream is None or not spec.samples:
             return None
         zero = start_of(picture_stream(self._container) or stream)
-        sound = read_sound(self._container, stream, zero, self._window.first_sample, spec.samples, spec.sample_rate)
+        first, mix = self._window.first_sample, Downmix()
+        sound = read_sound(self._container, stream, zero, first, spec.samples, spec.sample_rate, mix=mix)
+        self._mix_db = mix.level_db
         if any(condition.touches("audio") for condition in self._conditions):
             self._whole_sound = _whole_sound(self.path, zero)
         return sound
@@ -120,10 +126,11 @@ class OpenClip:
             region, size, cut = window.spec.region, window.spec.size, []
             for seen in pictures_at(self._container, stream, window.times, self._decoder):
                 cut += [cut_region(seen.picture, region, size)] * seen.count
+                self._frozen += seen.frozen
             return cut
         all_frames = any(c.touches("video") and c.spec.whole_stream for c in self._conditions)
         self._scene = Scene.of(self._container, stream, window, all_frames=all_frames, decoder=self._decoder)
-        pictures = self._scene.as_it_is()
+        pictures, self._frozen = self._scene.as_it_is(), self._scene.frozen
         self._cut = cutter(pictures, window, self._track)
         return self._cut_out(pictures)
 

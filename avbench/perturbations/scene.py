@@ -11,7 +11,9 @@ import av
 import numpy as np
 
 from avbench.media.decoders import Seen, pictures_at
-from avbench.media.frames import Picture, Upright, frames_from, picture_stream, shown_at
+from avbench.media.decoding import frames_from
+from avbench.media.frames import Picture, picture_stream, shown_at
+from avbench.media.geometry import Geometry, Upright
 from avbench.media.placing import Window
 from avbench.media.reading import open_file
 from avbench.perturbations import conditions as perturb
@@ -34,7 +36,7 @@ class Scene:
     window: Window
     stream: VideoStream
     seen: list[Seen]
-    rotation: int = 0
+    geometry: Geometry = Geometry()
     held: list[av.VideoFrame] | None = None
 
     @classmethod
@@ -48,11 +50,16 @@ class Scene:
         held = list(frames_from(container, stream, 0.0)) if size <= HELD else None
         frames = held if held is not None else frames_from(container, stream, window.times[0])
         seen: list[Seen] = []
-        upright, rotation = Upright(), 0
+        upright, geometry = Upright(stream), Geometry()
         for shown in shown_at(window.times, frames, stream):
-            rotation = rotation if seen else shown.frame.rotation
-            seen.append(Seen(upright(shown.frame), shown.index, shown.count))
-        return cls(window, stream, seen, rotation, held)
+            geometry = geometry if seen else Geometry.of(shown.frame, stream)
+            seen.append(Seen(upright(shown.frame), shown.index, shown.count, shown.frozen))
+        return cls(window, stream, seen, geometry, held)
+
+    @property
+    def frozen(self) -> int:
+        """Return at how many of the times the picture is frozen or damaged."""
+        return sum(seen.frozen for seen in self.seen)
 
     def as_it_is(self) -> list[Picture]:
         """Return the picture at each time."""
@@ -62,7 +69,7 @@ class Scene:
         """Return the picture at each time in a condition, and how much it differs."""
         if condition.spec.whole_stream:
             context = perturb.frames_context(condition, video)
-            upright = Upright(self.rotation)
+            upright = Upright(geometry=self.geometry)
             changed = perturb.perturb_frames(condition, video, self._all_frames(), context)
             pictures = [upright(item.frame) for item in shown_at(self.window.times, changed, self.stream)]
             kbps = context.notes.get("kbps", nan)

@@ -20,6 +20,8 @@ class Caveat(StrEnum):
     BALANCED = "balanced test list"
     BUGS_REPRODUCED = "published bugs reproduced"
     FEW_CLUSTERS = "few clusters"
+    FROZEN_CLIPS = "frozen clips"
+    SILENT_CLIPS = "silent clips"
 
 
 _RANDOM_START = "random start: "

@@ -48,10 +48,16 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class ClipCounts:
-    """How many clips of a placement have a score, and how many have none."""
+    """How many clips of a placement have a score, and how many have none.
+
+    `frozen` of the scored ones show, for a fifth of their time or more, a picture that stands in for damaged or missing
+    ones; `silent` ones have sound in which nothing can be heard.
+    """
 
     scored: int = 0
     unscored: int = 0
+    frozen: int = 0
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

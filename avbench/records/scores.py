@@ -48,6 +48,9 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "psnr": pa.float64(),  # dB, of perturbed pictures; inf where nothing changed, null where that says nothing
     "snr": pa.float64(),  # dB, of perturbed sound
     "kbps": pa.float64(),  # of what was coded
+    "frozen": pa.float64(),  # share of the clip's pictures that stand in for damaged or missing ones; null without any
+    "level_db": pa.float64(),  # of the clip's sound, dB of full scale; -inf for digital silence, null without any
+    "mix_db": pa.float64(),  # of that sound over its loudest channel, dB; null where there is one channel
     "reason": pa.string(),  # "" or a Reason
 }
 _SCHEMA = pa.schema(list(COLUMNS.items()))

@@ -83,6 +83,11 @@ def count_lines(card: Card) -> Iterator[str]:
         reasons = ", ".join(f"{reason} {n}" for reason, n in counts.reasons.items())
         left_out = ", ".join(f"{name} {n}" for name, n in counts.unscored_by_class.items() if n)
         yield f"without a score: {reasons}" + f" ({left_out})" * bool(left_out)
+    for placement, clips in counts.clips.items():
+        if clips.frozen:
+            yield f"{placement}: {clips.frozen} of {clips.scored} clips stand still for a fifth of their time or more"
+        if clips.silent:
+            yield f"{placement}: {clips.silent} of {clips.scored} clips have sound in which nothing can be heard"
     if "too_short" in counts.reasons:
         yield from too_short_line(card)
 

@@ -68,6 +68,8 @@ class Clip:
 
     `has_video` and `has_audio` are False where that stream is missing, ends before the clip or was not asked for.
     `start` and `end` are seconds. `change` is there if the video was perturbed, `info` if the file's header was read.
+    `frozen` is the share of the valid frames that are there only because those of their time are damaged or missing.
+    `mix_db` is the level of the sound over that of its loudest channel, nan where there is one channel.
     `annotations` are (T,N) each, see avbench.data.annotations.
     """
 
@@ -81,4 +83,6 @@ class Clip:
     end: float
     change: Change | None = None
     info: MediaInfo | None = None
+    frozen: float = 0.0
+    mix_db: float = nan
     annotations: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

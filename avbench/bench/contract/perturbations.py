@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avbench.bench.contract.results import Result, judged
-from avbench.media.frames import Upright
+from avbench.media.geometry import Upright
 from avbench.perturbations.conditions import Condition, choose, perturb_frames, perturb_picture, perturb_sound
 from avbench.types import LEVELS, PerturbationSpec, Stream
 
