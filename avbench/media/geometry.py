@@ -105,16 +105,18 @@ class Upright:
     """Turns frames into (H,W,3) uint8 RGB pictures as they are to be seen.
 
     By each frame's own display matrix and the pixels of its `stream`; or, for frames that were coded anew and have lost
-    both, all by one `geometry`.
+    both, all by one `geometry`. Raises MediaError `unreadable` for pixels that no film can have.
     """
 
     def __init__(self, stream: VideoStream | None = None, geometry: Geometry | None = None) -> None:
         self._convert = VideoReformatter()  # one for all frames: setting it up costs more than a conversion
-        self._stream, self._geometry = stream, geometry
+        # A number, not the stream: frames outlive the container, whose memory a stream reads.
+        self._pixel_aspect = pixel_aspect(stream) if stream is not None else 1.0
+        self._geometry = geometry
 
     def __call__(self, frame: av.VideoFrame) -> Picture:
-        """Return the picture of a frame; MediaError `unreadable` for pixels that no film can have."""
-        geometry = self._geometry or Geometry.of(frame, self._stream)
+        """Return the picture of a frame."""
+        geometry = self._geometry or Geometry(_matrix(frame), self._pixel_aspect)
         width = geometry.width(frame.width)
         scaled = {} if width == frame.width else {"width": width, "interpolation": Interpolation.BICUBIC}
         rgb = self._convert.reformat(frame, format="rgb24", threads=1, **scaled)
