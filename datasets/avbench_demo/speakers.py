@@ -149,7 +149,7 @@ def spoken_at(phonemes: NDArray[np.str_], times: NDArray[np.float64], frames: in
 def _spread(values: NDArray[Any], frames: int) -> NDArray[Any]:
     """Return the standard deviation (T,) over the frames around each; ends are held."""
     mean, mean_square = (uniform_filter1d(power, frames, mode="nearest") for power in (values, values**2))
-    return np.sqrt(np.maximum(mean_square - mean**2, 0.0))
+    return np.asarray(np.sqrt(np.maximum(mean_square - mean**2, 0.0)))
 
 
 def _over(values: NDArray[Any], least: float) -> NDArray[Any]:
