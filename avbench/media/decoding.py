@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 from av.stream import Stream
@@ -151,12 +151,12 @@ def _first_needed(given: InputContainer, index: int, target: float) -> int:
     return first
 
 
-def _read_on(container: InputContainer, stream: VideoStream, first: int) -> Iterator[av.VideoFrame]:
+def _read_on(container: InputContainer, stream: Stream, first: int) -> Iterator[av.VideoFrame]:
     """Yield what the packets from number `first` on of a freshly opened container show, at rising times."""
-    packets = islice(_packets(container, stream), first, None)
+    packets: Iterator[Packet[Any]] = islice(_packets(container, stream), first, None)
     if container.format.name in WITHOUT_TIMES:
         packets = map(_timed_by_decoding, packets)
-    return _rising(_decoded(packets), stream)
+    return _rising(_decoded(packets), cast("VideoStream", stream))
 
 
 def _timed_by_decoding(packet: Packet[Any]) -> Packet[Any]:

@@ -120,4 +120,4 @@ class Upright:
         width = geometry.width(frame.width)
         scaled = {} if width == frame.width else {"width": width, "interpolation": Interpolation.BICUBIC}
         rgb = self._convert.reformat(frame, format="rgb24", threads=1, **scaled)
-        return geometry.turn(rgb.to_ndarray())
+        return geometry.turn(np.asarray(rgb.to_ndarray(), np.uint8))

@@ -7,7 +7,7 @@ frame stands for itself and nothing is left out. What was not held against PyAV 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -71,7 +71,8 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
             raise Unsuited("a mirrored or tilted picture, pixels that are not square, or no first picture")
     with reopened(container) as again:
         try:
-            packets = [_Facts.of(packet, stream) for packet in again.demux(again.streams[stream.index]) if packet.size]
+            same = cast("VideoStream", again.streams[stream.index])
+            packets = [_Facts.of(packet, stream) for packet in again.demux(same) if packet.size]
         except av.FFmpegError as error:
             raise Unsuited("the file is damaged") from error
     return _in_order(packets, start_of(stream), float(1 / (stream.average_rate or 25)))
