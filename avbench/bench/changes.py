@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
 from avbench.records.card import Card
 from avbench.records.inputs import InputList, changes
+from avbench.records.run import Run
 from avbench.records.runs import Runs
 from avbench.records.training import FinishedTraining
 
@@ -44,6 +45,16 @@ def changed_since(card: Card, lists: Mapping[str, InputList], results: Path) -> 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return the names of what is not the same in both."""
     return [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
+
+
+def data_changed(before: Run, after: Run, names: Sequence[str]) -> str:
+    """Say how lists of two runs differ, by name, from what is kept of them; empty where that is not there."""
+    found = [
+        {name: InputList.load(run.results_folder, run.card.made_of.get(f"{name}{DATA}", "")) for name in names}
+        for run in (before, after)
+    ]
+    kept = [{name: one for name, one in lists.items() if one is not None} for lists in found]
+    return changes(*kept) if all(kept) and kept[0].keys() == kept[1].keys() else ""
 
 
 def moved_on(results: Path, training: str, plan: TrainingPlan) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from avbench.cli import selecting
+from avbench.cli.rerunning import rerun
 from avbench.cli.starting import by_design
 from avbench.cli.terminal import bar, say
 from avbench.errors import UserError
@@ -30,6 +31,7 @@ EXAMPLES = """examples:
   avbench run --detector fauforensics --protocol within_lavdf --task binary --seed 0 1 2 --set epochs=5
   avbench run --detector mine --plugin mine.py --protocol within_lavdf --limit 50
   avbench run --detector fauforensics --protocol ablation_modules
+  avbench run --from results/runs/fauforensics-within_lavdf-binary-s0-1a2b3c4d/card.json
 
 Without --seed, demo data are learnt with seeds 0, 1 and 2, real data with seed 0. Several runs are computed side by
 side, and mean and standard deviation come first. Repeating a command continues it; a finished one shows its tables.
@@ -38,9 +40,14 @@ side, and mean and standard deviation come first. Repeating a command continues 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--detector", required=True, metavar="NAME", help="see avbench ls detectors")
+    parser.add_argument("--detector", metavar="NAME", help="see avbench ls detectors")
+    parser.add_argument("--protocol", metavar="NAME|FILE.yaml", help="see avbench ls protocols; or an ablation")
     parser.add_argument(
-        "--protocol", required=True, metavar="NAME|FILE.yaml", help="see avbench ls protocols; or an ablation"
+        "--from",
+        dest="card",
+        metavar="CARD",
+        help="in place of these: compute a finished run again, training included, as its card.json (its id, its "
+        "folder) describes it, and say whether it came out the same; exit code 1 where it did not",
     )
     parser.add_argument(
         "--task",
@@ -64,6 +71,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs {arguments.jobs}: use 1 or more")
     plugins = installed()
+    if arguments.card is not None:
+        return rerun(arguments, plugins)
+    if missing := [f"--{name}" for name in ("detector", "protocol") if getattr(arguments, name) is None]:
+        raise UserError(
+            f"{' and '.join(missing)}: which? see avbench ls detectors, avbench ls protocols; or --from CARD"
+        )
     specs = _specs(arguments, plugins)
     return _one(specs[0], arguments, plugins) if len(specs) == 1 else _several(specs, arguments, plugins)
 

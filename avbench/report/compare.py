@@ -76,12 +76,20 @@ class Comparison:
         )
 
     def _differing(self, part: Callable[[Card], Any]) -> list[tuple[str, str, str]]:
-        flat = [dict(_flat(part(run.card))) for run in self.runs]
-        names = sorted({name for one in flat for name in one})
-        return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
+        return _differing(self.runs[0].card, self.runs[1].card, part)
 
     def __str__(self) -> str:
         return "\n\n".join(text(table) for table in self.tables())
+
+
+def settings_that_differ(first: Card, second: Card) -> list[tuple[str, str, str]]:
+    """Return (setting, value in the first, in the second) of all that shaped two runs' numbers and differs."""
+    return _differing(first, second, _shaping)
+
+
+def environment_that_differs(first: Card, second: Card) -> list[tuple[str, str, str]]:
+    """Return (name, value in the first, in the second) of where two runs were computed, as far as it differs."""
+    return _differing(first, second, _surrounding)
 
 
 def compare_runs(first: Run, second: Run) -> Comparison:
@@ -157,6 +165,12 @@ def _verdict(interval: Interval) -> tuple[str, str]:
 
 def _differences(title: str, rows: Sequence[tuple[str, str, str]]) -> Table:
     return Table(title, ("", "A", "B"), tuple(rows) or (("none", "", ""),))
+
+
+def _differing(first: Card, second: Card, part: Callable[[Card], Any]) -> list[tuple[str, str, str]]:
+    flat = [dict(_flat(part(card))) for card in (first, second)]
+    names = sorted({name for one in flat for name in one})
+    return [(n, flat[0].get(n, "–"), flat[1].get(n, "–")) for n in names if flat[0].get(n) != flat[1].get(n)]
 
 
 def _shaping(card: Card) -> Any:

@@ -26,7 +26,7 @@ from avbench.report.tables import summaries
 # Counts, texts and what is undefined must be the same; of other numbers processors may differ in a sum's last bit.
 TOLERANCE = 1e-12
 _NOTHING = object()  # stands for a value that is not recomputed
-_MEASURED = ("metrics", "confusion", "counts", "ceilings", "blind", "perturbations")
+MEASURED = ("metrics", "confusion", "counts", "ceilings", "blind", "perturbations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,20 @@ def verify_run(run: Run, plugins: Plugins) -> list[Difference]:
     except (UserError, FileNotFoundError) as error:
         return [Difference(str(path), str(error))]
     found = [*_origin(run, about), *_training(run)]
-    for part in _MEASURED:
-        expected = dict(_leaves(plain(getattr(again, part)), part))
-        for name, value in _leaves(plain(getattr(card, part)), part):
-            if not _same(value, expected.get(name, _NOTHING)):
-                found.append(Difference.of(path, name, value, expected.get(name, "nothing")))
+    for name, value, expected in measured_otherwise(card, again):
+        found.append(Difference.of(path, name, value, expected))
     if missing := sorted({*again.caveats} - {*card.caveats}):
         found.append(Difference.of(path, "caveats", ", ".join(card.caveats) or "none", f"also {', '.join(missing)}"))
     return found
+
+
+def measured_otherwise(card: Card, again: Card) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, value, value in the other card or "nothing") of what another card does not tell so."""
+    for part in MEASURED:
+        expected = dict(_leaves(plain(getattr(again, part)), part))
+        for name, value in _leaves(plain(getattr(card, part)), part):
+            if not _same(value, expected.get(name, _NOTHING)):
+                yield name, value, expected.get(name, "nothing")
 
 
 def _origin(run: Run, about: Mapping[str, Any]) -> Iterator[Difference]:

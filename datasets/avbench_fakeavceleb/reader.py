@@ -87,7 +87,10 @@ def train_identities(root: Path, fold: int) -> frozenset[str] | None:
     path = root / f"train_{fold}.txt"
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8-sig").splitlines()[1:]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()[1:]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a list in UTF-8 ({error}); download it again") from None
     found = frozenset(line[:7] for line in lines if "id" in line[:7])
     if not found:
         raise UserError(f"{path} names no identity like id00076 after its first line; download it again")
@@ -120,7 +123,7 @@ def folder_finder(root: Path) -> Callable[[tuple[str, ...]], Path]:
 
     @cache
     def listing(folder: Path) -> dict[str, str]:
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # False for a name that cannot be
         return {_plain(name): name for name in names} | {name: name for name in names}
 
     @cache

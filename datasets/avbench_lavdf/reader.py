@@ -48,7 +48,7 @@ def read_rows(source: Path) -> dict[int, Row]:
     """Return the rows of a metadata file by their number, from 1, each checked, repeated rows left out."""
     try:
         table = json.loads(source.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{source} is not valid JSON ({error}); download it again") from None
     if not isinstance(table, list):
         raise UserError(f"{source} holds a {type(table).__name__}, not a list of videos; download it again")
@@ -63,7 +63,7 @@ def read_rows(source: Path) -> dict[int, Row]:
         if earlier == number:
             kept[number] = row
         elif row != kept[earlier]:
-            raise _broken(source, number, f"key 'file': row {earlier} has {row['file']!r} with other values")
+            raise _broken(source, number, f"key 'file': row {earlier} has {row['file']!r:.80} with other values")
     if len(kept) < len(table):
         log.warning("%s: %d rows stand there twice; the first ones are kept", source, len(table) - len(kept))
     return kept
@@ -81,14 +81,14 @@ def _check(row: Any) -> None:
         if key not in row:
             raise ValueError(f"key {key!r} is missing")
         if type(row[key]) is not kind and not (key == "original" and row[key] is None):
-            raise ValueError(f"key {key!r} is {row[key]!r}, expected {kind.__name__}")
+            raise ValueError(f"key {key!r} is {row[key]!r:.80}, expected {kind.__name__}")
     for name in (row["file"], row["original"] or row["file"]):
         if not _stays_below(name):
-            raise ValueError(f"path {name!r} leaves the folder of the dataset")
+            raise ValueError(f"path {name!r:.80} leaves the folder of the dataset")
     if row["split"] not in SPLITS:
-        raise ValueError(f"key 'split' is {row['split']!r}, expected one of {', '.join(SPLITS)}")
+        raise ValueError(f"key 'split' is {row['split']!r:.80}, expected one of {', '.join(SPLITS)}")
     if not 1 <= row["video_frames"] <= MOST_FRAMES:
-        raise ValueError(f"key 'video_frames' is {row['video_frames']}, expected 1 to {MOST_FRAMES}")
+        raise ValueError(f"key 'video_frames' is {row['video_frames']!s:.80}, expected 1 to {MOST_FRAMES}")
     fake = row["modify_video"] or row["modify_audio"]
     if fake != (row["n_fakes"] > 0) or fake != bool(row["fake_periods"]):
         raise ValueError("keys 'modify_video', 'modify_audio', 'n_fakes', 'fake_periods' disagree")
@@ -128,13 +128,12 @@ def _sample(root: Path, row: Row, original: str) -> Sample:
 
 def _clipped(period: Any, seconds: float) -> tuple[float, float]:
     """Return a period inside the video; four official ones reach beyond it. The last frame is always left."""
-    try:
-        start, end = map(float, period)
-    except (TypeError, ValueError):
-        raise ValueError(f"key 'fake_periods' holds {period!r}, expected [start, end] in seconds") from None
-    if not 0 <= start <= end:
-        raise ValueError(f"key 'fake_periods' holds {period!r}, expected 0 <= start <= end")
-    return min(start, seconds - 1 / FPS), min(end, seconds)
+    if type(period) is not list or len(period) != 2 or not {*map(type, period)} <= {int, float}:
+        raise ValueError(f"key 'fake_periods' holds {period!r:.80}, expected [start, end] in seconds")
+    start, end = period
+    if not 0 <= start <= end:  # nan is neither
+        raise ValueError(f"key 'fake_periods' holds {period!r:.80}, expected 0 <= start <= end")
+    return float(min(start, seconds - 1 / FPS)), float(min(end, seconds))
 
 
 def _root_of(name: str, originals: dict[str, str | None]) -> str:
@@ -142,7 +141,7 @@ def _root_of(name: str, originals: dict[str, str | None]) -> str:
     passed = {name}
     while (above := originals.get(name)) is not None:
         if above in passed:
-            raise ValueError(f"key 'original': {name!r} is its own origin")
+            raise ValueError(f"key 'original': {name!r:.80} is its own origin")
         passed.add(above)
         name = above
     return name
