@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from faults.counting import SHARE
+from faults.counting import SHARE, Tally
 
 HERE = Path(__file__).parent
 PAGE = "AVBENCH_FAULTS_PAGE"  # the Markdown page whose figures are written anew
-Tally = Callable[[str, int, str], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,6 +63,6 @@ def _where() -> str:
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     share = "the whole long form" if SHARE >= 1 else f"{SHARE:.3g} of the long form"
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {share}, on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), "
+        f"{datetime.now(UTC):%Y-%m-%d}, {share}, on {os.cpu_count()} cores ({platform.machine()}), "
         f"Python {platform.python_version()}, torch {version('torch')}, PyAV {version('av')} with libavcodec {codec}"
     )

@@ -6,7 +6,9 @@ AVBENCH_FAULTS is a share of the long form: 1 is all of it, 0.1 a tenth, nothing
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+Tally = Callable[[str, int, str], None]  # the fixture `tally`: what was tried, how often, what was seen
 SHARE = float(os.environ.get("AVBENCH_FAULTS") or 0)
 
 

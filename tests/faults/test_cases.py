@@ -21,8 +21,7 @@ from avbench.analysis.export import export
 from avbench.perturbations.conditions import choose
 from avbench.plugins.registry import installed
 from faults.clock_detector import SPAN
-from faults.conftest import Tally
-from faults.counting import SHARE
+from faults.counting import SHARE, Tally
 from faults.judging import database, judged
 from making_media import picture, recording, tone, with_box_value
 

@@ -33,8 +33,7 @@ from avbench.records.training import RECORD, FinishedTraining
 from avbench.report import verifying
 from avbench.report.tables import summary, terminal
 from avbench.report.verifying import verify_run
-from faults.conftest import Tally
-from faults.counting import SHARE, times
+from faults.counting import SHARE, Tally, times
 from faults.test_fuzzed_input import Outcomes, anything, damaged, values
 
 

@@ -22,8 +22,7 @@ from avbench.plugins.registry import installed
 from avbench.protocol import complaint, read
 from avbench.types import Forgery, Protocol
 from avbench_fakeavceleb.reader import train_identities
-from faults.conftest import Tally
-from faults.counting import times
+from faults.counting import Tally, times
 
 MESSAGE = 2_000  # letters of one line
 EACH = times(25, 4_000)

@@ -17,8 +17,7 @@ import pandas as pd
 import pytest
 
 from faults import forked
-from faults.conftest import Tally
-from faults.counting import SHARE, times
+from faults.counting import SHARE, Tally, times
 
 PLUGIN = Path(__file__).parents[1] / "small_detector.py"
 LASTING = ("runs/*/scores.parquet", "trainings/*/weights.safetensors", "runs/*/curves.csv")

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from avbench.types import Reason
-from faults.conftest import Tally
-from faults.counting import times
+from faults.counting import Tally, times
 from faults.judging import database, judged
 from faults.mutations import mutated
 from making_media import recording
