@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0  # in `make lowest`, where the lowest one has no build fo
 BIN = .venv/bin
 TESTS ?=
 
-.PHONY: help install test slow lint docs lowest bench
+.PHONY: help install test slow faults lint docs lowest bench
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/'
@@ -19,6 +19,9 @@ test:  ## the tests that every change must pass; TESTS=tests/test_run.py for som
 
 slow:  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(TESTS)
+
+faults:  ## kills, damage and nonsense, the long form (hours); SHARE=0.1 for a tenth; figures go into docs/reliability.md
+	AVBENCH_FAULTS=$(or $(SHARE),1) AVBENCH_FAULTS_PAGE=docs/reliability.md $(BIN)/python -m pytest -n 0 -m '' tests/faults
 
 lint:  ## style, types, layers, spelling
 	$(BIN)/ruff check .
