@@ -22,7 +22,7 @@ from avbench.report.sameness import Sameness, sameness
 
 Command = Callable[..., list[str]]
 Out = pytest.CaptureFixture[str]
-FEW = ("--set", "epochs=2", "--seed", "3", "--limit", "8")
+FEW = ("--set", "epochs=1", "--seed", "3")
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +137,12 @@ def test_rows_are_compared_where_bytes_differ(made: Path, tmp_path: Path) -> Non
     assert "columns that differ too: logit" in found.results[0]
     found = kept(table.iloc[1:])
     assert not found.same and "1 clips in the new run alone" in found.results[0]
-    found = kept(
-        table.assign(
-            score=table["score"].where(table.index > 0), logit=np.nan, reason=["unreadable", *table["reason"][1:]]
-        )
-    )
+    lost = table.assign(logit=np.nan)
+    lost.loc[0, ["score", "start", "end", "reason"]] = np.nan, np.nan, np.nan, "unreadable"
+    found = kept(lost)
+    assert not found.same and "1 clips in the former run alone; 1 clips in the new run alone" in found.results[0]
+    lost.loc[0, ["start", "end"]] = table.loc[0, ["start", "end"]]
+    found = kept(lost)
     assert not found.same and "1 clips have a score in one run only" in found.results[0]
 
 

@@ -75,10 +75,11 @@ def _scores(before: Run, after: Run) -> tuple[bool, str]:
 
 
 def _by_clip(run: Run) -> pd.DataFrame:
-    """Return scores by clip; rows of one video without a score, which have no time, are told apart by a number."""
-    key = [name for name in _KEY if name in run.scores]
-    number = run.scores.groupby(key, dropna=False).cumcount()
-    return run.scores.assign(number=number).set_index([*key, "number"]).sort_index()
+    """Return scores by clip; what has no score has no time, so that a number tells such rows of one video apart."""
+    table = run.scores.assign(start=run.scores["start"].fillna(-1.0))
+    key = [name for name in _KEY if name in table]
+    number = table.groupby(key, dropna=False).cumcount()
+    return table.assign(number=number).set_index([*key, "number"]).sort_index()
 
 
 def _equal(one: pd.Series, other: pd.Series) -> bool:

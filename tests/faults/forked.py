@@ -18,10 +18,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401 what a command imports when it needs it is imported here, once for all forks
+import torch
+
+import avbench.bench.matrix
+import avbench.report.figures
+import avbench.report.tables  # noqa: F401
 from avbench.cli import main
+from avbench.plugins.registry import installed
 
 Touched = Callable[[str, str, bool], None]  # (event, path, whether it makes the disk fuller)
 BUG = 70  # exit code of a command that ended with a traceback
+LIMIT = 600.0  # seconds; what takes longer hangs
 LOOKS = 0.05  # seconds between two looks at a process
 _PATHS = {"os.rename": (0, 1), "os.remove": (0,), "os.mkdir": (0,), "os.rmdir": (0,), "shutil.rmtree": (0,)}
 
@@ -50,7 +58,7 @@ class Started:
     output: int
     since: float
 
-    def ended(self, limit: float = 300.0, *, kill_after: float | None = None) -> Ended:
+    def ended(self, limit: float = LIMIT, *, kill_after: float | None = None) -> Ended:
         """Wait for the end, at most `limit` seconds, or kill the command after some."""
         said = b""
         while True:
@@ -73,6 +81,7 @@ class Started:
 
 def start(words: Sequence[str], before: Callable[[], None] = lambda: None) -> Started:
     """Start `avbench` with these words in a forked process in which `before` is called first."""
+    installed()
     reading, writing = os.pipe()
     fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 2**20)
     sys.stdout.flush()
@@ -89,6 +98,7 @@ def start(words: Sequence[str], before: Callable[[], None] = lambda: None) -> St
             os.dup2(writing, stream)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 pytest has replaced it
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        torch.set_num_threads(1)  # threads of this process are not in its fork
         before()
         code = main(words)
     except SystemExit as ended:
@@ -101,7 +111,7 @@ def start(words: Sequence[str], before: Callable[[], None] = lambda: None) -> St
         os._exit(code)
 
 
-def run(words: Sequence[str], before: Callable[[], None] = lambda: None, limit: float = 300.0) -> Ended:
+def run(words: Sequence[str], before: Callable[[], None] = lambda: None, limit: float = LIMIT) -> Ended:
     """Run a command to its end."""
     return start(words, before).ended(limit)
 

@@ -31,15 +31,15 @@ def database(folder: Path, rows: Mapping[str, str]) -> Path:
     for number, (label, part) in enumerate((a, b) for b in ("train", "validation") for a in ("real", "fake")):
         (folder / f"other{number}.mp4").write_bytes(short())
         lines.append(f"other{number}.mp4,{label},other{number},{part},,")
-    lines += [
-        f'"{name}",{"fake" if period else "real"},p{k},test,{period or ","}'
-        for k, (name, period) in enumerate(rows.items())
-    ]
+    for number, (name, period) in enumerate(rows.items()):
+        lines.append(f'"{name}",{"fake" if period else "real"},p{number},test,{period or ","}')
     (folder / "labels.csv").write_text("\n".join(lines) + "\n", "utf-8")
     return folder
 
 
-def judged(detector: str, data: Path, out: Path, *more: str, limit: float = 300.0) -> tuple[pd.DataFrame, forked.Ended]:
+def judged(
+    detector: str, data: Path, out: Path, *more: str, limit: float = forked.LIMIT
+) -> tuple[pd.DataFrame, forked.Ended]:
     """Have a detector of the clock's judge the test files; return the scores and how the command ended."""
     words = ["run", "--detector", detector, "--plugin", str(PLUGIN), "--protocol", "within_folder"]
     ended = forked.run([*words, "--data", f"folder={data}", "--out", str(out), *OPTIONS, *more], limit=limit)
