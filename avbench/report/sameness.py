@@ -67,8 +67,9 @@ def _scores(before: Run, after: Run) -> tuple[bool, str]:
         told.append(f"{moved:,} of {len(shared):,} clips have another score, by up to {apart.max():.3g}")
     if one_sided := int((first["score"].isna() != second["score"].isna()).sum()):
         told.append(f"{one_sided:,} clips have a score in one run only")
-    others = {name for name in first if name != "score" and name in second and not _equal(first[name], second[name])}
-    others |= {*first.columns} ^ {*second.columns}
+    columns = [str(name) for name in first if name != "score"]
+    others = {name for name in columns if name in second and not _equal(first[name], second[name])}
+    others |= {*map(str, first)} ^ {*map(str, second)}
     if others:
         told.append(f"columns that differ too: {', '.join(sorted(others))}")
     return not told, "; ".join(told) or "every row the same; the file differs by the id of the run alone"

@@ -34,7 +34,7 @@ class Clock(Detector):
 @hookimpl
 def avbench_detectors():
     never = (Stage(epochs=0),)
-    both = Preset(clip=ClipSpec(frames=10, size=32), stages=never)
+    both = Preset(clip=ClipSpec(frames=25, size=32), stages=never)
     alone = Preset(clip=ClipSpec(frames=0, audio_samples=16_000), stages=never)
     common = {"load": f"{__name__}:Clock", "tasks": ("binary",)}
     yield DetectorSpec(name="clock", title="Clock", presets=(both,), **common)

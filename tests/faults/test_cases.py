@@ -25,7 +25,7 @@ from faults.counting import SHARE, Tally
 from faults.judging import database, judged
 from making_media import picture, recording, tone, with_box_value
 
-SECONDS = 4.0
+SECONDS = 2.4
 PICTURE = 0.08  # seconds: two pictures, as the brightness of one tells its time
 SOUND = 0.02
 

@@ -9,20 +9,21 @@ import pytest
 
 from avbench.types import Reason
 from faults.counting import Tally, times
+from faults.forked import LIMIT
 from faults.judging import database, judged
 from faults.mutations import mutated
 from making_media import recording
 
 CONTAINERS = {"mp4": "mp4", "matroska": "mkv", "webm": "webm", "avi": "avi", "mpegts": "ts", "wav": "wav", "mp3": "mp3"}
 SOUND_ALONE = ("wav", "mp3")
-BATCH_SECONDS = 60  # the time limit of a batch; a file that hangs is loaded alone after it
+A_FILE = 2.0  # seconds of the whole, on average: what takes longer hangs
 MOST_MEMORY = 4e6  # kB, of any process
 MOST_CLIPS = 200  # of a file of a second
 
 
 @pytest.mark.parametrize("detector", ["clock", "ear"])
 def test_every_damaged_file_is_a_row(detector: str, tmp_path: Path, tally: Tally) -> None:
-    each = times(5, 220)
+    each = times(3, 220)
     data = tmp_path / "data"
     data.mkdir()
     names = []
@@ -34,7 +35,7 @@ def test_every_damaged_file_is_a_row(detector: str, tmp_path: Path, tally: Tally
             names.append(f"{ending}{number}.{ending}")
             (data / names[-1]).write_bytes(mutated(sound, container, number + (detector == "ear") * 10_000))
     table, ended = judged(
-        detector, database(data, dict.fromkeys(names, "")), tmp_path / "out", limit=60 + len(names) * 2 * BATCH_SECONDS
+        detector, database(data, dict.fromkeys(names, "")), tmp_path / "out", limit=LIMIT + len(names) * A_FILE
     )
     assert set(table["id"]) == set(names), "every file has a row"
     scored = table["score"].notna()
@@ -42,8 +43,6 @@ def test_every_damaged_file_is_a_row(detector: str, tmp_path: Path, tally: Tally
     assert set(table[~scored]["reason"]) <= {str(reason) for reason in Reason}
     assert table.groupby("id").size().max() <= MOST_CLIPS
     assert ended.memory < MOST_MEMORY, f"{ended.memory / 1e6:.1f} GB"
-    slow = int(table["reason"].isin([str(Reason.DECODER_TIMEOUT)]).sum())
-    assert ended.seconds < 60 + 0.5 * len(names) + 2 * BATCH_SECONDS * (slow + 1)
     reasons = Counter(table[~scored].groupby("id")["reason"].first())
     counts = ", ".join(f"{n} `{reason}`" for reason, n in reasons.most_common())
     whole = len(names) - sum(reasons.values())
