@@ -42,11 +42,13 @@ def asked_again(
             f"{card.id} does not say how it was made, as scores of another framework do not; nothing to rerun"
         )
     _require_detector(card, plugins)
-    places = {name: Path(root) for name, root in card.request.data.items()} | dict(roots or {})
+    noted = {name: Path(root) for name, root in card.request.data.items()}
+    given = dict(roots or {})
+    places = given if "" in given else noted | given  # the folder that holds all stands in for all
     for name, root in places.items():
         if not root.exists():
-            given = f"--data {name}=PATH" if name else "--data PATH"
-            raise UserError(f"{card.id}: its data lay at {root}, which is gone; say where they are with {given}")
+            option = f"--data {name}=PATH" if name else "--data PATH"
+            raise UserError(f"{card.id}: its data lay at {root}, which is gone; say where they are with {option}")
     given_weights = checkpoint or (Path(card.request.checkpoint) if card.request.checkpoint else None)
     if checkpoint is not None and card.request.checkpoint is None:
         raise UserError(f"{card.id} was trained, not given weights; leave --checkpoint out")

@@ -26,8 +26,8 @@ from faults.judging import database, judged
 from making_media import picture, recording, tone, with_box_value
 
 SECONDS = 2.4
-PICTURE = 0.08  # seconds: two pictures, as the brightness of one tells its time
-SOUND = 0.02
+PICTURE = 0.15  # seconds: a second is twenty steps of brightness, and codecs miss one or two
+SOUND = 0.03
 
 
 def two_tracks(first_seen: float, first_heard: float, *, default: bool) -> bytes:
@@ -107,12 +107,14 @@ CASES: dict[str, Callable[[], bytes]] = {
 CLIPS = {"appended.ts": 2 * SECONDS}
 
 
-def require_time(rows: pd.DataFrame, name: str, seconds: float = SECONDS) -> None:
-    """Fail where clips of a file do not cover it, or show or sound another time than theirs."""
-    assert rows["score"].notna().all(), (name, rows["reason"].tolist())
-    assert rows["start"].min() < 0.1 and rows["end"].max() > seconds - 0.3, (name, rows[["start", "end"]])
-    assert (rows["p_video"] * SPAN - rows["start"]).abs().max() < PICTURE, (name, rows[["start", "p_video"]])
-    assert (rows["p_audio"] * SPAN - rows["start"]).abs().max() < SOUND, (name, rows[["start", "p_audio"]])
+def wrong(rows: pd.DataFrame, seconds: float) -> str:
+    """Say how clips of a file do not cover it, or show or sound another time than theirs; empty where all is right."""
+    if rows["score"].isna().any():
+        return f"no score: {sorted(set(rows['reason']))}"
+    if rows["start"].min() > 0.1 or rows["end"].max() < seconds - 0.3:
+        return f"clips from {rows['start'].min():.2f} to {rows['end'].max():.2f} s"
+    seen, heard = ((rows[name] * SPAN - rows["start"]).abs().max() for name in ("p_video", "p_audio"))
+    return f"seen {seen:.3f} s, heard {heard:.3f} s off" if seen > PICTURE or heard > SOUND else ""
 
 
 def test_every_clip_shows_and_sounds_its_time(tmp_path: Path, tally: Tally) -> None:
@@ -128,7 +130,7 @@ def test_every_clip_shows_and_sounds_its_time(tmp_path: Path, tally: Tally) -> N
         source.write_bytes(recording({"mkv": "matroska", "ts": "mpegts"}.get(ending, ending), **WHOLE))
         (made,) = (
             path
-            for path in export(source, choose(["contrast"], [1], installed().perturbations()), tmp_path / ending)
+            for path in export(source, choose(["white_noise"], [1], installed().perturbations()), tmp_path / ending)
             if path.suffix in (".mp4", ".mkv", ".webm")
         )
         exported[f"exported {ending}{made.suffix}"] = made.read_bytes()
@@ -138,9 +140,9 @@ def test_every_clip_shows_and_sounds_its_time(tmp_path: Path, tally: Tally) -> N
     table, ended = judged("clock", database(data, listed), tmp_path / "out", "--placement", "sliding")
     by_name = {str(name): rows for name, rows in table.groupby("id")}
     assert by_name.keys() == listed.keys()
-    for name in listed:
-        if name not in ("antiphase.mkv", "damaged.mp4"):
-            require_time(by_name[name], name, CLIPS.get(name, SECONDS)) if not name.startswith("exported") else None
+    shown = [name for name in listed if name not in ("antiphase.mkv", "damaged.mp4")]
+    told = {name: wrong(by_name[name], CLIPS.get(name, SECONDS)) for name in shown}
+    assert {name: what for name, what in told.items() if what} == {}
     silent = by_name["antiphase.mkv"]
     assert (silent["level_db"] == -np.inf).all() or (silent["level_db"] < -80).all()
     hurt = by_name["damaged.mp4"]
