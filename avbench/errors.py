@@ -10,9 +10,14 @@ class UserError(Exception):
     """Say what is wrong, where, and what to do about it."""
 
 
+def shortened(text: str, most: int = 600) -> str:
+    """Return a text that may hold anything from a file, cut off where it is too long for one line."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that nobody registered, with the closest known name."""
-    names = sorted(known)
+    name, names = shortened(name, 80), [shortened(one, 60) for one in sorted(known)]
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return UserError(f"no {kind} called {name!r}; {hint}known: {', '.join(names) or 'none'}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError, shortened, unknown
 from avbench.types import Forgery, Sample
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _columns(source: Path, header: list[str]) -> dict[str, int]:
 
 def _row(source: Path, number: int, cells: list[str], column: dict[str, int]) -> Row:
     def broken(name: str, what: str) -> UserError:
-        return UserError(f"{source}, row {number}, column {name!r}: {what}; download it again or mend it")
+        return UserError(f"{source}, row {number}, column {name!r}: {shortened(what)}; download it again or mend it")
 
     if len(cells) <= max(column.values()):
         raise broken("folder", f"{len(cells)} cells, expected {max(column.values()) + 1}")

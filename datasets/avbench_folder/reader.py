@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from avbench.errors import UserError, unknown
+from avbench.errors import UserError, shortened, unknown
 from avbench.types import Forgery, Sample
 from avbench_folder import people
 from avbench_folder.class_folders import SOUND, VIDEO, find
@@ -83,7 +83,7 @@ def _check_header(table: Path, header: list[str]) -> None:
     if len(header) == 1 and (other := next((c for c in ";\t|" if c in header[0]), None)):
         raise UserError(f"{table}, row 1: columns are separated by {other!r}; save the table with commas")
     if twice := [name for name, times in Counter(header).items() if times > 1]:
-        raise UserError(f"{table}, row 1: column {twice[0]!r} stands there twice; remove one")
+        raise UserError(f"{table}, row 1: column {shortened(twice[0])!r} stands there twice; remove one")
     for name in REQUIRED:
         if name not in header:
             raise UserError(f"{table}, row 1: {unknown('column', name, filter(None, header))}; use commas")
@@ -125,7 +125,7 @@ def alike(samples: Iterable[Sample]) -> list[str]:
 
 
 def _broken(table: Path, number: int, what: str) -> UserError:
-    return UserError(f"{table}, row {number}: {what}; correct the row or remove it")
+    return UserError(f"{table}, row {number}: {shortened(what)}; correct the row or remove it")
 
 
 def _sample(folder: Path, cells: dict[str, str]) -> Sample:

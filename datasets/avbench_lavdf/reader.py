@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from avbench.errors import UserError
+from avbench.errors import UserError, shortened
 from avbench.types import Forgery, Sample
 
 log = logging.getLogger(__name__)
@@ -63,14 +63,16 @@ def read_rows(source: Path) -> dict[int, Row]:
         if earlier == number:
             kept[number] = row
         elif row != kept[earlier]:
-            raise _broken(source, number, f"key 'file': row {earlier} has {row['file']!r:.80} with other values")
+            raise _broken(source, number, f"key 'file': row {earlier} has {row['file']!r} with other values")
     if len(kept) < len(table):
         log.warning("%s: %d rows stand there twice; the first ones are kept", source, len(table) - len(kept))
     return kept
 
 
 def _broken(source: Path, number: int, what: str) -> UserError:
-    return UserError(f"{source}, row {number}: {what}; download the file again, or correct or remove the row")
+    return UserError(
+        f"{source}, row {number}: {shortened(what)}; download the file again, or correct or remove the row"
+    )
 
 
 def _check(row: Any) -> None:
@@ -81,14 +83,14 @@ def _check(row: Any) -> None:
         if key not in row:
             raise ValueError(f"key {key!r} is missing")
         if type(row[key]) is not kind and not (key == "original" and row[key] is None):
-            raise ValueError(f"key {key!r} is {row[key]!r:.80}, expected {kind.__name__}")
+            raise ValueError(f"key {key!r} is {row[key]!r}, expected {kind.__name__}")
     for name in (row["file"], row["original"] or row["file"]):
         if not _stays_below(name):
-            raise ValueError(f"path {name!r:.80} leaves the folder of the dataset")
+            raise ValueError(f"path {name!r} leaves the folder of the dataset")
     if row["split"] not in SPLITS:
-        raise ValueError(f"key 'split' is {row['split']!r:.80}, expected one of {', '.join(SPLITS)}")
+        raise ValueError(f"key 'split' is {row['split']!r}, expected one of {', '.join(SPLITS)}")
     if not 1 <= row["video_frames"] <= MOST_FRAMES:
-        raise ValueError(f"key 'video_frames' is {row['video_frames']!s:.80}, expected 1 to {MOST_FRAMES}")
+        raise ValueError(f"key 'video_frames' is {row['video_frames']}, expected 1 to {MOST_FRAMES}")
     fake = row["modify_video"] or row["modify_audio"]
     if fake != (row["n_fakes"] > 0) or fake != bool(row["fake_periods"]):
         raise ValueError("keys 'modify_video', 'modify_audio', 'n_fakes', 'fake_periods' disagree")
@@ -129,10 +131,10 @@ def _sample(root: Path, row: Row, original: str) -> Sample:
 def _clipped(period: Any, seconds: float) -> tuple[float, float]:
     """Return a period inside the video; four official ones reach beyond it. The last frame is always left."""
     if type(period) is not list or len(period) != 2 or not {*map(type, period)} <= {int, float}:
-        raise ValueError(f"key 'fake_periods' holds {period!r:.80}, expected [start, end] in seconds")
+        raise ValueError(f"key 'fake_periods' holds {period!r}, expected [start, end] in seconds")
     start, end = period
     if not 0 <= start <= end:  # nan is neither
-        raise ValueError(f"key 'fake_periods' holds {period!r:.80}, expected 0 <= start <= end")
+        raise ValueError(f"key 'fake_periods' holds {period!r}, expected 0 <= start <= end")
     return float(min(start, seconds - 1 / FPS)), float(min(end, seconds))
 
 
@@ -141,7 +143,7 @@ def _root_of(name: str, originals: dict[str, str | None]) -> str:
     passed = {name}
     while (above := originals.get(name)) is not None:
         if above in passed:
-            raise ValueError(f"key 'original': {name!r:.80} is its own origin")
+            raise ValueError(f"key 'original': {name!r} is its own origin")
         passed.add(above)
         name = above
     return name
