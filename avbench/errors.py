@@ -17,7 +17,7 @@ def shortened(text: str, most: int = 600) -> str:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for a name that nobody registered, with the closest known name."""
-    name, names = shortened(name, 80), [shortened(one, 60) for one in sorted(known)]
+    name, names = shortened(name, 80), [shortened(" ".join(one.split()), 60) for one in sorted(known)]
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return UserError(f"no {kind} called {name!r}; {hint}known: {', '.join(names) or 'none'}")
