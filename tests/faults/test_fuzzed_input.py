@@ -25,7 +25,7 @@ from avbench_fakeavceleb.reader import train_identities
 from faults.counting import Tally, times
 
 MESSAGE = 2_000  # letters of one line
-EACH = times(25, 4_000)
+EACH = times(15, 4_000)
 anything = settings(max_examples=EACH, suppress_health_check=list(HealthCheck))
 
 ODD_TEXTS = st.sampled_from(
