@@ -117,6 +117,7 @@ def wrong(rows: pd.DataFrame, seconds: float) -> str:
     return f"seen {seen:.3f} s, heard {heard:.3f} s off" if seen > PICTURE or heard > SOUND else ""
 
 
+@pytest.mark.skipif(not SHARE, reason="in the long form")
 def test_every_clip_shows_and_sounds_its_time(tmp_path: Path, tally: Tally) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -135,6 +135,7 @@ def test_two_commands_at_once_into_one_folder(whole: Wholes, tmp_path: Path, tal
     )
 
 
+@pytest.mark.skipif(not SHARE, reason="in the long form")
 def test_a_file_that_vanishes_after_it_was_listed(tiny: Path, whole: Wholes, tmp_path: Path, tally: Tally) -> None:
     data = Path(shutil.copytree(tiny, tmp_path / "data"))
     words = [word.replace(str(tiny), str(data)) for word in whole("run").words]
