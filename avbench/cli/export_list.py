@@ -54,7 +54,14 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.fold == "all":
         raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
     protocol = selecting.vary(plugins.protocol(arguments.protocol), arguments)
-    lists = prepare(protocol, plugins, read_roots(arguments.data), limit=arguments.limit, seed=arguments.seed)
+    lists = prepare(
+        protocol,
+        plugins,
+        read_roots(arguments.data),
+        limit=arguments.limit,
+        seed=arguments.seed,
+        allow_demo=arguments.allow_demo,
+    )
     samples = getattr(lists.split, arguments.part)
     times = clip_times(samples, arguments.clip, arguments.seed, progress=bar)
     rows = [_row(sample, arguments.part, clip) for sample, clip in zip(samples, times, strict=True)]
