@@ -39,8 +39,8 @@ def all_not_finite(detector: Detector, batch: ClipBatch) -> PluginError:
     """Return the error about a detector that says nan of every clip it judges."""
     name, where = detector.config.detector, where_of(detector, "forward")
     return PluginError(
-        f"{name}: forward{where} gives scores that are not finite for all {len(batch)} clips of a batch in evaluation; {described(batch)}; mend the detector, or train again with --fresh-training where its "
-        "weights are at fault"
+        f"{name}: forward{where} gives scores that are not finite for all {len(batch)} clips of a batch in evaluation; "
+        f"{described(batch)}; mend the detector, or train again with --fresh-training where its weights are at fault"
     )
 
 
