@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import findsource, getmodule, isclass
+from itertools import takewhile
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
@@ -62,8 +63,18 @@ def _at(error: BaseException, line: Line | None) -> str:
     return f"{type(error).__name__}{f' at {shown(line)}' if line else ''}: {said(error, line)}"
 
 
+def of_the_system(error: OSError) -> str:
+    """Return in one line what the system refused: a full disk, a folder that cannot be written, a file that is gone."""
+    return (
+        f"{error.filename or 'a file'}: {error.strerror or error}; make room or choose another folder, and repeat the "
+        "command: it continues (--traceback shows where this came from)"
+    )
+
+
 def unexpected(error: BaseException) -> str:
     """Return in one line what nobody foresaw: which error, where it came from, and what to do about it."""
+    if isinstance(error, OSError):
+        return of_the_system(error)
     if isinstance(error, MemoryError):
         return "out of memory: fewer --workers or --jobs, --set micro_batch=1 and --set eval_batch=1 need less"
     line = last_line(error)
@@ -86,7 +97,7 @@ def line_of(error: BaseException, owner: object) -> Line | None:
     of an installed library; then, of a class, the code of those that it extends.
     """
     steps = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    bases = owner.__mro__ if isclass(owner) else (owner,)
+    bases = tuple(takewhile(_is_not_ours, owner.__mro__ if isclass(owner) else (owner,)))
     own, inherited = _homes(bases[:1]), _homes(bases[1:])
     for is_own in (lambda name: _within(name, own) or _is_loose(name), lambda name: _within(name, inherited)):
         if found := [step for step in steps if is_own(step[0])]:
@@ -128,14 +139,16 @@ def _homes(owners: tuple[Any, ...]) -> tuple[str, ...]:
     for owner in owners:
         module = owner if isinstance(owner, ModuleType) else getmodule(owner)
         name = getattr(module, "__name__", "").partition(".")[0]
-        if name == "avbench":
-            continue
         root = sys.modules.get(name)
         if folders := getattr(root, "__path__", None):
             homes += [f"{Path(folder)}/" for folder in folders]
         elif file := getattr(module, "__file__", None):
             homes.append(file)
     return tuple(home for home in homes if home.endswith("/") or not _is_library(home))
+
+
+def _is_not_ours(owner: object) -> bool:
+    return getattr(owner, "__module__", "").partition(".")[0] != "avbench"
 
 
 def _within(name: str, homes: tuple[str, ...]) -> bool:
@@ -160,7 +173,7 @@ def _is_loose(name: str) -> bool:
 
 def _defined(owner: object) -> Line | None:
     """Return where a class or function that is not avbench's is defined."""
-    if isinstance(owner, ModuleType) or getattr(owner, "__module__", "").partition(".")[0] == "avbench":
+    if isinstance(owner, ModuleType) or not _is_not_ours(owner):
         return None
     if (code := getattr(owner, "__code__", None)) is not None:
         return code.co_filename, code.co_firstlineno

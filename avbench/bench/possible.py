@@ -8,7 +8,10 @@ from avbench.config import Config
 from avbench.data import databases
 from avbench.engine.building import build, class_of
 from avbench.engine.devices import device_named
+from avbench.hashing import digest_of
 from avbench.plugins.registry import Plugins
+
+_BUILT: set[str] = set()
 
 
 def require_possible(spec: RunSpec, plugins: Plugins, computing: Computing) -> None:
@@ -21,7 +24,10 @@ def require_possible(spec: RunSpec, plugins: Plugins, computing: Computing) -> N
     detector, settings = plugins.detector(spec.detector), possible_settings(spec, plugins)
     preset = next(one for one in detector.presets if one.name == settings.preset)
     if config.changes(settings, preset):
-        build(detector, settings, spec.seed)
+        built = digest_of([detector.load, settings.as_dict()])
+        if built not in _BUILT:  # one command asks about a run more than once
+            build(detector, settings, spec.seed)
+        _BUILT.add(built)
 
 
 def possible_settings(spec: RunSpec, plugins: Plugins) -> Config:

@@ -16,7 +16,7 @@ from avbench.cli.ending import without_tracebacks
 from avbench.cli.letters import write_any_letter
 from avbench.cli.unknown_words import not_understood
 from avbench.errors import UserError
-from avbench.own_line import unexpected
+from avbench.own_line import of_the_system, unexpected
 
 COMMANDS = {
     "run": "train a detector and judge it under a protocol",
@@ -73,12 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that cannot be written, a file that is gone
         if shown:
             raise
-        where = error.filename or "a file"
-        print(
-            f"avbench: error: {where}: {error.strerror or error}; make room or choose another folder, and repeat the "
-            "command: it continues (--traceback shows where this came from)",
-            file=sys.stderr,
-        )
+        print(f"avbench: error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("avbench: interrupted; the same command continues", file=sys.stderr)

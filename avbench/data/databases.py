@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,9 +49,6 @@ class Database:
 
         Raises UserError for files outside the folder and for names that cannot be; see `below`.
         """
-        scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
-        with blaming(f"dataset {self.spec.name}: {scan.__name__}", scan, lambda: f"reading {self.root}"):
-            scanned = list(scan(self.root))
         found = [
             replace(
                 s,
@@ -59,11 +56,16 @@ class Database:
                 identity=s.identity or s.id,
                 cluster=s.cluster or s.identity or s.id,
             )
-            for s in below(scanned, self.root)
+            for s in below(self._scanned(), self.root)
         ]
         if not found:
             raise UserError(f"{self.title}: no sample at {self.root}; see avbench data check {self.spec.name}")
         return found
+
+    def _scanned(self) -> Iterator[Sample]:
+        scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
+        with blaming(f"dataset {self.spec.name}: its scan", scan, lambda: f"reading {self.root}"):
+            yield from scan(self.root)
 
 
 def read_roots(given: Iterable[str]) -> dict[str, Path]:
@@ -171,6 +173,6 @@ def _below(spec: DatasetSpec, root: Path) -> Path:
 
 def _made(spec: DatasetSpec, progress: Progress | None) -> Path:
     make = load_object(spec.make, f"dataset {spec.name}")
-    with blaming(f"dataset {spec.name}: {make.__name__}", make):
+    with blaming(f"dataset {spec.name}: making it", make):
         root: Path = make(cache_folder() / spec.name, progress=progress)
     return root

@@ -196,7 +196,7 @@ def _split(base: Database, protocol: Protocol, refuse_leaks: bool) -> splits.Spl
     official = None
     if base.spec.train_identities:
         read = load_object(base.spec.train_identities, f"dataset {base.spec.name}")
-        with blaming(f"dataset {base.spec.name}: {read.__name__}", read, lambda: f"reading {base.root}"):
+        with blaming(f"dataset {base.spec.name}: its official folds", read, lambda: f"reading {base.root}"):
             official = read(base.root, protocol.fold)
     return splits.split(
         base.samples(),
