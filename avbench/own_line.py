@@ -99,8 +99,11 @@ def line_of(error: BaseException, owner: object) -> Line | None:
     steps = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     bases = tuple(takewhile(_is_not_ours, owner.__mro__ if isclass(owner) else (owner,)))
     own, inherited = _homes(bases[:1]), _homes(bases[1:])
-    for is_own in (lambda name: _within(name, own) or _is_loose(name), lambda name: _within(name, inherited)):
-        if found := [step for step in steps if is_own(step[0])]:
+    for found in (
+        [step for step in steps if _within(step[0], own) or _is_loose(step[0])],
+        [step for step in steps if _within(step[0], inherited)],
+    ):
+        if found:
             return found[-1]
     return None
 
@@ -108,7 +111,8 @@ def line_of(error: BaseException, owner: object) -> Line | None:
 def last_line(error: BaseException) -> Line | None:
     """Return (file, line) of the last step of an error in somebody's own code, else in that of avbench or a plugin."""
     steps = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    for fits in (_is_loose, lambda name: not _is_library(name), lambda name: True):
+    kinds: tuple[Callable[[str], bool], ...] = (_is_loose, lambda name: not _is_library(name), lambda name: True)
+    for fits in kinds:
         if found := [step for step in steps if fits(step[0])]:
             return found[-1]
     return None

@@ -178,7 +178,7 @@ def test_what_is_beside_the_plugin_counts_as_its_own_and_libraries_do_not() -> N
     try:
         pd.DataFrame({"a": [1]})["b"]
     except KeyError as error:
-        place = line_of(error, pd.DataFrame)
+        place = line_of(error, scan)
         assert place is not None and "test_plugin_failures.py" in shown(place), "not the line in pandas"
 
 

@@ -25,12 +25,12 @@ FAU = "run --detector fauforensics --protocol within_lavdf"
         (f"{RUN} epochs=1", "use --set epochs=1"),
         (f"{RUN} --epoch 1", "did you mean --set epochs=1?"),
         (f"{RUN} --sed 1", "did you mean --seed?"),
-        (f"{RUN} --colour 1", "--colour is nothing that avbench run knows; see avbench run --help"),
+        (f"{RUN} --zzz 1", "--zzz is nothing that avbench run knows; see avbench run --help"),
         (f"{FAU} --reproduce-bugs", "use --set reproduce_bugs=true"),
         (f"{FAU} --stage1.epochs=2", "use --set stage1.epochs=2"),
         ("matrix --detector chance aasist --protocol within_lavdf --batch 4", "--batch is a setting of chance; use"),
         ("run --detector lipforensics_rawgat --protocol within_lavdf --epochs 2", "use --set epochs=2"),
-        ("report --epochs 1", "--epochs is nothing that avbench report knows"),
+        ("audit within_lavdf --epochs 1", "--epochs is nothing that avbench audit knows"),
     ],
 )
 def test_an_unknown_option_says_how_it_is_set(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def not_understood(
     words: Sequence[str], command: str, arguments: argparse.Namespace, options: Iterable[str]
 ) -> UserError:
     """Return the error about words that are left over; `options` are those of the command."""
-    told, settings, own = [], [], sorted(options)
+    told, settings, guessed, own = [], [], False, sorted(options)
     known = _settings(arguments) if hasattr(arguments, "overrides") else {}
     for word, key, value in _pairs(words):
         if owner := known.get(key) or known.get(key.rpartition(".")[2]):
@@ -29,8 +29,10 @@ def not_understood(
             f"--set {name}={value or 'VALUE'}" for name in get_close_matches(key, known, n=1, cutoff=0.6)
         ]
         told.append(f"{word} is nothing that avbench {command} knows{f', did you mean {near[0]}?' if near else ''}")
+        guessed = guessed or bool(near)
     use = [f"use {' '.join(settings)}"] if settings else []
-    return UserError("; ".join([*told, *use, *([] if settings else [f"see avbench {command} --help"])]))
+    look = [] if settings or guessed else [f"see avbench {command} --help"]
+    return UserError("; ".join([*told, *use, *look]))
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:

@@ -111,11 +111,11 @@ def prepare(
         )
     known = plugins.datasets()
     test_base = databases.locate(plugins.dataset(protocol.test), roots, known, made, allow_demo=allow_demo)
-    test_split = _split(test_base, protocol, refuse_leaks)
-    train_base, train_split = test_base, test_split
-    if train and protocol.train != protocol.test:
+    train_base = test_base
+    if train and protocol.train != protocol.test:  # located before either is scanned
         train_base = databases.locate(plugins.dataset(protocol.train), roots, known, made, allow_demo=allow_demo)
-        train_split = _split(train_base, protocol, refuse_leaks)
+    test_split = _split(test_base, protocol, refuse_leaks)
+    train_split = test_split if train_base is test_base else _split(train_base, protocol, refuse_leaks)
     if not train:
         everything = (*test_split.train, *test_split.validation, *test_split.test)
         split = replace(
