@@ -15,7 +15,9 @@ import pytest
 from avbench import cli
 from avbench.cli import main
 from avbench.cli.ending import without_tracebacks
+from avbench.cli.export_list import _require_letters
 from avbench.cli.letters import plainly, write_any_letter
+from avbench.errors import UserError
 from avbench.records.style import saved_figure
 
 
@@ -95,6 +97,13 @@ def test_a_terminal_that_does_not_know_a_letter_is_given_another(
     text = written.getvalue().decode(encoding)
     assert "run x," in text and "A -> B" in text and "\\u03a9mega" in text and "mal\\udcfcl" in text
     assert ("93.1 +- 2" if encoding == "ascii" else "93.1 ± 2") in text
+
+
+def test_a_list_with_other_letters_is_refused_and_not_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    _require_letters([("clips/née.mp4", "/data/clips/née.mp4", 0)])
+    with pytest.raises(UserError, match="cp1252, does not know all letters of this row; use --out FILE"):
+        _require_letters([("clips/Ω.mp4", "/data/clips/Ω.mp4", 0)])
 
 
 def test_only_writing_is_mended() -> None:
