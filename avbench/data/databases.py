@@ -101,9 +101,7 @@ def locate(
 
     Raises UserError where a root was given that does not hold it, and where nothing can stand in for it.
     """
-    for name in roots:
-        if name and name not in datasets:
-            raise unknown("dataset", name, datasets)
+    _require_known(roots, datasets)
     if spec.name in roots:
         return _given(spec, roots[spec.name], datasets)
     if "" in roots:
@@ -126,11 +124,18 @@ def will_be_demo(
     spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec], *, allow_demo: bool = False
 ) -> bool:
     """Whether a dataset's database will be demo data, before any are made; raises UserError as `locate` does."""
+    _require_known(roots, datasets)
     if spec.name in roots or "" in roots:
         return locate(spec, roots, datasets).demo
     if not allow_demo:
         _require_no_real(spec, roots, datasets)
     return True
+
+
+def _require_known(roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec]) -> None:
+    for name in roots:
+        if name and name not in datasets:
+            raise unknown("dataset", name, datasets)
 
 
 def _require_no_real(spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec]) -> None:
