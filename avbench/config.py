@@ -136,6 +136,12 @@ def resolve(
         raise UserError(f"{where}{error}") from error
 
 
+def setting_names(spec: DetectorSpec) -> list[str]:
+    """Return the names of all that `--set` may change of a detector: its own settings, its recipe's, the clip's."""
+    own = {name for preset in spec.presets for name in plain(preset.settings)}
+    return [*sorted(own), *_STAGE, *(f"clip.{name}" for name in _CLIP), *_COMMON]
+
+
 def threads_of(overrides: Iterable[str]) -> int:
     """Return with how many threads `key=value` overrides have a detector compute, or the greediest member of one."""
     asked = [_pair(text) for text in overrides]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from avbench.errors import UserError, in_one_line
+from avbench.errors import UserError
+from avbench.own_line import at_its_line
 
 
 def load_object(reference: str, what: str) -> Any:
@@ -17,5 +18,5 @@ def load_object(reference: str, what: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except UserError:
         raise
-    except Exception as error:
-        raise UserError(f"{what}: cannot load {reference!r}: {in_one_line(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{what}: cannot load {reference!r}: {at_its_line(error)}") from error

@@ -44,8 +44,14 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--data", "{tmp}"], "no LAV-DF/"),
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--data", "lavdff={tmp}"], "'lavdf'"),
         (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--checkpoint", "no.pt"], "no such file"),
-        (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--workers", "-1"], "0 (decode in this"),
-        (["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--seed", "0", "-1"], "0 or more"),
+        (
+            ["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--workers", "-1"],
+            "use a whole number, 0 to 512",
+        ),
+        (
+            ["run", "--detector", "fauforensics", "--protocol", "within_lavdf", "--seed", "0", "-1"],
+            "use a whole number, 0 to",
+        ),
         (["check", "nothing"], "no detector, dataset, metric, perturbation or protocol called"),
         (["run", "--plugin", "{tmp}/no.py", "--detector", "x", "--protocol", "y"], "no such file"),
         (["report"], "avbench run makes one"),

@@ -18,6 +18,7 @@ from avbench.data.loading import Loading
 from avbench.data.placement import oracle
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
+from avbench.engine.calling import calling
 from avbench.engine.devices import make_fabric
 from avbench.engine.evaluation import batches_of, load
 from avbench.engine.failures import FailureBudget
@@ -119,8 +120,11 @@ def _require_annotations(samples: Sequence[Sample], names: Sequence[str]) -> Non
 @torch.inference_mode()
 def _features(detector: Detector, batch: ClipBatch, names: Sequence[str]) -> dict[str, Values]:
     try:
-        given = detector.features(batch)
-    except NotImplementedError as error:
+        with calling(detector, "features", batch, ("eval_batch", detector.config.eval_batch)):
+            given = detector.features(batch)
+    except UserError as error:
+        if not isinstance(error.__cause__, NotImplementedError):
+            raise
         raise UserError(
             f"detector {detector.config.detector} gives no features to analyse: it has no features(batch), see "
             "docs/analysis.md"

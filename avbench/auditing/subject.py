@@ -76,6 +76,7 @@ def read(
     limit: int | None = None,
     seed: int = 0,
     workers: int | None = None,
+    allow_demo: bool = False,
     progress: Progress = silent,
     say: Say = lambda line: None,
 ) -> Subject:
@@ -94,6 +95,7 @@ def read(
         made=made_with(progress, "make demo data"),
         progress=progress,
         refuse_leaks=False,
+        allow_demo=allow_demo,
     )
     samples = [(part, sample) for part in PARTS for sample in getattr(lists.split, part)]
     facts = scan_files(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from avbench.bench import resolving
+from avbench.bench.possible import require_possible
 from avbench.bench.resolving import ResolvedRun
 from avbench.bench.scoring import Work
 from avbench.bench.spec import Computing, RunSpec
@@ -36,6 +37,8 @@ class EnsembleScorer:
 
     def __init__(self, spec: RunSpec, plugins: Plugins, computing: Computing) -> None:
         require_members(plugins.detector(spec.detector), plugins.detectors(), spec)
+        for member in members_of(spec, plugins):
+            require_possible(member, plugins, computing)
         self.spec, self.plugins = spec, plugins
         group = computing.group or f"{spec.detector}-{spec.protocol.name}"  # which its members join
         self.computing = replace(computing, group=group)

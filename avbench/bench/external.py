@@ -39,6 +39,7 @@ def judge(
     limit: int | None = None,
     seed: int = 0,
     results: Path | None = None,
+    allow_demo: bool = False,
     say: Say = lambda line: None,
 ) -> Run:
     """Measure a scores file on a protocol's test list.
@@ -47,7 +48,7 @@ def judge(
     """
     if not _NAME.fullmatch(name):
         raise UserError(f"--name {name!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
-    lists = prepare(protocol, plugins, roots, limit=limit, seed=seed, say=say)
+    lists = prepare(protocol, plugins, roots, limit=limit, seed=seed, say=say, allow_demo=allow_demo)
     table = read_external(path, lists.split.test)
     task = "four_class" if table["p_rarv"].notna().any() else "binary"
     digest = sha256(path)

@@ -15,7 +15,9 @@ from avbench.bench.run import run
 from avbench.bench.spec import MLFLOW, Computing, RunSpec
 from avbench.config import threads_of
 from avbench.data import databases
+from avbench.engine.devices import device_named
 from avbench.errors import UserError
+from avbench.own_line import PluginError, unexpected
 from avbench.plugins.registry import Plugins, installed, register_named
 from avbench.progress import Progress, made_with, silent
 from avbench.records.card import now
@@ -101,11 +103,14 @@ def run_matrix(
     if backend == "slurm":  # a core for each thread, unless more is asked for
         options.setdefault("cpus_per_task", max((threads_of(spec.overrides) for spec in specs), default=1))
     place = Backend(name=backend, jobs=jobs, slurm=options, folder=computing.results_folder / "slurm")
+    if backend == "loky":  # elsewhere are other devices
+        device_named(computing.device)
     for spec in specs:
         for name in dict.fromkeys((spec.protocol.train, spec.protocol.test)):
             with suppress(UserError):  # what is missing is told by the runs that need it
                 made = made_with(progress, "make demo data")
-                databases.locate(plugins.dataset(name), spec.roots, plugins.datasets(), made)
+                base = plugins.dataset(name)
+                databases.locate(base, spec.roots, plugins.datasets(), made, allow_demo=spec.allow_demo)
     outcomes: list[Outcome] = []
     for phase in groups(specs, plugins):
         computed = _alone(phase, plugins, computing, progress, begun)
@@ -184,8 +189,8 @@ def _attempt(spec: RunSpec, plugins: Plugins, computing: Computing, progress: Pr
         told = isinstance(error, UserError)
         return Outcome(
             spec=spec,
-            reason=str(error) if told else f"{type(error).__name__}: {error}",
-            trace="" if told else format_exc(),
+            reason=str(error) if told else unexpected(error),
+            trace="" if told and not isinstance(error, PluginError) else format_exc(),
             new=True,
             seconds=time.monotonic() - started,
             said=tuple(said),

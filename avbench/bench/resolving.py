@@ -65,6 +65,7 @@ def lists_of(spec: RunSpec, plugins: Plugins, **telling: Any) -> Lists:
         seed=spec.seed,
         train=spec.checkpoint is None,
         files="content" if spec.hash_content else "stat",
+        allow_demo=spec.allow_demo,
         **telling,
     )
 

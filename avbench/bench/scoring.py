@@ -12,6 +12,7 @@ import pandas as pd
 from lightning_fabric import Fabric
 
 from avbench.bench.card import with_training
+from avbench.bench.possible import require_possible
 from avbench.bench.resolving import GIVEN, ResolvedRun, resolve
 from avbench.bench.spec import Computing, RunSpec
 from avbench.data.inputs import by_id, by_path
@@ -82,6 +83,7 @@ class DetectorScorer:
     """Trains a detector unless that was done or weights are given, and shows it the test list."""
 
     def __init__(self, spec: RunSpec, plugins: Plugins, computing: Computing) -> None:
+        require_possible(spec, plugins, computing)
         self.spec, self.plugins, self.computing = spec, plugins, computing
 
     def resolve(self, lists: Lists) -> ResolvedRun:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DEMO, REAL = (0, 1, 2), (0,)
 
 
-def usual_seeds(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], progress: Progress) -> tuple[int, ...]:
+def usual_seeds(
+    protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], progress: Progress, *, allow_demo: bool = False
+) -> tuple[int, ...]:
     """Return the seeds of a protocol; where demo data stand in for its databases, they are made first.
 
     What is wrong with the data is told by the runs that need them.
@@ -26,7 +28,8 @@ def usual_seeds(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path],
     made = made_with(progress, "make demo data")
     try:
         for name in dict.fromkeys((protocol.test, protocol.train)):
-            if databases.locate(plugins.dataset(name), roots, plugins.datasets(), made).demo:
+            found = databases.locate(plugins.dataset(name), roots, plugins.datasets(), made, allow_demo=allow_demo)
+            if found.demo:
                 return DEMO
     except UserError:
         return REAL

@@ -35,9 +35,9 @@ class RunSpec:
     `overrides` are `key=value` settings. `limit` bounds the training, validation and test lists, `limit_test` the test
     list alone. `checkpoint` holds the weights to judge in place of a training; `training`, where it is given, is the id
     of the only training that will do. `decoder` decodes the pictures. `from_scratch` starts at random what the preset
-    starts from weights. `hash_content` tells media files by their content, in place of size and time of change. Raises
-    UserError for an unknown task, a seed or limit out of range, a checkpoint that is not there and a decoder that is
-    not installed.
+    starts from weights. `hash_content` tells media files by their content, in place of size and time of change.
+    `allow_demo` lets demo data stand in for one database beside real data of another. Raises UserError for an unknown
+    task, a seed or limit out of range, a checkpoint that is not there and a decoder that is not installed.
     """
 
     detector: str
@@ -54,6 +54,7 @@ class RunSpec:
     decoder: str = PYAV
     from_scratch: bool = False
     hash_content: bool = False
+    allow_demo: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -173,6 +174,7 @@ def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -
         decoder=asked.decoder,
         from_scratch=asked.from_scratch,
         hash_content=asked.hash_content,
+        allow_demo=True,  # the run was made on them
     )
 
 

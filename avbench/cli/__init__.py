@@ -12,7 +12,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from avbench.cli.ending import without_tracebacks
+from avbench.cli.letters import write_any_letter
+from avbench.cli.unknown_words import not_understood
 from avbench.errors import UserError
+from avbench.own_line import of_the_system, unexpected
 
 COMMANDS = {
     "run": "train a detector and judge it under a protocol",
@@ -41,22 +45,25 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; exit code 0, 1 for a failed check, 2 for what the user can mend, 130 when interrupted."""
+    """Run a command; exit code 0, 1 for a failed check or a bug, 2 for what the user can mend, 130 when interrupted."""
     # Threads that wait for each other must sleep, not spin: beside decoding processes spinning costs up to sixfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(words).parse_args(words)
-    logging.basicConfig(
-        format="%(levelname)s: %(message)s", level=logging.INFO if arguments.verbose else logging.WARNING
-    )
+    write_any_letter()
+    shown = "--traceback" in words
     try:
-        if arguments.plugin:
-            from avbench.plugins.registry import register_named
-
-            register_named(arguments.plugin)
-        return int(arguments.execute(arguments) or 0)
+        parser = _parser(words)
+        arguments, unknown = parser.parse_known_args(words)
+        logging.basicConfig(
+            format="%(levelname)s: %(message)s", level=logging.INFO if arguments.verbose else logging.WARNING
+        )
+        with without_tracebacks(shown=shown):
+            code = _execute(arguments, unknown)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a closed pipe is caught
+        return code
     except UserError as error:
-        if arguments.traceback:
+        if shown:
             raise
         print(f"avbench: error: {error}", file=sys.stderr)
         return 2
@@ -64,18 +71,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder that cannot be written, a file that is gone
-        if arguments.traceback:
+        if shown:
             raise
-        where = error.filename or "a file"
-        print(
-            f"avbench: error: {where}: {error.strerror or error}; make room or choose another folder, and repeat the "
-            "command: it continues (--traceback shows where this came from)",
-            file=sys.stderr,
-        )
+        print(f"avbench: error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("avbench: interrupted; the same command continues", file=sys.stderr)
         return 130
+    except Exception as error:
+        if shown:
+            raise
+        print(f"avbench: error: {unexpected(error)}", file=sys.stderr)
+        return 1
+
+
+def _execute(arguments: argparse.Namespace, unknown: list[str]) -> int:
+    if arguments.plugin:
+        from avbench.plugins.registry import register_named
+
+        register_named(arguments.plugin)
+    if unknown:
+        raise not_understood(unknown, arguments.called, arguments, arguments.options)
+    return int(arguments.execute(arguments) or 0)
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
@@ -107,7 +124,8 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         sub.add_argument("--plugin", action="append", default=[], metavar="FILE.py|MODULE", help="a plugin to load too")
         sub.add_argument("--verbose", "-v", action="store_true", help="say more")
         sub.add_argument("--traceback", action="store_true", help="show where an error came from")
-        sub.set_defaults(execute=module.execute)
+        options = [option for action in sub._actions for option in action.option_strings]
+        sub.set_defaults(execute=module.execute, called=name, options=options)
     return parser
 
 

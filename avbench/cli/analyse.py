@@ -109,7 +109,10 @@ def slug(name: str) -> str:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Open the runs, draw the figure, say where it lies."""
+    from avbench.engine.devices import device_named
+
     _check(arguments)
+    device_named(arguments.device)
     subjects = _subjects(arguments)
     draw = {"correlation": _correlation, "tsne": _tsne, "attention": _attention, "phonemes": _phonemes}
     table, paths = draw[arguments.figure](arguments, subjects)

@@ -56,6 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         resamples=arguments.resamples,
         workers=arguments.workers,
+        allow_demo=arguments.allow_demo,
         progress=bar,
         say=say,
     )

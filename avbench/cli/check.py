@@ -75,7 +75,7 @@ def _checks(name: str, arguments: argparse.Namespace, plugins: Plugins) -> Itera
     """Yield the kind and the results of everything that is called so; UserError where nothing is."""
     from avbench.bench import contract
     from avbench.data.databases import locate, read_roots
-    from avbench.errors import unknown
+    from avbench.plugins.registry import unregistered
 
     detectors, datasets, metrics = plugins.detectors(), plugins.datasets(), plugins.metrics()
     perturbations, protocols = plugins.perturbations(), _protocols(name, plugins)
@@ -95,7 +95,7 @@ def _checks(name: str, arguments: argparse.Namespace, plugins: Plugins) -> Itera
         yield "protocol", contract.check_protocol(protocols[name], datasets, perturbations)
     known = [*detectors, *datasets, *metrics, *perturbations, *protocols]
     if name not in known:
-        raise unknown("detector, dataset, metric, perturbation or protocol", name, known)
+        raise unregistered("detector, dataset, metric, perturbation or protocol", name, known)
 
 
 def _learning(spec: DetectorSpec, arguments: argparse.Namespace, plugins: Plugins) -> Iterator[Result]:

@@ -48,6 +48,7 @@ def execute(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         seed=arguments.seed,
         results=arguments.out,
+        allow_demo=arguments.allow_demo,
         say=say,
     )
     say("\n" + report.terminal(run.card))

@@ -6,6 +6,7 @@ import argparse
 import csv
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,17 +55,37 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.fold == "all":
         raise UserError("--fold all: one test list is of one fold; name it, such as --fold 1")
     protocol = selecting.vary(plugins.protocol(arguments.protocol), arguments)
-    lists = prepare(protocol, plugins, read_roots(arguments.data), limit=arguments.limit, seed=arguments.seed)
+    lists = prepare(
+        protocol,
+        plugins,
+        read_roots(arguments.data),
+        limit=arguments.limit,
+        seed=arguments.seed,
+        allow_demo=arguments.allow_demo,
+    )
     samples = getattr(lists.split, arguments.part)
     times = clip_times(samples, arguments.clip, arguments.seed, progress=bar)
     rows = [_row(sample, arguments.part, clip) for sample, clip in zip(samples, times, strict=True)]
     if arguments.out is None:
+        _require_letters(rows)
         csv.writer(sys.stdout, lineterminator="\n").writerows([COLUMNS, *rows])
         return 0
     with atomic_write(arguments.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     say(f"{len(rows):,} {arguments.part} videos of {protocol.name}: {arguments.out}")
     return 0
+
+
+def _require_letters(rows: Iterable[tuple[object, ...]]) -> None:
+    """Raise UserError for a name that the terminal's encoding does not know: in a list it must not be another."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for row in rows:
+        try:
+            "".join(map(str, row)).encode(encoding)
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{row[0]!a}: the output's encoding, {encoding}, does not know all letters of this row; use --out FILE"
+            ) from None
 
 
 def _row(sample: Sample, part: str, clip: tuple[float, float] | None) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from avbench.bench.matrix import Outcome
     from avbench.bench.spec import RunSpec
     from avbench.plugins.registry import Plugins
-    from avbench.types import Protocol
+    from avbench.types import Protocol, Task
 
 EXAMPLES = """examples:
   avbench matrix --paper table1 --preset demo
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Compute what is missing, show how it goes, then the tables; 1 where a cell failed."""
     from avbench.bench.matrix import run_matrix
-    from avbench.cli.overview import Overview, label
+    from avbench.cli.overview import Overview, failures
     from avbench.plugins.registry import installed
 
     plugins = installed()
@@ -93,8 +94,10 @@ def execute(arguments: argparse.Namespace) -> int:
     for line in dict.fromkeys(card.changes for card in found if card.changes):
         say(line)
     failed = [outcome for outcome in outcomes if outcome.reason]
-    for outcome in failed:
-        say(f"failed: {label(outcome.spec)}: {outcome.reason}")
+    for trace in dict.fromkeys(outcome.trace for outcome in failed if outcome.trace and arguments.traceback):
+        print(trace, file=sys.stderr)
+    for line in failures(failed):
+        say(line)
     say(f"{len(outcomes) - len(failed)} of {len(outcomes)} cells finished, in {computing.results_folder / 'runs'}")
     return 1 if failed else 0
 
@@ -130,6 +133,36 @@ def _asked(arguments: argparse.Namespace, plugins: Plugins) -> dict[str, Protoco
     return asked
 
 
+def _require_one_possible(
+    cells: Sequence[tuple[Row, Protocol, Task]], arguments: argparse.Namespace, plugins: Plugins
+) -> None:
+    """Raise UserError, before any data are scanned or made, where not one cell has settings that its detector takes."""
+    from avbench.bench.ensemble import members_of
+    from avbench.bench.matrix import fitting
+    from avbench.bench.possible import possible_settings
+
+    refused = None
+    for row, protocol, task in {(row, task): (row, protocol, task) for row, protocol, task in reversed(cells)}.values():
+        try:
+            one = selecting.spec_of(
+                arguments,
+                detector=row.detector,
+                protocol=selecting.vary(protocol, arguments),
+                task=task,
+                seed=0,
+                settings=row.settings,
+            )
+            one = fitting(one, plugins)
+            for part in members_of(one, plugins) if plugins.detector(one.detector).members else [one]:
+                possible_settings(part, plugins)
+        except UserError as error:
+            refused = refused or error
+            continue
+        return
+    if refused is not None:
+        raise refused
+
+
 def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
     """Return every run that the suites need, each once."""
     from avbench.bench.matrix import fitting
@@ -138,6 +171,7 @@ def _specs(suites: Sequence[Suite], arguments: argparse.Namespace, plugins: Plug
     wanted = [cell for one in suites for cell in one.cells() if cell[2] in (arguments.task or [cell[2]])]
     names = dict.fromkeys(name for _, name, _ in wanted)
     found = {name: asked.get(name) or plugins.protocol(name) for name in names}
+    _require_one_possible([(row, found[name], task) for row, name, task in wanted], arguments, plugins)
     folds = {name: selecting.folds_of(protocol, arguments, plugins) for name, protocol in found.items()}
     specs = [
         selecting.spec_of(

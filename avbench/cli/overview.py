@@ -28,6 +28,7 @@ class Overview:
         self._shown: dict[str, str] = dict.fromkeys(self._specs, WAITING)
         self._running: list[str] = []
         self._ended = 0
+        self._told: set[str] = set()  # reasons why runs failed
         self._live = sys.stdout.isatty()
         self._lines = 0
         self._drawn = 0.0
@@ -48,7 +49,10 @@ class Overview:
         self._show([key], result)
         if not self._live:
             spent = f"{outcome.seconds:.0f} s" if outcome.new else "finished before"
-            said = f"failed: {outcome.reason}" if outcome.reason else f"AUC {_auc(outcome)}"
+            said = f"AUC {_auc(outcome)}"
+            if outcome.reason:
+                said = "failed, for the same reason" if outcome.reason in self._told else f"failed: {outcome.reason}"
+            self._told.add(outcome.reason)
             say(f"[{self._ended} of {len(self._shown)}] {label(outcome.spec)}: {said} ({spent})")
 
     @contextmanager
@@ -98,6 +102,14 @@ class _Share:
 def label(spec: RunSpec) -> str:
     """Name a run in one line."""
     return f"{_row(spec)}, {_column(spec)}".replace("\n", " ")
+
+
+def failures(failed: Sequence[Outcome]) -> list[str]:
+    """Return what became of runs that failed, in a line for each reason, however many failed for it."""
+    by_reason: dict[str, list[str]] = {}
+    for outcome in failed:
+        by_reason.setdefault(outcome.reason, []).append(label(outcome.spec))
+    return [f"failed: {'; '.join(labels)}: {reason}" for reason, labels in by_reason.items()]
 
 
 def _row(spec: RunSpec) -> str:

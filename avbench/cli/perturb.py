@@ -63,18 +63,22 @@ def execute(arguments: argparse.Namespace) -> int:
     conditions = choose(arguments.types, arguments.levels, plugins.perturbations())
     if arguments.export:
         return _export(arguments, conditions)
-    from avbench.bench.run import run
+    from avbench.bench.run import run, scorer_of
     from avbench.report import tables as report
 
     finished = []
     specs, computing = _asked(arguments, plugins)
+    for spec in specs:
+        scorer_of(spec, plugins, computing)  # what none of them can ever be is told before the first is computed
     for number, spec in enumerate(specs, 1):
         if len(specs) > 1:
             say(f"--- {number} of {len(specs)}: {spec.detector}, {spec.task}, seed {spec.seed}")
         done = run(spec, plugins, computing=computing, progress=bar, say=say)
         finished.append(done.card)
         say("\n" + report.terminal(done.card))
-        say(f"figure: {done.figures['robustness']}\neverything of this run: {done.folder}\n")
+        if drawn := done.figures.get("robustness"):  # a figure that could not be drawn costs nothing else
+            say(f"figure: {drawn}")
+        say(f"everything of this run: {done.folder}\n")
     if line := by_design(finished, plugins):
         say(line)
     if len(finished) > 1:

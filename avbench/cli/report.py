@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.cli.terminal import say
 from avbench.errors import UserError
+from avbench.own_line import at_its_line, unexpected
 from avbench.paths import atomic_write, results_folder
 from avbench.records.runs import Runs
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from avbench.records.run import Run
     from avbench.records.table import Table
 
+log = logging.getLogger(__name__)
 EXAMPLES = """examples:
   avbench report
   avbench report fauforensics-cross_lavdf_to_fakeav-binary-s0-1a2b3c4d
@@ -79,9 +83,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from avbench.report import tables as report
 
     runs = Runs(arguments.out or results_folder())
-    chosen = [run for name in arguments.runs for run in runs.matching(name)] if arguments.runs else runs.all()
+    named = [run for name in arguments.runs for run in runs.matching(name)]
+    chosen = _showable(named if arguments.runs else runs.readable())
     if not chosen:
-        raise UserError(f"no run in {runs.below}; avbench run makes one")
+        there = "that can be shown " if len(runs) else ""
+        raise UserError(f"no run {there}in {runs.below}; avbench run makes one")
     found, folders = [run.card for run in chosen], [run.folder for run in chosen]
     if arguments.paper is not None:
         tables = _paper(arguments.paper, found, arguments.overrides)
@@ -109,7 +115,11 @@ def execute(arguments: argparse.Namespace) -> int:
         from avbench.report.suite_figures import draw_suite
 
         first = tables if arguments.paper is not None else []
-        drawn = draw_suite(found, folders[0].parent.parent / "figures") if len(found) > 1 else []
+        drawn = []
+        try:
+            drawn = draw_suite(found, folders[0].parent.parent / "figures") if len(found) > 1 else []
+        except Exception as error:
+            log.warning("the page is without figures of several runs: %s", unexpected(error))
         say(f"HTML: {html(found, folders[0].parent, first, [path for path in drawn if path.suffix == '.svg'])}")
     if arguments.to_mlflow:
         from avbench.report.tracking import log_run
@@ -126,8 +136,9 @@ def _verify(folder: Path) -> int:
     from avbench.plugins.registry import installed
     from avbench.report.verifying import TOLERANCE, Difference, unverifiable, verify_run, verify_tables
 
-    runs = [run for run in Runs(folder).all() if run.finished]
-    if not runs:
+    every, broken = _read(Runs(folder))
+    runs = [run for run in every if run.finished]
+    if not runs and not broken:
         raise UserError(
             f"no finished run in {folder / 'runs'}; copy them there with avbench report --csv DIR --keep-runs"
         )
@@ -138,6 +149,8 @@ def _verify(folder: Path) -> int:
             found.append(verify_run(run, plugins))
             shown.advance()
     tables, differing = verify_tables(folder, [run.card for run in runs])
+    for line in broken:
+        say(line)
     for difference in [one for several in (*found, differing) for one in several]:
         say(str(difference))
     for run in runs:
@@ -146,10 +159,37 @@ def _verify(folder: Path) -> int:
     right = found.count([])
     off = len({difference.where for difference in differing})
     say(
-        f"{right} of {len(runs)} runs are what their scores come to (counts exactly, other numbers within "
-        f"{TOLERANCE:g}), {tables - off} of {tables} tables what these runs come to"
+        f"{right} of {len(runs) + len(broken)} runs are what their scores come to (counts exactly, other numbers "
+        f"within {TOLERANCE:g}), {tables - off} of {tables} tables what these runs come to"
     )
-    return 0 if right == len(runs) and not differing else 1
+    return 0 if right == len(runs) and not differing and not broken else 1
+
+
+def _read(runs: Runs) -> tuple[list[Run], list[str]]:
+    """Return the runs of a folder, and what is wrong with the cards of the others."""
+    found, broken = [], []
+    for number in range(len(runs)):
+        try:
+            found.append(runs[number])
+        except UserError as error:
+            broken.append(str(error))
+    return found, broken
+
+
+def _showable(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs whose cards say what a card says; one that says something else costs itself alone."""
+    from avbench.report import tables as report
+
+    found = []
+    for run in runs:
+        try:
+            report.terminal(run.card)
+            report.summaries([run.card])
+        except Exception as error:
+            log.warning("left out, its card cannot be shown: %s: %s", run.folder, at_its_line(error))
+        else:
+            found.append(run)
+    return found
 
 
 def _keep(arguments: argparse.Namespace, chosen: list[Run]) -> None:

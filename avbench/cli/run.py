@@ -96,7 +96,7 @@ def _one(spec: RunSpec, arguments: argparse.Namespace, plugins: Plugins) -> int:
 def _several(specs: Sequence[RunSpec], arguments: argparse.Namespace, plugins: Plugins) -> int:
     """Compute runs side by side; 1 where some failed, which costs the others nothing."""
     from avbench.bench.matrix import run_matrix
-    from avbench.cli.overview import Overview, label
+    from avbench.cli.overview import Overview, failures
 
     asked = arguments.protocol if suite.named(arguments.protocol) else specs[0].protocol.name
     jobs = selecting.jobs_of(arguments, specs)
@@ -120,7 +120,7 @@ def _several(specs: Sequence[RunSpec], arguments: argparse.Namespace, plugins: P
     )
     outcomes = [outcome for outcome in outcomes if outcome.spec in specs]  # members of ensembles are computed too
     failed = [outcome for outcome in outcomes if outcome.run is None]
-    _require_some(failed, len(outcomes))
+    _require_some(failed, len(outcomes), traceback=arguments.traceback)
     for line in _said_by_all(outcomes):
         if line not in said:
             say(line)
@@ -129,8 +129,8 @@ def _several(specs: Sequence[RunSpec], arguments: argparse.Namespace, plugins: P
         _show(runs, computing, plugins)
     for line in dict.fromkeys(one.run.card.changes for one in outcomes if one.run and one.new and one.run.card.changes):
         say(line)
-    for outcome in failed:
-        say(f"failed: {label(outcome.spec)}: {outcome.reason}")
+    for line in failures(failed):
+        say(line)
     return 1 if failed else 0
 
 
@@ -172,12 +172,11 @@ def _seeds(specs: Sequence[RunSpec]) -> str:
     return f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}"
 
 
-def _require_some(failed: Sequence[Outcome], asked: int) -> None:
-    """Raise UserError where all runs failed for one reason that the user can mend; show where a bug came from."""
-    bugs = [outcome.trace for outcome in failed if outcome.trace]
-    if bugs:
-        print(bugs[0], file=sys.stderr)
-    elif len(failed) == asked and len({outcome.reason for outcome in failed}) == 1:
+def _require_some(failed: Sequence[Outcome], asked: int, *, traceback: bool) -> None:
+    """Raise UserError where all runs failed for one reason; show tracebacks, each once, where they are asked for."""
+    for trace in dict.fromkeys(outcome.trace for outcome in failed if outcome.trace and traceback):
+        print(trace, file=sys.stderr)
+    if len(failed) == asked and len({outcome.reason for outcome in failed}) == 1:
         raise UserError(failed[0].reason)
 
 
@@ -187,7 +186,18 @@ def _said_by_all(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _specs(arguments: argparse.Namespace, plugins: Plugins) -> list[RunSpec]:
+    """Return every run; what none of them can ever be is told before folds and seeds have the data scanned and made."""
+    from avbench.bench.run import scorer_of
+
     detector = plugins.detector(arguments.detector)
+    computing = selecting.computing_of(arguments, plugins)
+    for settings, asked, tasks in _asked(arguments, detector, plugins):
+        protocol = selecting.vary(asked, arguments)
+        for task in tasks:
+            one = selecting.spec_of(
+                arguments, detector=detector.name, protocol=protocol, task=task, seed=0, settings=settings
+            )
+            scorer_of(one, plugins, computing)
     return [
         selecting.spec_of(arguments, detector=detector.name, protocol=protocol, task=task, seed=seed, settings=settings)
         for settings, asked, tasks in _asked(arguments, detector, plugins)

@@ -28,6 +28,11 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
         metavar="ROOT|NAME=PATH",
         help="the folder that holds LAV-DF/ and FakeAVCeleb_v1.2/, or one database; repeatable (default: demo data)",
     )
+    parser.add_argument(
+        "--allow-demo",
+        action="store_true",
+        help="let demo data stand in for one database although --data names real data of another",
+    )
     parser.add_argument("--fold", default=None, metavar="K|all", help="identity fold of databases without a split")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N samples of each of train, validation, test")
     parser.add_argument(
@@ -122,7 +127,7 @@ def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins
     varied = vary(protocol, arguments)
     if arguments.fold != "all":
         return [varied]
-    count = fold_count(varied, plugins, read_roots(arguments.data))
+    count = fold_count(varied, plugins, read_roots(arguments.data), allow_demo=arguments.allow_demo)
     return [replace(varied, fold=fold) for fold in range(1, count + 1)]
 
 
@@ -136,7 +141,7 @@ def seeds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins
         return tuple(dict.fromkeys(arguments.seed))
     if arguments.checkpoint is not None:  # what is trained already has no seed to choose
         return (0,)
-    return usual_seeds(protocol, plugins, read_roots(arguments.data), bar)
+    return usual_seeds(protocol, plugins, read_roots(arguments.data), bar, allow_demo=arguments.allow_demo)
 
 
 def jobs_of(arguments: argparse.Namespace, specs: Sequence[RunSpec], backend: str = "loky") -> int:
@@ -176,6 +181,7 @@ def spec_of(
         decoder=arguments.decoder or PYAV,
         from_scratch=arguments.from_scratch,
         hash_content=arguments.hash_content,
+        allow_demo=arguments.allow_demo,
     )
 
 

@@ -68,13 +68,15 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _networks(arguments: argparse.Namespace, plugins: Plugins) -> list[DetectorSpec]:
     """Return what has weights: everything installed, or what is asked for, the members in place of an ensemble."""
+    from avbench.plugins.registry import unregistered
+
     detectors = plugins.detectors()
     others = {name: spec.network for name, spec in plugins.pretrainings().items()}
     if arguments.network is None:
         return [spec for spec in (*detectors.values(), *others.values()) if not spec.members]
     known = others | detectors
     if arguments.network not in known:
-        raise unknown("detector or pre-training", arguments.network, known)
+        raise unregistered("detector or pre-training", arguments.network, known)
     spec = known[arguments.network]
     if spec.members and arguments.overrides:
         raise UserError(f"--set: {spec.name} is made of {' and '.join(spec.members)}; name one of them by --for")

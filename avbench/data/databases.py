@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avbench.data.file_names import below
 from avbench.errors import UserError, in_one_line, unknown
+from avbench.own_line import blaming
 from avbench.paths import cache_folder
 from avbench.references import load_object
 from avbench.types import DatasetSpec, MadeData, Sample
@@ -48,7 +49,6 @@ class Database:
 
         Raises UserError for files outside the folder and for names that cannot be; see `below`.
         """
-        scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
         found = [
             replace(
                 s,
@@ -56,11 +56,16 @@ class Database:
                 identity=s.identity or s.id,
                 cluster=s.cluster or s.identity or s.id,
             )
-            for s in below(scan(self.root), self.root)
+            for s in below(self._scanned(), self.root)
         ]
         if not found:
             raise UserError(f"{self.title}: no sample at {self.root}; see avbench data check {self.spec.name}")
         return found
+
+    def _scanned(self) -> Iterator[Sample]:
+        scan = load_object(self.spec.scan, f"dataset {self.spec.name}")
+        with blaming(f"dataset {self.spec.name}: its scan", scan, lambda: f"reading {self.root}"):
+            yield from scan(self.root)
 
 
 def read_roots(given: Iterable[str]) -> dict[str, Path]:
@@ -82,22 +87,28 @@ def read_roots(given: Iterable[str]) -> dict[str, Path]:
 
 
 def locate(
-    spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec], progress: Progress | None = None
+    spec: DatasetSpec,
+    roots: Mapping[str, Path],
+    datasets: Mapping[str, DatasetSpec],
+    progress: Progress | None = None,
+    *,
+    allow_demo: bool = False,
 ) -> Database:
     """Return a dataset's database: its own --data, its folder below --data ROOT, or demo data.
 
-    Demo data are known for what they are wherever they lie, see `made_data`.
+    Demo data are known for what they are wherever they lie, see `made_data`. They stand in beside real data of another
+    database with `allow_demo` alone.
 
     Raises UserError where a root was given that does not hold it, and where nothing can stand in for it.
     """
-    for name in roots:
-        if name and name not in datasets:
-            raise unknown("dataset", name, datasets)
+    _require_known(roots, datasets)
     if spec.name in roots:
         return _given(spec, roots[spec.name], datasets)
     if "" in roots:
         itself = spec.made and load_object(spec.made, f"dataset {spec.name}")(roots[""]) is not None
         return _given(spec, roots[""] if itself else _below(spec, roots[""]), datasets)
+    if not allow_demo:
+        _require_no_real(spec, roots, datasets)
     if spec.make:
         root = _made(spec, progress)
         return Database(spec, root, True, spec.data_version, stands_in=True, made_at=_made_at(root, datasets))
@@ -107,6 +118,34 @@ def locate(
             root = _below(spec, _made(other, progress))
             return Database(spec, root, True, other.data_version, stands_in=True, made_at=_made_at(root, datasets))
     raise UserError(f"no {spec.title} given and no demo data stand in for it; use --data {spec.name}=PATH")
+
+
+def will_be_demo(
+    spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec], *, allow_demo: bool = False
+) -> bool:
+    """Whether a dataset's database will be demo data, before any are made; raises UserError as `locate` does."""
+    _require_known(roots, datasets)
+    if spec.name in roots or "" in roots:
+        return locate(spec, roots, datasets).demo
+    if not allow_demo:
+        _require_no_real(spec, roots, datasets)
+    return True
+
+
+def _require_known(roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec]) -> None:
+    for name in roots:
+        if name and name not in datasets:
+            raise unknown("dataset", name, datasets)
+
+
+def _require_no_real(spec: DatasetSpec, roots: Mapping[str, Path], datasets: Mapping[str, DatasetSpec]) -> None:
+    """Raise UserError where demo data would stand in for a database although real data of another are given."""
+    for name, root in roots.items():
+        if name in datasets and not _given(datasets[name], root, datasets).demo:
+            raise UserError(
+                f"--data gives real data of {name} ({root}) and none of {spec.name}, for which demo data would stand "
+                f"in: give --data {spec.name}=PATH too, or allow the mix by --allow-demo (allow_demo=True in Python)"
+            )
 
 
 def made_data(folder: Path, datasets: Iterable[DatasetSpec]) -> MadeData | None:
@@ -139,5 +178,6 @@ def _below(spec: DatasetSpec, root: Path) -> Path:
 
 def _made(spec: DatasetSpec, progress: Progress | None) -> Path:
     make = load_object(spec.make, f"dataset {spec.name}")
-    root: Path = make(cache_folder() / spec.name, progress=progress)
+    with blaming(f"dataset {spec.name}: making it", make):
+        root: Path = make(cache_folder() / spec.name, progress=progress)
     return root

@@ -10,6 +10,7 @@ from pathlib import Path
 from avbench.data import databases, inputs, splits
 from avbench.data.databases import Database
 from avbench.errors import UserError
+from avbench.own_line import blaming
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, silent
 from avbench.protocol import Protocol
@@ -92,10 +93,12 @@ def prepare(
     progress: Progress = silent,
     refuse_leaks: bool = True,
     files: inputs.Told = "no",
+    allow_demo: bool = False,
 ) -> Lists:
     """Locate the databases, split them and say in one line each which data are used.
 
-    `files` says how `Lists.inputs` tell a file from another of its name.
+    `files` says how `Lists.inputs` tell a file from another of its name, `allow_demo` whether demo data may stand in
+    for one database beside real data of the other.
 
     Raises UserError for a missing root, an impossible fold, all of a database as the test of what is trained on it, or
     identities shared by training and test. An audit, which
@@ -107,12 +110,12 @@ def prepare(
             "judged; leave --test-on out, train on another database, or judge given weights with --checkpoint"
         )
     known = plugins.datasets()
-    test_base = databases.locate(plugins.dataset(protocol.test), roots, known, made)
+    test_base = databases.locate(plugins.dataset(protocol.test), roots, known, made, allow_demo=allow_demo)
+    train_base = test_base
+    if train and protocol.train != protocol.test:  # located before either is scanned
+        train_base = databases.locate(plugins.dataset(protocol.train), roots, known, made, allow_demo=allow_demo)
     test_split = _split(test_base, protocol, refuse_leaks)
-    train_base, train_split = test_base, test_split
-    if train and protocol.train != protocol.test:
-        train_base = databases.locate(plugins.dataset(protocol.train), roots, known, made)
-        train_split = _split(train_base, protocol, refuse_leaks)
+    train_split = test_split if train_base is test_base else _split(train_base, protocol, refuse_leaks)
     if not train:
         everything = (*test_split.train, *test_split.validation, *test_split.test)
         split = replace(
@@ -174,11 +177,12 @@ def _inputs(
     return found
 
 
-def fold_count(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path]) -> int:
+def fold_count(protocol: Protocol, plugins: Plugins, roots: Mapping[str, Path], *, allow_demo: bool = False) -> int:
     """Return how many identity folds a protocol's databases have; 1 where each has its own split."""
     counts = [1]
     for name in dict.fromkeys((protocol.train, protocol.test)):
-        samples = databases.locate(plugins.dataset(name), roots, plugins.datasets()).samples()
+        base = databases.locate(plugins.dataset(name), roots, plugins.datasets(), allow_demo=allow_demo)
+        samples = base.samples()
         if not any(sample.split for sample in samples):
             counts.append(max(splits.folds(samples).values()))
     return max(counts)
@@ -191,7 +195,9 @@ def _limited(samples: tuple[Sample, ...], limit: int, seed: int) -> tuple[Sample
 def _split(base: Database, protocol: Protocol, refuse_leaks: bool) -> splits.Split:
     official = None
     if base.spec.train_identities:
-        official = load_object(base.spec.train_identities, f"dataset {base.spec.name}")(base.root, protocol.fold)
+        read = load_object(base.spec.train_identities, f"dataset {base.spec.name}")
+        with blaming(f"dataset {base.spec.name}: its official folds", read, lambda: f"reading {base.root}"):
+            official = read(base.root, protocol.fold)
     return splits.split(
         base.samples(),
         fold=protocol.fold,

@@ -54,6 +54,7 @@ def audit(
     seed: int = 0,
     resamples: int = 1000,
     workers: int | None = None,
+    allow_demo: bool = False,
     say: Say = log.info,
     progress: Progress = silent,
 ) -> Audit:
@@ -72,6 +73,7 @@ def audit(
         seed: Of `limit`, of a balanced test list and of the bootstrap.
         resamples: Of the bootstrap.
         workers: Processes that read files (default: by cores).
+        allow_demo: As of `run`.
         say: Called with each line of news.
         progress: Shows how far the work is.
 
@@ -92,6 +94,7 @@ def audit(
         limit=limit,
         seed=seed,
         workers=workers,
+        allow_demo=allow_demo,
         progress=progress,
         say=say,
     )

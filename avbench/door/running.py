@@ -40,6 +40,7 @@ def run(
     decoder: str = PYAV,
     from_scratch: bool = False,
     hash_content: bool = False,
+    allow_demo: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -84,6 +85,7 @@ def run(
         decoder: Of the pictures: pyav, decord or torchcodec.
         from_scratch: Start at random what the preset starts from published weights; the card tells.
         hash_content: Tell media files by their content, in place of size and time of change.
+        allow_demo: Let demo data stand in for one database although `data` names real data of another.
         device: auto, cpu, cuda, cuda:0 or cuda:0,1.
         workers: Processes that decode (default: one a core, at most 8); 0 decodes in this one.
         max_errors: The share of files that may fail.
@@ -119,6 +121,7 @@ def run(
         decoder=decoder,
         from_scratch=from_scratch,
         hash_content=hash_content,
+        allow_demo=allow_demo,
     )
     computing = Computing(
         device=device,
@@ -221,6 +224,7 @@ def matrix(
     decoder: str = PYAV,
     from_scratch: bool = False,
     hash_content: bool = False,
+    allow_demo: bool = False,
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
@@ -255,6 +259,7 @@ def matrix(
         decoder: Of the pictures: pyav, decord or torchcodec.
         from_scratch: Start at random what the presets start from published weights; the cards tell.
         hash_content: As of `run`.
+        allow_demo: As of `run`.
         device: As of `run`; with several jobs and GPUs, auto deals them out.
         workers: Processes that decode, of each run.
         max_errors: The share of files that may fail.
@@ -276,7 +281,10 @@ def matrix(
         raise unknown("task", strange[0], TASKS)
     names = list(dict.fromkeys(detector_named(detector, plugins) for detector in detectors))
     found = [protocol_of(protocol, plugins, variant) for protocol in protocols]
-    usual = {one.name: usual_seeds(one, plugins, roots_of(data), progress) for one in found} if seeds is None else {}
+    usual = {
+        one.name: usual_seeds(one, plugins, roots_of(data), progress, allow_demo=allow_demo)
+        for one in (found if seeds is None else ())
+    }
     specs = [
         RunSpec(
             detector=name,
@@ -290,6 +298,7 @@ def matrix(
             decoder=decoder,
             from_scratch=from_scratch,
             hash_content=hash_content,
+            allow_demo=allow_demo,
         )
         for name in names
         for protocol in found

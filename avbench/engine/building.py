@@ -4,35 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from avbench.config import Config, changes
 from avbench.detector import Detector
+from avbench.engine.calling import calling
 from avbench.errors import UserError
+from avbench.own_line import PluginError, line_of, said, shown
 from avbench.references import load_object
 from avbench.types import DetectorSpec
 
-LONGEST = 500  # characters of an error: PyTorch lists every name that does not fit
+
+def class_of(spec: DetectorSpec) -> Any:
+    """Return the class of a detector, or what else makes one; UserError where it cannot be imported or makes none."""
+    kind = load_object(spec.load, f"detector {spec.name}")
+    if not callable(kind) or (isinstance(kind, type) and not issubclass(kind, Detector)):
+        raise _no_detector(spec)
+    return kind
 
 
 def build(spec: DetectorSpec, config: Config, seed: int) -> Detector:
     """Construct a detector; its random weights are a function of the seed.
 
-    A ValueError of its constructor becomes a UserError that names what was set beside the preset.
+    Whatever its constructor raises becomes a UserError that names its line and what was set beside the preset.
     """
     torch.manual_seed(seed)
-    kind = load_object(spec.load, f"detector {spec.name}")
+    kind = class_of(spec)
     try:
-        detector = kind(config)
-    except ValueError as error:
+        with calling(kind, "__init__"):
+            detector = kind(config)
+    except UserError as error:
+        cause = error.__cause__
         preset = next((p for p in spec.presets if p.name == config.preset), None)
         changed = changes(config, preset) if preset is not None else []
         given = f" with {' '.join(changed)}" if changed else ""
-        raise UserError(f"{spec.name} cannot be built of preset {config.preset}{given}: {_said(error)}") from error
+        why = str(error)
+        if isinstance(cause, ValueError):  # which the plugin's author wrote for its user
+            line = line_of(cause, kind)
+            why = f"{said(cause)}{f' (at {shown(line)})' if line else ''}"
+        raise PluginError(f"{spec.name} cannot be built of preset {config.preset}{given}: {why}") from cause
     if not isinstance(detector, Detector):
-        raise UserError(f"detector {spec.name}: {spec.load} is not an avbench.detector.Detector")
+        raise _no_detector(spec)
     return detector
+
+
+def _no_detector(spec: DetectorSpec) -> UserError:
+    return UserError(f"detector {spec.name}: {spec.load} is not an avbench.detector.Detector")
 
 
 def load_pretrained(detector: Detector, files: Mapping[str, Path]) -> None:
@@ -63,6 +82,4 @@ def complaint(detector: Detector, setting: str, path: Path) -> str:
 
 def _said(error: Exception) -> str:
     """Return an error's message in one line; its class too where the message was not written for a user."""
-    text = " ".join(str(error).split())
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text or 'no message'}"
+    return said(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {said(error)}"

@@ -17,11 +17,13 @@ from avbench.data.requests import ClipRequest
 from avbench.detector import Detector, log_odds, probabilities
 from avbench.engine.effects import Effects
 from avbench.engine.failures import FailureBudget
+from avbench.engine.not_finite import all_not_finite
 from avbench.engine.parts import PARTS, Cause, Parts
 from avbench.engine.sharing import outputs
 from avbench.plugins.registry import register_named
 from avbench.progress import Progress, silent
 from avbench.records import scores
+from avbench.types import Reason
 
 BATCHES_PER_PART = 16
 MAX_OF_A_PLACE = 32  # conditions of one clip that are in memory at a time: 120 MB of 224 px
@@ -68,7 +70,11 @@ class _Setup:
 
 @torch.inference_mode()
 def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows:
-    """Return one row of the scores table for every clip of a loaded batch, the failed ones without a score."""
+    """Return one row of the scores table for every clip of a loaded batch, the failed ones without a score.
+
+    A clip of which the detector says nan has none either (`not_finite`). Raises PluginError where it does so of all
+    clips of a batch, and for whatever else is wrong with the detector.
+    """
     rows = [_row(failure.request, None, str(failure.reason)) for failure in loaded.failures]
     if loaded.batch is None:
         return rows
@@ -76,7 +82,13 @@ def score(detector: Detector, loaded: LoadedBatch, device: torch.device) -> Rows
     output = outputs(detector, loaded, device)
     p_fake, p_classes = probabilities(output)
     logit = log_odds(output)
+    finite = torch.isfinite(p_fake).tolist()
+    if len(finite) > 1 and not any(finite):
+        raise all_not_finite(detector, loaded.batch)
     for i, request in enumerate(loaded.requests):
+        if not finite[i]:
+            rows.append(_row(request, (loaded.starts[i], loaded.ends[i]), str(Reason.NOT_FINITE)))
+            continue
         row = _row(request, (loaded.starts[i], loaded.ends[i]), "")
         row |= {"frozen": loaded.frozen[i], "level_db": loaded.levels[i], "mix_db": loaded.mixes[i]}
         row["score"] = float(p_fake[i])

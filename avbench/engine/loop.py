@@ -19,13 +19,15 @@ from avbench.data.loading import LoadedBatch, Loading
 from avbench.data.requests import ClipRequest
 from avbench.engine import checkpoint
 from avbench.engine.building import build, load_pretrained
+from avbench.engine.calling import calling, require_kind, require_losses
 from avbench.engine.evaluation import load
 from avbench.engine.failures import FailureBudget
+from avbench.engine.not_finite import loss_not_finite
 from avbench.engine.numerics import Look
 from avbench.engine.plan import TrainingPlan
 from avbench.engine.state import BestEpoch, History, Position, TrainingState, moved_weights
 from avbench.engine.steps import Steps
-from avbench.errors import UserError
+from avbench.errors import UserError, in_one_line
 from avbench.hashing import sha256, stable_hash
 from avbench.paths import atomic_write
 from avbench.progress import Progress
@@ -72,13 +74,16 @@ class TrainingLoop:
         self.detector.to(fabric.device)
         self.budget = FailureBudget(len(plan.train) + len(plan.validation), loading)
         self.history = History()
+        self._stepped = False  # whether an optimiser has moved the weights
         self._frozen: dict[str, str] = {}  # digests of what does not train, when the training began
 
     def run(self) -> None:
         """Train through all stages."""
         state = TrainingState.load(self.plan.folder)
+        self._stepped = state is not None
         for number, stage in enumerate(self.plan.config.stages):
-            self.detector.begin_stage(stage)
+            with calling(self.detector, "begin_stage"):
+                self.detector.begin_stage(stage)
             if number == 0:
                 self._frozen = checkpoint.frozen_digests(self.detector)
             if state is None or number > state.position.stage:
@@ -102,8 +107,10 @@ class TrainingLoop:
                     values = self._step(running, Position(number, epoch, step))
                     self.history.losses.append(values)
                     if running.schedule is not None and not isinstance(running.schedule, ReduceLROnPlateau):
-                        running.schedule.step()
-                    self.detector.after_step()
+                        with calling(self.detector, "the schedule of optimizer"):
+                            running.schedule.step()
+                    with calling(self.detector, "after_step"):
+                        self.detector.after_step()
                     self.history.seconds += time.monotonic() - start
                     bar.advance(steps.clips_per_step, loss=values["loss"])
                     if time.monotonic() - saved > SAVE_SECONDS and step + 1 < steps.per_epoch:
@@ -129,14 +136,16 @@ class TrainingLoop:
         optimizer: Any = None
         schedule: Any = None
         if learns:
-            optimizer, schedule = self.detector.optimizer(stage, steps.per_epoch * stage.epochs)
+            with calling(self.detector, "optimizer"):
+                optimizer, schedule = self.detector.optimizer(stage, steps.per_epoch * stage.epochs)
         first = Position(number)
         if state is not None:
             first = state.position
             self._restore(state, optimizer, schedule)
         model: Any = self.detector
         if learns:
-            model, optimizer = self.fabric.setup(self.detector, optimizer)
+            with calling(self.detector, "the optimiser's setup"):
+                model, optimizer = self.fabric.setup(self.detector, optimizer)
         stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading)
         return _Stage(
             number=number, steps=steps, stream=stream, model=model, optimizer=optimizer, schedule=schedule
@@ -172,31 +181,58 @@ class TrainingLoop:
             self.budget.note(loaded)
             if loaded.batch is not None:
                 share = len(loaded.batch) / own.clips
-                for name, value in self._backward(running, loaded.batch, share, apart=k not in joined).items():
+                losses = self._backward(running, loaded.batch, share, apart=k not in joined, epoch=position.epoch)
+                for name, value in losses.items():
                     total[name] = total.get(name, 0.0) + float(value.detach()) * share
             if learns and k in own.ends:
                 self._clip_scaled_gradients(running)
         if learns:
-            self._clip_gradients(running)
-            running.optimizer.step()
-            running.optimizer.zero_grad(set_to_none=True)
-        if not np.isfinite(total.get("loss", 0.0)):
-            slower = f"--set lr={running.steps.stage.lr / 10:g}"
-            raise UserError(f"the loss is {total['loss']} in epoch {position.epoch + 1}; lower the rate with {slower}")
+            with calling(self.detector, "the optimiser's step", setting=self._held(running)):
+                self._clip_gradients(running)
+                running.optimizer.step()
+                running.optimizer.zero_grad(set_to_none=True)
+            self._stepped = True
         return total or {"loss": float("nan")}
 
-    def _backward(self, running: _Stage, batch: ClipBatch, share: float, *, apart: bool) -> dict[str, Tensor]:
-        """Add a micro-batch's gradients, its share of a step's; `apart` leaves other processes' out. Return losses."""
-        batch = batch.to(self.fabric.device)
+    def _backward(
+        self, running: _Stage, batch: ClipBatch, share: float, *, apart: bool, epoch: int
+    ) -> dict[str, Tensor]:
+        """Add a micro-batch's gradients, its share of a step's; `apart` leaves other processes' out. Return losses.
+
+        Raises UserError for a loss that is not finite, and whatever is wrong with what the detector gives.
+        """
+        held = self._held(running)
+        with calling(self.detector, "a batch to the device", batch, held):
+            batch = batch.to(self.fabric.device)
         learns = running.optimizer is not None
         alone = learns and apart and running.steps.world > 1
         unsynced = self.fabric.no_backward_sync(running.model) if alone else nullcontext()
         with torch.set_grad_enabled(learns), unsynced:
-            losses = self.detector.loss(running.model(batch), batch)
+            with calling(self.detector, "forward", batch, held):
+                output = running.model(batch)
+            require_kind(self.detector, output, batch)
+            with calling(self.detector, "loss", batch, held):
+                losses = self.detector.loss(output, batch)
+            losses = require_losses(self.detector, losses, batch)
+            if not np.isfinite(float(losses["loss"].detach())):
+                raise loss_not_finite(
+                    self.detector,
+                    batch,
+                    output,
+                    losses["loss"],
+                    stage=running.steps.stage,
+                    epoch=epoch + 1,
+                    stepped=self._stepped,
+                )
             if learns:
-                self.fabric.backward(losses["loss"] * share)
+                with calling(self.detector, "backward", batch, held):
+                    self.fabric.backward(losses["loss"] * share)
         self.history.clips += len(batch)
         return losses
+
+    def _held(self, running: _Stage) -> tuple[str, int]:
+        """Return the setting that says how many clips are on the device at a time, and its value."""
+        return "micro_batch", running.steps.micro_batch
 
     def _seed_at(self, position: Position) -> int:
         """Return the seed of what a step draws beside augmentation, such as dropout."""
@@ -289,11 +325,19 @@ class TrainingLoop:
         ).save(self.plan.folder)
 
     def _restore(self, state: TrainingState, optimizer: Any, schedule: Any) -> None:
-        state.restore_weights(self.detector, self._frozen)
-        if optimizer is not None:
-            optimizer.load_state_dict(state.optimizer)
-        if schedule is not None:
-            schedule.load_state_dict(state.schedule)
-        self.fabric.strategy.precision.load_state_dict(state.scaler)
+        try:
+            state.restore_weights(self.detector, self._frozen)
+            if optimizer is not None:
+                optimizer.load_state_dict(state.optimizer)
+            if schedule is not None:
+                schedule.load_state_dict(state.schedule)
+            self.fabric.strategy.precision.load_state_dict(state.scaler)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{self.plan.folder}: the state that it was left in does not fit this training "
+                f"({in_one_line(error)}); repeat with --fresh-training"
+            ) from error
         self.history = replace(state.history)
         self.budget.restore(state.failed_files, state.without_clip)

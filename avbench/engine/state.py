@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avbench.detector import Detector
 from avbench.engine.checkpoint import frozen_digests, told_as_os_error
-from avbench.errors import UserError
+from avbench.errors import UserError, in_one_line
 from avbench.hashing import sha256
 from avbench.paths import atomic_write
 from avbench.records import card_file
@@ -127,20 +127,24 @@ class TrainingState:
                 continue
             try:
                 plain: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception:  # cut off by a full disk: the one before it serves
+                form, state = plain["format"], _state_of(plain) if plain["format"] == _FORMAT else None
+            except Exception as error:  # such as one that a full disk cut off: the one before it serves
+                log.warning("%s cannot be read (%s); the training goes on without it", path, in_one_line(error))
                 continue
-            if plain.get("format") != _FORMAT:
+            if state is None:
                 raise UserError(
-                    f"{path}: an unfinished training of another version of avbench, which cannot go on exactly; "
-                    "repeat with --fresh"
+                    f"{path}: an unfinished training of another version of avbench (format {form!s:.40}), which cannot "
+                    "go on exactly; repeat with --fresh-training"
                 )
-            return _state_of(plain)
+            return state
         return None
 
     def restore_weights(self, detector: Detector, frozen: Mapping[str, str]) -> None:
         """Load the weights into a detector whose frozen weights, with these digests, are in place already."""
         if not self.frozen.items() <= frozen.items():
-            raise UserError("the frozen weights differ from those this training began with; repeat with --fresh")
+            raise UserError(
+                "the frozen weights differ from those this training began with; repeat with --fresh-training"
+            )
         detector.load_state_dict({**detector.state_dict(), **self.model}, strict=True)
 
 

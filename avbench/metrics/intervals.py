@@ -16,6 +16,7 @@ from scipy.stats import t as student_t
 
 from avbench.errors import UserError
 from avbench.metrics.definitions import Count, Counting, Metric
+from avbench.own_line import told
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
@@ -56,11 +57,13 @@ def bootstrap(
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
+    failures: set[str] | None = None,
 ) -> dict[str, Interval]:
     """Measure a table of scored rows, with intervals over whole clusters drawn with replacement, see `interval`.
 
     All metrics see the same draws. A built-in Metric reweights its counts; any other function is given the drawn rows
-    themselves (fewer times, if there are many). Memory does not grow with `resamples`.
+    themselves (fewer times, if there are many). Memory does not grow with `resamples`. `failures` are those of plugins
+    that were told of before, see `_of_drawn_rows`.
     """
     cluster, clusters = codes(table["cluster"])
     built_in = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
@@ -73,7 +76,7 @@ def bootstrap(
             value = metric.of_counts(counts[metric.counting].total())[0]
             found[name] = interval(value, drawn[name], *used[metric.counting], confidence, share=True)
         else:
-            value, values = _of_drawn_rows(table, name, metric, resamples=resamples, seed=seed)
+            value, values = _of_drawn_rows(table, name, metric, resamples=resamples, seed=seed, failures=failures)
             share = bool((np.isnan(values) | ((values >= 0) & (values <= 1))).all())
             found[name] = interval(value, values, len(table), clusters, confidence, share=share)
     return found
@@ -148,9 +151,12 @@ def resampled(
 
 
 def _of_drawn_rows(
-    table: pd.DataFrame, name: str, metric: Measure, *, resamples: int, seed: int
+    table: pd.DataFrame, name: str, metric: Measure, *, resamples: int, seed: int, failures: set[str] | None
 ) -> tuple[float, Floats]:
-    """Return a plain function's value of the rows and of every resample; nan and none where it raises."""
+    """Return a plain function's value of the rows and of every resample; nan and none where it raises.
+
+    What it raises is added to `failures`, and told where it is not among them yet.
+    """
     cluster, clusters = codes(table["cluster"])
     order = np.argsort(cluster, kind="stable")
     size = np.bincount(cluster, minlength=clusters)
@@ -162,8 +168,12 @@ def _of_drawn_rows(
             for drawn in weights.T.astype(np.int64):
                 rows = np.repeat(order, np.repeat(drawn, size))
                 values.append(float(metric(table.iloc[rows].reset_index(drop=True))))
-    except Exception:  # of a plugin: it costs nobody else's metric
-        log.warning("metric %s failed and is left out", name, exc_info=True)
+    except (Exception, SystemExit) as error:  # of a plugin: it costs nobody else's metric
+        failure = told(error, f"metric {name}", metric)
+        if failures is None or failure not in failures:
+            log.warning("%s; it is left out", failure)
+        if failures is not None:
+            failures.add(failure)
         return np.nan, np.array([], np.float64)
     return value, np.array(values, np.float64)
 

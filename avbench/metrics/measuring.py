@@ -61,11 +61,12 @@ def measure(
     clips = {placement: table[table["placement"] == placement] for placement in shown}
     videos = {placement: pool(rows, pooling) for placement, rows in clips.items()}
     parts: dict[str, dict[str, _Part]] = {}
+    failures: set[str] = set()
     for placement in shown:
         of_placement = parts.setdefault(placement, {})
         for granularity, rows in _granularities(clips[placement], videos[placement], threshold).items():
             _require_probabilities(rows, task)
-            intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed)
+            intervals = bootstrap(rows, chosen, resamples=resamples, seed=seed, failures=failures)
             found = {name: measured(i, rows) for name, i in intervals.items() if i.n or rows.empty}
             of_placement[granularity] = _part(rows, task, found, stream)
     every = [part for of_placement in parts.values() for part in of_placement.values()]

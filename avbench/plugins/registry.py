@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import pluggy
 
 from avbench import hookspecs, protocol
-from avbench.errors import UserError, in_one_line, unknown
+from avbench.errors import UserError, unknown
+from avbench.own_line import at_its_line, told
 from avbench.types import DatasetSpec, DetectorSpec, MetricSpec, PerturbationSpec, PretrainingSpec, Protocol
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Plugins:
         self.named: list[str] = []
         self.declared: dict[str, DetectorSpec] = {}
         self._collected: dict[str, dict[str, Any]] = {}
+        self._told: set[str] = set()
 
     def load_installed(self) -> None:
         """Register every entry point of group `avbench`; a broken one is a warning that names its distribution."""
@@ -60,8 +62,8 @@ class Plugins:
             source = Source(point.name, _distribution(point))
             try:
                 self._register(point.load(), source)
-            except Exception as error:
-                log.warning("%s is left out: %s", source, in_one_line(error))
+            except (Exception, SystemExit) as error:
+                log.warning("%s is left out: %s", source, at_its_line(error))
 
     def load_named(self, name: str) -> None:
         """Register a file `PLUGIN.py` or a module; a broken one is a UserError."""
@@ -76,9 +78,9 @@ class Plugins:
                 self._register(module, source)
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
-                f"--plugin {name} failed to load: {in_one_line(error)}; mend the plugin or leave it out"
+                f"--plugin {name} failed to load: {at_its_line(error)}; mend the plugin or leave it out"
             ) from error
         self.named.append(_key(name))
 
@@ -133,10 +135,10 @@ class Plugins:
                     declared = list(function())
                     for spec in declared:
                         _validate(spec, kind, hook)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     if source.named:
-                        raise UserError(f"{source}: {hook}: {in_one_line(error)}") from error
-                    log.warning("%s is left out of %s: %s", source, hook, in_one_line(error))
+                        raise UserError(f"{source}: {hook}: {at_its_line(error)}") from error
+                    log.warning("%s is left out of %s: %s", source, hook, at_its_line(error))
                     continue
                 for spec in declared:
                     other = found[spec.name][1] if spec.name in found else None
@@ -216,8 +218,11 @@ class Plugins:
             accepted = function.__code__.co_varnames[: function.__code__.co_argcount]
             try:
                 function(**{name: value for name, value in values.items() if name in accepted})
-            except Exception as error:
-                log.warning("%s: %s failed: %s", source, hook, in_one_line(error))
+            except (Exception, SystemExit) as error:
+                failure = f"{source}: {told(error, hook, function)}"
+                if failure not in self._told:  # one that fails at each epoch is told once
+                    log.warning("%s; the run goes on", failure)
+                self._told.add(failure)
 
 
 class _Declared:
@@ -234,8 +239,21 @@ class _Declared:
 def pick(kind: str, name: str, known: dict[str, Spec]) -> Spec:
     """Return known[name] or raise the UserError that names the closest."""
     if name not in known:
-        raise unknown(kind, name, known)
+        raise unregistered(kind, name, known)
     return known[name]
+
+
+def unregistered(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Return the error for a name that nobody registered; where a file is called so, it says how to load that one."""
+    path = Path(name if name.endswith(".py") else f"{name}.py")
+    error = unknown(kind, name, known)
+    try:
+        at_hand = path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        at_hand = False
+    if not at_hand or _key(str(path)) in installed().named:
+        return error
+    return UserError(f"{error}; {path} is at hand: --plugin {path} loads what it declares")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from urllib.parse import quote
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from avbench.errors import in_one_line
 from avbench.records.table import Table
 
+log = logging.getLogger(__name__)
 DENSE = 11  # columns, above which a table is set small to fit 1280 pixels
 _PLAIN = " '=:/;,().-+{}*!@$[]?|"  # what may stand in a data address and in an attribute in double quotes
 
@@ -56,4 +59,9 @@ def _lines(cell: str) -> Markup:
 
 def inlined(path: Path) -> Markup:
     """Return an SVG as a data address, for an attribute in double quotes: a picture, whose scripts do not run."""
-    return Markup("data:image/svg+xml," + quote(path.read_text("utf-8").replace('"', "'"), safe=_PLAIN))
+    try:
+        drawing = path.read_text("utf-8", errors="replace")
+    except OSError as error:  # one figure less
+        log.warning("%s", in_one_line(error))
+        drawing = ""
+    return Markup("data:image/svg+xml," + quote(drawing.replace('"', "'"), safe=_PLAIN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from avbench.errors import UserError
 from avbench.records.card import Card
 from avbench.records.card_file import NAME
 from avbench.records.run import Run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,10 @@ class Runs(Sequence[Run]):
         """Return every run, by id."""
         return [Run.read(folder) for folder in self._folders()]
 
+    def readable(self) -> list[Run]:
+        """Return every run whose card can be read, by id; of each other one a warning tells."""
+        return _readable(self._folders())
+
     def __len__(self) -> int:
         return len(self._folders())
 
@@ -41,8 +48,12 @@ class Runs(Sequence[Run]):
         return [Run.read(folder) for folder in found] if isinstance(found, list) else Run.read(found)
 
     def matching(self, name: str) -> list[Run]:
-        """Return the runs of that id, or whose ids begin like it, or the one in that folder; UserError for none."""
-        return [Run.read(folder) for folder in self._named(name)]
+        """Return the runs of that id, or whose ids begin like it, or the one in that folder; UserError for none.
+
+        Of several, those whose cards cannot be read are left out with a warning.
+        """
+        found = self._named(name)
+        return (_readable(found) if len(found) > 1 else []) or [Run.read(folder) for folder in found]
 
     def one(self, name: str) -> Run:
         """Return the only run of that name, see `matching`; UserError for none and for several."""
@@ -55,8 +66,9 @@ class Runs(Sequence[Run]):
         """Return the run whose card was written last, of those that are `chosen` and whose ids begin so; or None."""
         folders = [folder for folder in self._folders() if folder.name.startswith(beginning)]
         for folder in sorted(folders, key=lambda folder: (folder / NAME).stat().st_mtime_ns, reverse=True):
-            if chosen((found := Run.read(folder)).card):
-                return found
+            for found in _readable([folder]):
+                if chosen(found.card):
+                    return found
         return None
 
     def _folders(self) -> list[Path]:
@@ -70,3 +82,14 @@ class Runs(Sequence[Run]):
         if not found:
             raise UserError(f"no run called {name!r} in {self.below}; avbench report lists those there are")
         return found
+
+
+def _readable(folders: Sequence[Path]) -> list[Run]:
+    """Return the runs whose cards can be read; the others are told of."""
+    found = []
+    for folder in folders:
+        try:
+            found.append(Run.read(folder))
+        except UserError as error:
+            log.warning("left out: %s", error)
+    return found

@@ -19,6 +19,7 @@ INK, SOFT, FAINT, PAPER = "#22303c", "#5f6d79", "#9aa7b2", "#ffffff"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    "text.parse_math": False,  # a title or a label with $ is no formula
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     PERIOD_MISSED = "period_missed"
     DECODER_CRASH = "decoder_crash"
     DECODER_TIMEOUT = "decoder_timeout"
+    NOT_FINITE = "not_finite"
 
 
 # What may be otherwise next time: a file that is copied back, another load of the machine.

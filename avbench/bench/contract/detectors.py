@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from avbench.bench import ensemble
-from avbench.bench.contract.results import Result
+from avbench.bench.contract.results import Result, complaint_of
 from avbench.config import Config, resolve
 from avbench.data.batches import facts
 from avbench.detector import Detector, probabilities
@@ -46,14 +46,14 @@ def check_detector(spec: DetectorSpec, preset: str | None = None) -> Iterator[Re
             config = resolve(spec, task, preset=chosen)
             detector = build(spec, config, seed=1)
         except Exception as error:
-            yield Result(f"{task}: builds", False, f"{type(error).__name__}: {error}")
+            yield Result(f"{task}: builds", False, complaint_of(error))
             continue
         yield Result(f"{task}: builds", True, f"{sum(p.numel() for p in detector.parameters()):,} parameters")
         for promise, judge in _PROMISES.items():
             try:
                 complaint = judge(spec, config, detector, task)
             except Exception as error:
-                complaint = f"{type(error).__name__}: {error}"
+                complaint = complaint_of(error)
             yield Result(f"{task}: {promise}", not complaint, complaint)
 
 

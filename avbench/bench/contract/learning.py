@@ -14,10 +14,11 @@ from avbench.bench.run import run
 from avbench.bench.spec import Computing, RunSpec
 from avbench.config import Config, learned_label, resolve
 from avbench.data.lists import Say
-from avbench.errors import UserError, in_one_line
+from avbench.errors import UserError
 from avbench.metrics.definitions import collapsed_auc
 from avbench.metrics.intervals import Interval, bootstrap
 from avbench.metrics.pooling import pool
+from avbench.own_line import PluginError, at_its_line
 from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, silent
 from avbench.records.run import Run
@@ -63,10 +64,12 @@ def check_learning(
         promise = f"{who}{one.task}: learns {one.protocol.name}, seed {one.seed}"
         try:
             done = run(one, plugins, computing=computing, progress=progress, say=say)
+        except PluginError as error:  # another protocol may tell more
+            yield Result(promise, False, str(error))
         except UserError:
             raise
-        except Exception as error:  # of the plugin; another protocol may tell more
-            yield Result(promise, False, in_one_line(error))
+        except Exception as error:
+            yield Result(promise, False, at_its_line(error))
         else:
             yield judge(promise, done)
 

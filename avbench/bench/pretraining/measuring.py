@@ -17,6 +17,7 @@ from avbench.data.loading import Loading
 from avbench.data.placement import oracle, sliding
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector
+from avbench.engine.calling import calling
 from avbench.engine.evaluation import batches_of, load
 from avbench.engine.failures import FailureBudget
 from avbench.engine.validation import Selection, Validated, share_buffers
@@ -75,7 +76,8 @@ class FrameLabels:
                 labels_BTN[row, torch.from_numpy(seen).to(fabric.device)] = torch.nan
                 counts_PNK[names.index(request.sample.cluster)] += _counted(p_BTN[row], labels_BTN[row])
             if known := float((~labels_BTN.isnan()).sum()):
-                loss = float(self.loss(detector, p_BTN, labels_BTN))
+                with calling(detector, "the loss of the pre-training", batch, ("eval_batch", config.eval_batch)):
+                    loss = float(self.loss(detector, p_BTN, labels_BTN))
                 losses += torch.tensor([loss * known, known], dtype=torch.float64, device=fabric.device)
         totals = fabric.all_reduce(totals, reduce_op="sum") if fabric.world_size > 1 else totals
         summed = totals.cpu().numpy()
@@ -83,7 +85,11 @@ class FrameLabels:
 
     def _answers(self, network: Detector, batch: ClipBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return probabilities and labels (B,T,N) of a batch, the labels as a copy."""
-        p_BTN, labels_BTN = network(batch).aux.get("p"), network.labels(batch)
+        held = ("eval_batch", network.config.eval_batch)
+        with calling(network, "forward", batch, held):
+            p_BTN = network(batch).aux.get("p")
+        with calling(network, "labels", batch, held):
+            labels_BTN = network.labels(batch)
         expected = (*batch.video.shape[:2], len(self.names))
         for what, values in (('aux["p"]', p_BTN), ("labels", labels_BTN)):
             if values is None or tuple(values.shape) != expected:

@@ -18,6 +18,7 @@ from avbench.data.databases import Database
 from avbench.data.inputs import by_stat, inputs_of, of_demo
 from avbench.data.lengths import probe_files
 from avbench.data.loading import Loading
+from avbench.engine.devices import device_named
 from avbench.engine.plan import TrainingPlan
 from avbench.errors import UserError
 from avbench.hashing import digest_of
@@ -80,9 +81,12 @@ def resolve_pretraining(
 
     Raises UserError for a network, database, stage or setting that there is not, and for weights that are missing.
     """
+    device_named(request.device)
     spec = plugins.pretraining(request.network)
+    data = plugins.dataset(request.dataset)
+    demo = databases.will_be_demo(data, request.roots, plugins.datasets())
+    config = _config(spec, request, data.name, demo=demo)  # a typo is told before data are made
     base, annotation = locate(request, plugins, progress)
-    config = _config(spec, request, base)
     parts = split(spec, base, request)
     rates = rates_of(spec, config, parts.train, annotation)
     measured = FrameLabels(annotation.columns, load_object(spec.loss, f"pre-training {spec.name}"))
@@ -228,7 +232,7 @@ def _made_of(spec: PretrainingSpec, base: Database, parts: splits.Split, plugins
     return {**data, **code, **{f"code of {name}": one for name, one in others.items()}, "avbench": __version__}
 
 
-def _config(spec: PretrainingSpec, request: PretrainingRequest, base: Database) -> Config:
+def _config(spec: PretrainingSpec, request: PretrainingRequest, dataset: str, *, demo: bool) -> Config:
     """Return the settings that were asked for; what the database decides is not known yet."""
     for text in request.overrides:
         if text.partition("=")[0].strip() in spec.decided:
@@ -238,8 +242,8 @@ def _config(spec: PretrainingSpec, request: PretrainingRequest, base: Database) 
         "binary",
         preset=request.preset,
         overrides=request.overrides,
-        dataset=base.spec.name,
-        demo=base.demo,
+        dataset=dataset,
+        demo=demo,
     )
     return _stages(config, request.stage)
 
