@@ -115,6 +115,8 @@ def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[av.Pa
     """Yield the packets of streams up to where the file is cut off."""
     try:
         yield from (packet for packet in container.demux(streams) if packet.size)
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return
 

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from avbench.bench.interruption import Interrupted, ending_in_order, exit_code
 from avbench.errors import UserError
 
 COMMANDS = {
@@ -41,7 +42,7 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; exit code 0, 1 for a failed check, 2 for what the user can mend, 130 when interrupted."""
+    """Run a command; exit code 0, 1 for a failed check, 2 for what the user can mend, 128 + n for signal n."""
     # Threads that wait for each other must sleep, not spin: beside decoding processes spinning costs up to sixfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from avbench.plugins.registry import register_named
 
             register_named(arguments.plugin)
-        return int(arguments.execute(arguments) or 0)
+        with ending_in_order():
+            return int(arguments.execute(arguments) or 0)
     except UserError as error:
         if arguments.traceback:
             raise
@@ -73,9 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    except KeyboardInterrupt:
-        print("avbench: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"avbench: interrupted{_by(error)}; the same command continues", file=sys.stderr)
+        return exit_code(error)
+
+
+def _by(error: KeyboardInterrupt) -> str:
+    return f", {error}" if isinstance(error, Interrupted) else ""
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:

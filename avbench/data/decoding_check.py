@@ -51,6 +51,8 @@ def decode(path: Path) -> Measured:
         while True:
             try:
                 packet = next(packets, None)
+            except MemoryError:
+                raise
             except av.FFmpegError:  # the file is cut off here
                 damaged += 1
                 break
@@ -59,6 +61,8 @@ def decode(path: Path) -> Measured:
             try:
                 for frame in packet.decode():  # by kind: the packets that end a stream name none
                     counts["pictures" if isinstance(frame, av.VideoFrame) else "sound"] += 1
+            except MemoryError:
+                raise
             except av.FFmpegError:
                 damaged += 1
     if not any(counts.values()):

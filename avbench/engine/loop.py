@@ -137,7 +137,7 @@ class TrainingLoop:
         model: Any = self.detector
         if learns:
             model, optimizer = self.fabric.setup(self.detector, optimizer)
-        stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading)
+        stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading, self.budget.files)
         return _Stage(
             number=number, steps=steps, stream=stream, model=model, optimizer=optimizer, schedule=schedule
         ), first
