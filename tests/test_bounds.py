@@ -86,8 +86,8 @@ loaded_by = partial(load_batches, spec=SPEC, requires=frozenset({"video"}), work
 
 def test_a_file_that_hangs_costs_two_limits_however_many_clips_it_has(odd: Odd) -> None:
     started = time.monotonic()
-    loaded = list(loaded_by(clips_of("hang", 30), time_limit=2.0))
-    assert time.monotonic() - started < 50, "thirty clips, and two seconds in a batch and two alone; a slow machine"
+    loaded = list(loaded_by(clips_of("hang", 30), time_limit=5.0))
+    assert time.monotonic() - started < 100, "not thirty times five seconds, but once in a batch and once alone"
     failures = [failure for one in loaded for failure in one.failures]
     assert [f.reason for f in failures] == [Reason.DECODER_TIMEOUT] * 30
     assert sum(len(one.requests) for one in loaded) == 30, "what lies beside it is loaded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -71,11 +72,11 @@ class Backend:
         calls = [call for chain in chains for call in chain]
         for call in calls[: self.jobs]:
             begun(call)
-        later = iter(calls[self.jobs :])
+        later = deque(calls[self.jobs :])
         for found in self._on_cluster(work, calls, lost):
             yield found
-            if (call := next(later, None)) is not None:
-                begun(call)
+            if later:
+                begun(later.popleft())
 
     def _on_cluster(
         self, work: Callable[..., Any], calls: Sequence[Call], lost: Callable[[Call, str], Any]

@@ -192,8 +192,9 @@ def _load_apart(requests: Requests, load: Apart, worker: Worker, files: FileTime
         files.count(path, time.monotonic() - started)
         return outcomes
     except Fault as fault:
-        error = MediaError(fault.reason, f"{path}: {fault}")
-        if fault.reason == Reason.DECODER_TIMEOUT:
+        late = fault.reason == Reason.DECODER_TIMEOUT
+        error = MediaError(fault.reason, f"{path}: {fault}" + late * "; allow more with --file-seconds")
+        if late:
             files.give_up(path, error)
         return [Failure(request, error.reason, str(error)) for request in requests]
     finally:

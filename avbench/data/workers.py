@@ -26,7 +26,7 @@ from avbench.types import Reason
 Work: TypeAlias = Callable[[Any], Any]
 Setup: TypeAlias = Callable[[], None]
 
-# Seconds after a task's time limit when a worker ends itself, in case its parent was killed and nobody else does.
+# Seconds after a file's time limit when a worker ends itself, in case its parent was killed and nobody else does.
 ORPHAN_SECONDS = 30
 # What a worker may take to start: to import libraries takes long where many processes do.
 START_SECONDS = 600.0
@@ -92,8 +92,8 @@ class Worker:
 
     def _left(self) -> float:
         """Return the seconds that are left for the file that is worked on, or for the process to be ready."""
-        began = self._began.value
-        end = max(self._since, began) + self.time_limit if began else self._started + START_SECONDS
+        began: float = self._began.value
+        end: float = max(self._since, began) + self.time_limit if began else self._started + START_SECONDS
         return max(0.0, end - time.monotonic())
 
     def restart(self, revised: Callable[[Any], Any] = lambda task: task) -> Any:
@@ -148,7 +148,10 @@ class _Refused:
 
 
 def begin_file() -> None:
-    """Tell that the work on a file begins: its time counts from now. In a process that is no worker nobody asks."""
+    """Tell that the work on a file, or on a part of one that takes long, begins: its time counts from now.
+
+    In a process that is no worker nobody asks.
+    """
     if _began is not None:
         _began.value = time.monotonic()
         _end_after(_limit + ORPHAN_SECONDS)
