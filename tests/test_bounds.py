@@ -85,13 +85,11 @@ loaded_by = partial(load_batches, spec=SPEC, requires=frozenset({"video"}), work
 
 
 def test_a_file_that_hangs_costs_two_limits_however_many_clips_it_has(odd: Odd) -> None:
-    started = time.monotonic()
     loaded = list(loaded_by(clips_of("hang", 30), time_limit=5.0))
-    assert time.monotonic() - started < 100, "not thirty times five seconds, but once in a batch and once alone"
     failures = [failure for one in loaded for failure in one.failures]
-    assert [f.reason for f in failures] == [Reason.DECODER_TIMEOUT] * 30
+    assert [(f.request.sample.id, f.reason) for f in failures] == [("hang", Reason.DECODER_TIMEOUT)] * 30
     assert sum(len(one.requests) for one in loaded) == 30, "what lies beside it is loaded"
-    assert odd.count("hang") <= 4
+    assert odd.count("hang") <= 4, "opened by each worker, by one that was restarted, and once alone"
 
 
 def test_a_file_that_is_slow_with_every_clip_has_a_bound_in_all(odd: Odd) -> None:
@@ -150,11 +148,11 @@ def lying_wav(path: Path) -> Path:
 
 
 def huge_picture(path: Path) -> Path:
-    """Write a video of a few kB whose one grey picture takes a gigabyte."""
+    """Write a video of a few kB whose one picture takes 400 MB."""
     with av.open(str(path), "w", format="mov") as file:
         stream = file.add_stream("png", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 8000, 8000, "gray"
-        picture = av.VideoFrame.from_ndarray(np.zeros((8000, 8000), np.uint8), format="gray")
+        stream.width, stream.height, stream.pix_fmt = 12_000, 12_000, "gray"
+        picture = av.VideoFrame.from_ndarray(np.zeros((12_000, 12_000), np.uint8), format="gray")
         file.mux([*stream.encode(picture), *stream.encode()])
     return path
 
@@ -164,7 +162,7 @@ def test_files_that_lie_about_their_size_are_out_of_memory(tmp_path: Path) -> No
     paths = [lying_wav(tmp_path / "lie.wav"), huge_picture(tmp_path / "huge.mov")]
     requests = [ClipRequest(Sample(p.name, p, Forgery.RARV), Forgery.RARV, start=0.0) for p in paths]
     load = partial(load_batches, [requests], SPEC, frozenset(), workers=1)
-    (one,) = load(memory=0.05)
+    (one,) = load(memory=0.02)
     assert [f.reason for f in one.failures] == [Reason.OUT_OF_MEMORY] * 2
     (one,) = load()
     assert not one.failures

@@ -123,7 +123,7 @@ def ended_by(number: int, command: list[str], out: Path) -> subprocess.Completed
         pytest.param("run", ["--protocol", "within_folder"], signal.SIGHUP, marks=pytest.mark.slow),
         pytest.param("run", ["--protocol", "within_folder"], signal.SIGINT, marks=pytest.mark.slow),
         pytest.param("matrix", ["--protocol", "within_folder", "--jobs", "1"], signal.SIGHUP, marks=pytest.mark.slow),
-        ("matrix", ["--protocol", "within_folder", "--jobs", "2"], signal.SIGTERM),
+        pytest.param("matrix", ["--protocol", "within_folder", "--jobs", "2"], signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(
             "perturb", ["--protocol", "within_folder", "--levels", "1", "--types", "jpeg"], signal.SIGTERM,
             marks=pytest.mark.slow,

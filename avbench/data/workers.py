@@ -81,6 +81,8 @@ class Worker:
             answer = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(1.0)
+            if hasattr(signal, "SIGALRM") and self._process.exitcode == -signal.SIGALRM:  # long before anybody asked
+                raise Fault(Reason.DECODER_TIMEOUT, f"loading took longer than {self.time_limit:g} s") from None
             raise Fault(Reason.DECODER_CRASH, f"the loading process {_ending(self._process.exitcode)}") from None
         if isinstance(answer, _Failed):
             raise RuntimeError(f"a loading process {answer.during}: {answer.traceback}")
