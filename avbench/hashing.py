@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+_BLOCK = 1 << 20
 
 
 def stable_hash(*key: object) -> int:
@@ -19,7 +22,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
+def sha256(path: Path, *, at_block: Callable[[], None] = lambda: None) -> str:
+    """Return the sha256 of a file, in hex; `at_block` is called at each MiB of it."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            at_block()
+    return digest.hexdigest()

@@ -133,7 +133,7 @@ def test_culprits_are_named_and_nobody_else_is_lost() -> None:
 def test_what_a_decoder_raises_costs_its_clip_only(workers: int) -> None:
     loaded = list(load_batches(batches("raise", "silent"), SPEC, BOTH, workers=workers))
     assert [[(f.request.sample.id, f.reason) for f in one.failures] for one in loaded] == [
-        [("raise_1", Reason.UNREADABLE)], [("silent_6", Reason.NO_AUDIO)], [], [],
+        [("raise_1", Reason.BAD_MEDIA)], [("silent_6", Reason.NO_AUDIO)], [], [],
     ]  # fmt: skip
     assert "ZeroDivisionError: of the decoder" in loaded[0].failures[0].message
     assert [len(one.requests) for one in loaded] == [3, 3, 4, 4]

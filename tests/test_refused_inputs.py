@@ -115,9 +115,12 @@ def test_a_limit_that_is_none(limit: Any) -> None:
             RunSpec(detector="d", protocol=Protocol("p", 1, "a", "a"), task="binary", **{name: limit})
 
 
-@pytest.mark.parametrize("options", [{"workers": -1}, {"workers": 10**9}, {"max_errors": float("nan")}])
+@pytest.mark.parametrize(
+    "options",
+    [{"workers": -1}, {"workers": 10**9}, {"max_errors": float("nan")}, {"file_seconds": 0}, {"file_memory": "much"}],
+)
 def test_a_way_of_loading_that_is_none(options: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"--workers|--max-errors"):
+    with pytest.raises(UserError, match=r"--workers|--max-errors|--file-seconds|--file-memory"):
         loading_with(**options)
 
 

@@ -82,7 +82,7 @@ def collect(
     parts: list[dict[str, Values]] = []
     media: list[tuple[Any, Any]] = []
     with computing_as(detector.config, fabric.device), progress("analyse", len(requests), 0) as bar:
-        for loaded in load(detector, batches_of(requests, detector.config.eval_batch), loading):
+        for loaded in load(detector, batches_of(requests, detector.config.eval_batch), loading, faults.files):
             faults.note(loaded)
             bar.advance(len(loaded.requests) + len(loaded.failures))
             if loaded.batch is None:

@@ -15,6 +15,8 @@ import numpy as np
 from avbench.auditing.damage import Damage
 from avbench.auditing.picture_facts import picture_facts
 from avbench.auditing.sound_facts import sound_facts
+from avbench.data.workers import begin_file
+from avbench.hashing import sha256
 from avbench.media.frames import picture_stream, start_of
 from avbench.media.reading import open_file, read_info
 from avbench.media.sound import sound_stream
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 KIND = "audit 2"  # a new number where what is measured changes
 Facts = dict[str, Any]
-_BLOCK = 1 << 20
 
 
 def file_facts(path: Path) -> Facts:
@@ -51,7 +52,7 @@ def file_facts(path: Path) -> Facts:
             "file_kbps": info.bytes / 125 / info.duration if info.duration else None,
         }
         facts |= _streams(container)
-    facts["file_hash"] = _hash(path)
+    facts["file_hash"] = sha256(path, at_block=begin_file)
     with open_file(path) as container:
         facts |= sound_facts(container)
     with open_file(path) as container:
@@ -114,14 +115,11 @@ def _streams(container: InputContainer) -> Facts:
 def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[av.Packet]:
     """Yield the packets of streams up to where the file is cut off."""
     try:
-        yield from (packet for packet in container.demux(streams) if packet.size)
+        for packet in container.demux(streams):
+            begin_file()  # however long the film is
+            if packet.size:
+                yield packet
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

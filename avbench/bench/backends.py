@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from avbench.bench import slurm
+from avbench.bench import processes, slurm
+from avbench.bench.processes import Call, Chain
 from avbench.engine.ranks import is_alone
-from avbench.errors import UserError
+from avbench.errors import UserError, in_one_line
+
+log = logging.getLogger(__name__)
 
 BACKENDS = ("loky", "ray", "dask", "slurm")
 _INSTALL = "pip install 'avbench[cluster]'"
-
-Call = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +51,36 @@ class Backend:
         return self.jobs == 1 and self.name != "slurm"
 
     def computed(
-        self, work: Callable[..., Any], calls: Sequence[Call], lost: Callable[[Call, str], Any]
-    ) -> Iterator[Any]:
+        self,
+        work: Callable[..., Any],
+        chains: Sequence[Chain],
+        *,
+        lost: Callable[[Call, str], Any],
+        begun: Callable[[Call], None] = lambda call: None,
+    ) -> Generator[Any, None, None]:
         """Yield what `work` returns for each call, as they end; of Ray, all at the end.
 
-        Of a job that Slurm ended, what `lost` makes of its call and the reason is yielded. Raises UserError for a
-        backend that is not installed or does not answer.
+        The calls of a chain are made one after the other. `begun` is told of calls that begin, as far as it is known
+        when they do. Of a call whose process or job was ended from outside, what `lost` makes of it and the reason is
+        yielded. Closing the generator ends what is under way. Raises UserError for a backend that is not installed or
+        does not answer.
         """
+        if self.name == "loky":
+            threads = max(1, cores() // self.jobs)
+            yield from processes.computed(work, chains, lost=lost, begun=begun, jobs=self.jobs, threads=threads)
+            return
+        calls = [call for chain in chains for call in chain]
+        for call in calls[: self.jobs]:
+            begun(call)
+        later = deque(calls[self.jobs :])
+        for found in self._on_cluster(work, calls, lost):
+            yield found
+            if later:
+                begun(later.popleft())
+
+    def _on_cluster(
+        self, work: Callable[..., Any], calls: Sequence[Call], lost: Callable[[Call, str], Any]
+    ) -> Iterator[Any]:
         if self.name == "slurm":
             options = slurm.checked(self.slurm)
             yield from slurm.computed(work, calls, lost=lost, jobs=self.jobs, options=options, folder=self.folder)
@@ -63,8 +88,29 @@ class Backend:
         import joblib
 
         with _joblib(self.name, self.jobs) as return_as:
-            tasks = (joblib.delayed(work)(*call) for call in calls)
-            yield from joblib.Parallel(n_jobs=self.jobs, return_as=return_as, batch_size=1)(tasks)
+            parallel = joblib.Parallel(n_jobs=self.jobs, return_as=return_as, batch_size=1)
+            waiting = dict(enumerate(calls))
+            try:
+                tasks = (joblib.delayed(_numbered)(number, work, call) for number, call in waiting.copy().items())
+                for number, found in parallel(tasks):
+                    del waiting[number]
+                    yield found
+            except UserError:
+                raise
+            except Exception as error:  # a process of the cluster that dies takes with it what the others were asked
+                log.warning("a process of --backend %s was lost (%s); one call at a time now", self.name, error)
+            for number, call in waiting.items():
+                try:
+                    ((_, found),) = list(parallel([joblib.delayed(_numbered)(number, work, call)]))
+                except UserError:
+                    raise
+                except Exception as error:
+                    found = lost(call, f"its process was lost: {in_one_line(error)}; repeat the command to try again")
+                yield found
+
+
+def _numbered(number: int, work: Callable[..., Any], call: Call) -> tuple[int, Any]:
+    return number, work(*call)
 
 
 def jobs_borne(backend: str, device: str, threads: int) -> int:
@@ -90,7 +136,7 @@ def cores() -> int:
 
 @contextmanager
 def _joblib(name: str, jobs: int) -> Iterator[str]:
-    """Make joblib compute on a backend; yield its `return_as`: of Ray, results come all at once, at the end.
+    """Make joblib compute on a cluster; yield its `return_as`: of Ray, results come all at once, at the end.
 
     Ray's cluster is the one of RAY_ADDRESS, Dask's scheduler that of DASK_SCHEDULER_ADDRESS; without them either starts
     `jobs` workers on this machine.
@@ -101,10 +147,9 @@ def _joblib(name: str, jobs: int) -> Iterator[str]:
         try:
             if name == "ray":
                 _ray(stack, jobs)
-            elif name == "dask":
+            else:
                 _dask(stack, jobs)
-            if name != "loky":
-                stack.enter_context(joblib.parallel_config(backend=name))
+            stack.enter_context(joblib.parallel_config(backend=name))
         except ImportError as error:
             raise UserError(f"--backend {name}: {error}; {_INSTALL}") from error
         except OSError as error:  # of which timeouts and connection errors are

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from traceback import format_exc
 from typing import Any
 
 from avbench.bench import ensemble
 from avbench.bench.backends import Backend
-from avbench.bench.run import run
+from avbench.bench.interruption import ending_in_order
+from avbench.bench.run import found_before, run
 from avbench.bench.spec import MLFLOW, Computing, RunSpec
 from avbench.config import threads_of
 from avbench.data import databases
@@ -116,15 +119,16 @@ def run_matrix(
         computed = _alone(phase, plugins, computing, progress, begun)
         if not place.is_this_process:
             computed = _shared(phase, plugins, computing, place, begun)
-        for outcome in computed:
-            outcomes.append(outcome)
-            done(outcome)
+        with closing(computed):
+            for outcome in computed:
+                outcomes.append(outcome)
+                done(outcome)
     return outcomes
 
 
 def _alone(
     phase: Sequence[Group], plugins: Plugins, computing: Computing, progress: Progress, begun: Begun
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     for group in phase:
         for spec in group:
             begun([spec])
@@ -133,27 +137,35 @@ def _alone(
 
 def _shared(
     phase: Sequence[Group], plugins: Plugins, computing: Computing, place: Backend, begun: Begun
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Compute groups in processes of their own and log their runs to MLflow from this one: its store is one file."""
     told = _Told(
         computing=replace(computing, mlflow=False),
         named=tuple(plugins.named),
         declared=_importable(plugins.declared.values()),
     )
-    waiting = list(phase[place.jobs :])
-    begun([spec for group in phase[: place.jobs] for spec in group])
-    for outcomes in place.computed(_work, [(group, told, number) for number, group in enumerate(phase)], _lost):
-        for outcome in outcomes:
+    chains = [[(group, told, number)] for number, group in enumerate(phase)]
+    if place.name == "loky":  # a process that is killed costs the run that it computes, not its group
+        chains = [[((spec,), told, number) for spec in group] for ((group, _, number),) in chains]
+    made = place.computed(_work, chains, lost=partial(_lost, plugins=plugins), begun=lambda call: begun(call[0]))
+    with closing(made):
+        for outcome in (one for outcomes in made for one in outcomes):
             if computing.mlflow and outcome.new and outcome.run is not None:
                 card, folder = outcome.run.card, outcome.run.folder
                 plugins.notify("avbench_run_finished", only={MLFLOW}, card=card, folder=folder)
             yield outcome
-        begun(waiting.pop(0) if waiting else [])
 
 
-def _lost(call: tuple[Any, ...], reason: str) -> list[Outcome]:
-    """Return what became of a group whose process was ended from outside."""
-    return [Outcome(spec=spec, reason=reason, new=True) for spec in call[0]]
+def _lost(call: tuple[Any, ...], reason: str, plugins: Plugins) -> list[Outcome]:
+    """Return what became of a group whose process was ended from outside: what it had finished is there."""
+    outcomes, told = [], call[1]
+    for spec in call[0]:
+        run = None
+        if len(call[0]) > 1:
+            with suppress(UserError):  # which is why this run failed, or would have
+                run = found_before(spec, plugins, computing=told.computing)
+        outcomes.append(Outcome(spec=spec, run=run, reason="" if run else reason, new=True))
+    return outcomes
 
 
 def _importable(declared: Iterable[DetectorSpec]) -> tuple[DetectorSpec, ...]:
@@ -168,7 +180,12 @@ def _importable(declared: Iterable[DetectorSpec]) -> tuple[DetectorSpec, ...]:
 
 
 def _work(group: Group, told: _Told, number: int) -> list[Outcome]:
-    """Compute a group in a process of its own."""
+    """Compute a group in a process of its own, which ends in order where a signal asks for it."""
+    with ending_in_order(signal.SIGINT):
+        return _computed(group, told, number)
+
+
+def _computed(group: Group, told: _Told, number: int) -> list[Outcome]:
     import torch
 
     register_named(told.named)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from avbench.plugins.registry import Plugins
 from avbench.progress import Progress, made_with, silent
 from avbench.records import scores
 from avbench.records.card import Card, Status
+from avbench.records.card_file import NAME
 from avbench.records.run import SCORES, Run
 from avbench.records.training import CURVES
 from avbench.types import PASSING, DetectorSpec, Reason
@@ -82,7 +84,10 @@ def run(
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, spec.detector)
     folder.mkdir(parents=True, exist_ok=True)
-    with computing_as(resolved.config, fabric.device) as look:
+    with (
+        _end_noted(folder, None if found is None else found.run, leader),
+        computing_as(resolved.config, fabric.device) as look,
+    ):
         card = begin(resolved, str(source), describe(fabric), computing.group, look())
         card = replace(card, seconds={"prepare": round(time.monotonic() - started, 2)})
         if leader:
@@ -107,14 +112,7 @@ def run(
             elsewhere=() if computing.anew else tuple(left(folder.parent, words_of(spec), resolved.id)),
             again=tuple(Reason) if computing.retry else PASSING,
         )
-        try:
-            card, table = scorer.score(resolved, work)
-        except BaseException as error:
-            if leader:
-                status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
-                (ended if found is None else found.run.card).save(folder)  # what was finished stays
-            raise
+        card, table = scorer.score(resolved, work)
         if leader:
             curves = resolved.plan.folder / CURVES if resolved.plan else None
             card = finish(
@@ -130,6 +128,20 @@ def run(
     if leader and not table["reason"].isin([str(reason) for reason in FAULTS]).any():  # else some may be made again
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     return Run(card, folder) if leader else Run.read(folder)
+
+
+@contextmanager
+def _end_noted(folder: Path, before: Run | None, leader: bool) -> Iterator[None]:
+    """Note in the card what ends a run before it is finished; a card that was there `before` stays with its scores."""
+    try:
+        yield
+    except BaseException as error:
+        if leader and (folder / NAME).is_file() and not (card := Card.load(folder)).is_finished:
+            status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
+            kept = before is not None and sha256(folder / SCORES) == before.card.scores_sha256
+            (before.card if before is not None and kept else ended).save(folder)
+        raise
 
 
 def found_before(spec: RunSpec, plugins: Plugins, *, computing: Computing, say: Say = lambda line: None) -> Run | None:

@@ -15,6 +15,7 @@ from avbench.bench.card import with_training
 from avbench.bench.possible import require_possible
 from avbench.bench.resolving import GIVEN, ResolvedRun, resolve
 from avbench.bench.spec import Computing, RunSpec
+from avbench.data.file_times import FileTimes
 from avbench.data.inputs import by_id, by_path
 from avbench.data.lengths import notes_on, probe_files, seconds_by_id
 from avbench.data.lists import Lists, Say
@@ -36,9 +37,9 @@ from avbench.records.card import Card
 from avbench.records.caveats import random_start
 from avbench.records.run import Run
 from avbench.records.training import WEIGHTS, FinishedTraining
-from avbench.types import PASSING, Reason
+from avbench.types import PASSING, MediaError, MediaInfo, Reason
 
-# So many conditions of one clip may take one time limit of a batch.
+# So many conditions of one clip may take what a clip may.
 CONDITIONS_A_TIME_LIMIT = 8
 
 
@@ -115,13 +116,13 @@ class DetectorScorer:
                 card = replace(card, variant=(*card.variant, caveat), caveats=(*card.caveats, caveat))
         started = time.monotonic()
         work.fabric.to_device(detector)
-        clips, notes = _clips(resolved, loading, work.progress)
+        clips, notes, files = _clips(resolved, loading, work.progress)
         for note in notes:
             work.say(note)
         card = replace(card, data=replace(card.data, notes=(*card.data.notes, *notes)))
         requests = under(clips, resolved.conditions, resolved.lists.split.test)
-        time_limit = loading.time_limit * max(1, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
-        loading = replace(loading, time_limit=time_limit)
+        longer = max(1.0, len(resolved.conditions) / CONDITIONS_A_TIME_LIMIT)
+        loading = replace(loading, file_seconds=longer * loading.file_seconds)
         samples, inputs = resolved.lists.split.test, resolved.lists.inputs["test"]
         cause = Cause(
             made_by=resolved.made_by(weights),
@@ -129,7 +130,16 @@ class DetectorScorer:
             elsewhere=work.elsewhere,
             again=work.again,
         )
-        table = evaluate(detector, requests, work.folder, work.fabric, loading, cause=cause, progress=work.progress)
+        table = evaluate(
+            detector,
+            requests,
+            work.folder,
+            work.fabric,
+            loading,
+            cause=cause,
+            files=FileTimes.after_probing(loading.file_seconds, files),
+            progress=work.progress,
+        )
         seconds = time.monotonic() - started
         speed = {"train": card.training.clips_per_second, "evaluate": round(len(table) / max(seconds, 1e-9), 2)}
         spent = {**card.seconds, "train": card.training.seconds, "evaluate": round(seconds, 2)}
@@ -156,13 +166,16 @@ def _trained(resolved: ResolvedRun, record: FinishedTraining | None) -> tuple[De
     return detector, checkpoint.load_weights(detector, path), found
 
 
-def _clips(resolved: ResolvedRun, loading: Loading, progress: Progress) -> tuple[list[ClipRequest], list[str]]:
-    """Return every clip of the test list, for each placement, and what the card says of the files."""
+def _clips(
+    resolved: ResolvedRun, loading: Loading, progress: Progress
+) -> tuple[list[ClipRequest], list[str], dict[Path, MediaInfo | MediaError]]:
+    """Return every clip of the test list, for each placement, what the card says of the files, and what they hold."""
     samples, clip, seed = resolved.lists.split.test, resolved.config.clip, resolved.spec.seed
     files = probe_files(
         (sample.path for sample in samples),
         workers=max(1, loading.workers),
         time_limit=loading.time_limit,
+        memory=loading.file_memory,
         progress=progress,
     )
     durations, notes = seconds_by_id(samples, files), list(notes_on(samples, files))
@@ -175,4 +188,4 @@ def _clips(resolved: ResolvedRun, loading: Loading, progress: Progress) -> tuple
             if cut := too_long(samples, clip, durations):
                 told = f"swept up to clip {MOST_CLIPS:,} alone: {', '.join(cut[:3])}"
                 notes.append(f"{len(cut)} of {len(samples)} test videos: {told}")
-    return requests, notes
+    return requests, notes, files

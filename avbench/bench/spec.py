@@ -23,6 +23,7 @@ from avbench.types import LEVELS, TASKS, Placement, Protocol, Task
 MLFLOW = "mlflow"  # the name of the plugin that logs runs there
 MAX_WORKERS = 8  # unless more are asked for
 MOST_WORKERS = 512
+MOST_OF_A_FILE = 1_000_000  # seconds, or GiB
 MAX_SEED = 2**32 - 1  # of NumPy's and torch's generators, and of all that are drawn from
 PAPER = ("paper",)  # the set of perturbations that the paper sweeps
 
@@ -132,21 +133,26 @@ def loading_with(
     workers: int | None = None,
     *,
     max_errors: float = Loading().max_errors,
+    file_seconds: float = Loading().file_seconds,
+    file_memory: float = Loading().file_memory,
     plugins: tuple[str, ...] = (),
     jobs: int = 1,
 ) -> Loading:
     """Return how clips are loaded: by so many processes, by default one for each of at most eight cores.
 
-    `max_errors` is the share of files that may fail, `plugins` what the processes register; `jobs` runs share the
-    cores. Raises UserError for a number of processes that cannot be, or a share outside 0 to 1; 0 processes decode in
-    this one.
+    `max_errors` is the share of files that may fail, `file_seconds` and `file_memory` (GiB) bound what one may take,
+    `plugins` is what the processes register; `jobs` runs share the cores. Raises UserError for a number of processes
+    that cannot be, a share outside 0 to 1, and bounds that are none; 0 processes decode in this one.
     """
     if workers is None:
         workers = max(1, min(cores() // jobs, MAX_WORKERS))
     _require_count("workers", workers, least=0, most=MOST_WORKERS)
     if not isinstance(max_errors, int | float) or not 0 <= max_errors <= 1:  # nan is neither
         raise UserError(f"--max-errors {max_errors!s:.40}: use a share of files, 0 to 1")
-    return Loading(workers, max_errors=max_errors, plugins=plugins)
+    for option, bound, least in (("file-seconds", file_seconds, 1), ("file-memory", file_memory, 0)):
+        if not isinstance(bound, int | float) or not least <= bound <= MOST_OF_A_FILE:
+            raise UserError(f"--{option} {bound!s:.40}: use a number from {least} to {MOST_OF_A_FILE:,}")
+    return Loading(workers, file_seconds, file_memory, max_errors, plugins)
 
 
 def of_run(run: Run, roots: Mapping[str, Path], limit_test: int | None = None) -> RunSpec:

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from avbench.bench.interruption import Interrupted, ending_in_order, exit_code
 from avbench.cli.ending import without_tracebacks
 from avbench.cli.letters import write_any_letter
 from avbench.cli.unknown_words import not_understood
@@ -45,7 +46,7 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; exit code 0, 1 for a failed check or a bug, 2 for what the user can mend, 130 when interrupted."""
+    """Run a command; exit code 0, 1 for a failed check or a bug, 2 for what the user can mend, 128 + n for signal n."""
     # Threads that wait for each other must sleep, not spin: beside decoding processes spinning costs up to sixfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
@@ -75,9 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"avbench: error: {of_the_system(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("avbench: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"avbench: interrupted{_by(error)}; the same command continues", file=sys.stderr)
+        return exit_code(error)
     except Exception as error:
         if shown:
             raise
@@ -92,7 +93,12 @@ def _execute(arguments: argparse.Namespace, unknown: list[str]) -> int:
         register_named(arguments.plugin)
     if unknown:
         raise not_understood(unknown, arguments.called, arguments, arguments.options)
-    return int(arguments.execute(arguments) or 0)
+    with ending_in_order():
+        return int(arguments.execute(arguments) or 0)
+
+
+def _by(error: KeyboardInterrupt) -> str:
+    return f", {error}" if isinstance(error, Interrupted) else ""
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:

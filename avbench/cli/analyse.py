@@ -80,6 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-errors", type=float, default=0.01, metavar="SHARE", help="files that may fail (default: 0.01)"
     )
+    selecting.add_bounds(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
 

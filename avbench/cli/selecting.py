@@ -103,13 +103,14 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of files that may fail, never fewer than three files (default: 0.01)",
     )
+    add_bounds(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     parser.add_argument("--fresh", action="store_true", help="judge anew; the training of an earlier command is kept")
     parser.add_argument("--fresh-training", action="store_true", help="train and judge anew")
     parser.add_argument(
         "--retry",
         action="store_true",
-        help="try every clip without a score again (default: those whose file was missing or took too long)",
+        help="try every clip without a score again (default: those whose file was missing or took too much)",
     )
     parser.add_argument(
         "--hash-content",
@@ -117,6 +118,25 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         help="tell media files by their content, which reads them all, in place of size and time of change",
     )
     parser.add_argument("--no-mlflow", action="store_true", help="do not log to MLflow")
+
+
+def add_bounds(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that bound what one media file may take."""
+    parser.add_argument(
+        "--file-seconds",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="how long a file may keep decoding processes busy in all, and as long again for each 30 s of film that it "
+        "holds; one clip may take a fifth (default: 300)",
+    )
+    parser.add_argument(
+        "--file-memory",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="GiB of memory that reading a clip of a file may take, on Linux (default: 4; 0: no bound)",
+    )
 
 
 def folds_of(protocol: Protocol, arguments: argparse.Namespace, plugins: Plugins) -> list[Protocol]:
@@ -205,7 +225,14 @@ def loading_of(arguments: argparse.Namespace, plugins: Plugins, jobs: int = 1) -
     """Return how clips are loaded, by default with a process for each of at most eight cores that a run has."""
     from avbench.bench.spec import loading_with
 
-    return loading_with(arguments.workers, max_errors=arguments.max_errors, plugins=tuple(plugins.named), jobs=jobs)
+    return loading_with(
+        arguments.workers,
+        max_errors=arguments.max_errors,
+        file_seconds=arguments.file_seconds,
+        file_memory=arguments.file_memory,
+        plugins=tuple(plugins.named),
+        jobs=jobs,
+    )
 
 
 def vary(protocol: Protocol, arguments: argparse.Namespace) -> Protocol:

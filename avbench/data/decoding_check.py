@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 
 from avbench.data.file_cache import Measured
+from avbench.data.file_times import FileTimes
 from avbench.data.scanning import REASON, scan_files
+from avbench.data.workers import begin_file
 from avbench.media.frames import picture_stream
-from avbench.media.reading import open_file
+from avbench.media.reading import open_file, read_info
 from avbench.media.sound import sound_stream
 from avbench.progress import Progress, silent
 from avbench.types import Finding, Forgery, MediaError, Reason, Sample
 
 KIND = "decoded-2"
 SHOWN = 5
+FILE_SECONDS = 300.0  # see FileTimes
 
 
 def check_by_decoding(
@@ -46,19 +50,27 @@ def decode(path: Path) -> Measured:
         counts = dict.fromkeys(chosen, 0)
         if not any(chosen.values()):
             raise MediaError(Reason.UNREADABLE, f"{path}: neither pictures nor sound that can be decoded")
-        damaged = 0
+        damaged, started = 0, time.monotonic()
+        allowed = FileTimes.after_probing(FILE_SECONDS, {path: read_info(container)}).allowed(path)
         packets = container.demux([stream for stream in chosen.values() if stream is not None])
         while True:
             try:
                 packet = next(packets, None)
+            except MemoryError:
+                raise
             except av.FFmpegError:  # the file is cut off here
                 damaged += 1
                 break
             if packet is None:
                 break
+            begin_file()  # however long the film is
+            if time.monotonic() - started > allowed:
+                raise MediaError(Reason.DECODER_TIMEOUT, f"{path}: to decode it took more than {allowed:.0f} s")
             try:
                 for frame in packet.decode():  # by kind: the packets that end a stream name none
                     counts["pictures" if isinstance(frame, av.VideoFrame) else "sound"] += 1
+            except MemoryError:
+                raise
             except av.FFmpegError:
                 damaged += 1
     if not any(counts.values()):

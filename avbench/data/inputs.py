@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from avbench.data.scanning import REASON, scan_files
+from avbench.data.workers import begin_file
 from avbench.hashing import digest_of, sha256
 from avbench.progress import Progress, silent
 from avbench.records.inputs import InputList, Row, text
@@ -17,7 +18,7 @@ from avbench.types import Sample
 # How a file is told from another of its name: not at all, by size and time of change, by its content.
 Told = Literal["no", "stat", "content"]
 MISSING = "missing"
-HASH_SECONDS = 1800.0  # that eight large files on a slow disk may take
+HASH_SECONDS = 60.0  # that a MiB of a file may take
 
 
 def inputs_of(samples: Sequence[Sample], stamp: Callable[[Path], str]) -> InputList:
@@ -89,8 +90,8 @@ def by_id(samples: Sequence[Sample], inputs: InputList) -> Mapping[str, str]:
 def _content(path: Path) -> dict[str, str]:
     if path.is_dir():
         names = sorted(one for one in path.iterdir() if one.is_file())
-        return {"sha256": digest_of([(one.name, sha256(one)) for one in names])}
-    return {"sha256": sha256(path)}
+        return {"sha256": digest_of([(one.name, sha256(one, at_block=begin_file)) for one in names])}
+    return {"sha256": sha256(path, at_block=begin_file)}
 
 
 def _row(sample: Sample, stamp: Callable[[Path], str]) -> Row:

@@ -26,11 +26,19 @@ def probe_files(
     *,
     workers: int | None = None,
     time_limit: float = 60.0,
+    memory: float = 4.0,
     progress: Progress = silent,
 ) -> dict[Path, MediaInfo | MediaError]:
     """Return what each file holds, or why that cannot be told; what did not change since the last time is not read."""
     found = scan_files(
-        paths, _probed, _KIND, workers=workers, time_limit=time_limit, progress=progress, title="measure videos"
+        paths,
+        _probed,
+        _KIND,
+        workers=workers,
+        time_limit=time_limit,
+        memory=memory,
+        progress=progress,
+        title="measure videos",
     )
     return {path: _read_back(path, value) for path, value in found.items()}
 

@@ -11,10 +11,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
+from avbench.data.blame import blamed
 from avbench.data.file_cache import FileCache, Measured
-from avbench.data.workers import Fault, Work, Worker
+from avbench.data.memory import bounded
+from avbench.data.workers import Fault, Work, Worker, begin_file
 from avbench.progress import Progress, silent
-from avbench.types import PASSING, MediaError, Reason
+from avbench.types import PASSING, Reason
 
 log = logging.getLogger(__name__)
 Outcomes: TypeAlias = list[Measured]
@@ -23,6 +25,7 @@ REASON = "reason"  # the key under which a file that could not be measured says 
 A_TASK = 8  # files that a worker is asked for at a time
 AHEAD = 2  # tasks that each worker has been asked for
 SAVED_EACH = 256  # files after which the cache is written
+NOT_KEPT = {*PASSING, Reason.BAD_MEDIA}  # reasons that another version of what reads may not find
 
 
 def scan_files(
@@ -32,12 +35,14 @@ def scan_files(
     *,
     workers: int | None = None,
     time_limit: float = 120.0,
+    memory: float = 4.0,
     progress: Progress = silent,
     title: str = "read files",
 ) -> dict[Path, Measured]:
     """Return `measure(path)`, a dictionary of plain values, for each of `paths`, from the cache where it is there.
 
-    A file for which `measure` raises, crashes or takes longer than `time_limit` seconds has {"reason": code} alone.
+    A file for which `measure` raises, crashes or takes longer than `time_limit` seconds, or more than `memory` GiB,
+    has {"reason": code, "error": text} alone.
     With 0 workers all is done in this process; None: one for each of at most eight cores.
     """
     wanted = list(dict.fromkeys(paths))
@@ -47,9 +52,10 @@ def scan_files(
         todo = [path for path in wanted if path not in found]
         fresh: dict[Path, Measured] = {}
         with progress(title, len(wanted), len(found)) as bar:
-            for path, value in _measured(todo, measure, cores() if workers is None else workers, time_limit):
+            work = partial(_attempt_all, measure=measure, memory=0.0 if workers == 0 else memory)
+            for path, value in _measured(todo, work, cores() if workers is None else workers, time_limit):
                 found[path] = value
-                if value.get(REASON) not in PASSING:
+                if value.get(REASON) not in NOT_KEPT:
                     fresh[path] = value
                 if len(fresh) >= SAVED_EACH:
                     cache.keep(fresh)
@@ -67,9 +73,8 @@ def cores() -> int:
     return max(1, min(usable, 8))
 
 
-def _measured(paths: Sequence[Path], measure: Work, workers: int, time_limit: float) -> Iterator[tuple[Path, Measured]]:
+def _measured(paths: Sequence[Path], work: Work, workers: int, time_limit: float) -> Iterator[tuple[Path, Measured]]:
     tasks = [tuple(paths[i : i + A_TASK]) for i in range(0, len(paths), A_TASK)]
-    work = partial(_attempt_all, measure=measure)
     if workers == 0 or not tasks:
         for task in tasks:
             yield from zip(task, work(task), strict=True)
@@ -113,16 +118,17 @@ def _apart(worker: Worker, path: Path) -> Measured:
         alone.stop()
 
 
-def _attempt_all(paths: Sequence[Path], measure: Work) -> Outcomes:
-    return [_attempt(path, measure) for path in paths]
+def _attempt_all(paths: Sequence[Path], measure: Work, memory: float) -> Outcomes:
+    return [_attempt(path, measure, memory) for path in paths]
 
 
-def _attempt(path: Path, measure: Work) -> Measured:
+def _attempt(path: Path, measure: Work, memory: float) -> Measured:
+    begin_file()
     try:
-        value: Measured = measure(path)
+        with bounded(memory):
+            value: Measured = measure(path)
         return value
-    except MediaError as error:
-        return {REASON: str(error.reason), "error": str(error)}
     except Exception as error:  # of a library over a broken file: it costs this file only
         log.debug("%s", path, exc_info=True)
-        return {REASON: str(Reason.UNREADABLE), "error": f"{type(error).__name__}: {error}"}
+        found, _ = blamed(error, path)
+        return {REASON: str(found.reason), "error": str(found)}

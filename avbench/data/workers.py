@@ -13,19 +13,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.sharedctypes import RawValue
 from multiprocessing.util import get_temp_dir
 from typing import Any, TypeAlias
 
 import cv2
 import torch
 
+from avbench.errors import UserError
 from avbench.types import Reason
 
 Work: TypeAlias = Callable[[Any], Any]
 Setup: TypeAlias = Callable[[], None]
 
-# Seconds after a task's time limit when a worker ends itself, in case its parent was killed and nobody else does.
+# Seconds after a file's time limit when a worker ends itself, in case its parent was killed and nobody else does.
 ORPHAN_SECONDS = 30
+# What a worker may take to start: to import libraries takes long where many processes do.
+START_SECONDS = 600.0
+
+# In a worker: the second at which it began the file that it works on, which its parent reads, and that file's limit.
+_began: Any = None
+_limit = 0.0
 
 
 class Fault(Exception):
@@ -37,9 +45,10 @@ class Fault(Exception):
 
 
 class Worker:
-    """A process that answers `work(task)` to each task, in order, within `time_limit` seconds each.
+    """A process that answers `work(task)` to each task, in order, within `time_limit` seconds for each file of it.
 
-    `setup` runs in it first. Tensors come back through shared memory.
+    `work` calls `begin_file` where a task is of several files. `setup` runs in it first. Tensors come back through
+    shared memory.
     """
 
     def __init__(self, work: Work, time_limit: float, setup: Setup | None = None) -> None:
@@ -59,29 +68,44 @@ class Worker:
     def answer(self) -> Any:
         """Wait for the answer to the oldest task.
 
-        Raises Fault, after which only `restart` and `stop` make sense; RuntimeError if `setup` failed.
+        Raises Fault, after which only `restart` and `stop` make sense; the UserError that `work` raised; RuntimeError
+        if `setup` failed or does not end, or `work` by another error.
         """
-        if not self._connection.poll(max(0.0, self._since + self.time_limit - time.monotonic())):
+        while not self._connection.poll(self._left()):
+            if self._left():
+                continue
+            if not self._began.value:
+                raise RuntimeError(f"a loading process was not ready within {START_SECONDS:g} s")
             raise Fault(Reason.DECODER_TIMEOUT, f"loading took longer than {self.time_limit:g} s")
         try:
             answer = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(1.0)
+            if hasattr(signal, "SIGALRM") and self._process.exitcode == -signal.SIGALRM:  # long before anybody asked
+                raise Fault(Reason.DECODER_TIMEOUT, f"loading took longer than {self.time_limit:g} s") from None
             raise Fault(Reason.DECODER_CRASH, f"the loading process {_ending(self._process.exitcode)}") from None
-        if isinstance(answer, _SetupFailed):
-            raise RuntimeError(f"a loading process could not be set up: {answer.traceback}")
+        if isinstance(answer, _Failed):
+            raise RuntimeError(f"a loading process {answer.during}: {answer.traceback}")
+        if isinstance(answer, _Refused):
+            raise UserError(answer.message)
         self._asked.popleft()
         self._since = time.monotonic()
         return answer
 
-    def restart(self) -> Any:
-        """Return the task that a fault was about; a new process has the tasks behind it."""
+    def _left(self) -> float:
+        """Return the seconds that are left for the file that is worked on, or for the process to be ready."""
+        began: float = self._began.value
+        end: float = max(self._since, began) + self.time_limit if began else self._started + START_SECONDS
+        return max(0.0, end - time.monotonic())
+
+    def restart(self, revised: Callable[[Any], Any] = lambda task: task) -> Any:
+        """Return the task that a fault was about; a new process has the tasks behind it, `revised`."""
         self.stop()
         culprit, *others = self._asked
         self._asked.clear()
         self._start()
         for task in others:
-            self.ask(task)
+            self.ask(revised(task))
         return culprit
 
     def fresh(self, work: Work) -> Worker:
@@ -103,7 +127,8 @@ class Worker:
         self._connection, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         process = context.Process  # type: ignore[attr-defined]
-        self._process = process(target=_serve, args=(theirs, *self._arguments), daemon=True)
+        self._began, self._started = RawValue("d", 0.0), time.monotonic()
+        self._process = process(target=_serve, args=(theirs, self._began, *self._arguments), daemon=True)
         # A forked process has this one's garbage, decoders among it, but not their threads: to collect it is to wait
         # for those threads for ever. Frozen objects are never collected.
         gc.freeze()
@@ -114,13 +139,33 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _SetupFailed:
+class _Failed:
+    during: str
     traceback: str
 
 
-def _serve(connection: Connection, work: Work, time_limit: float, setup: Setup | None) -> None:
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    message: str
+
+
+def begin_file() -> None:
+    """Tell that the work on a file, or on a part of one that takes long, begins: its time counts from now.
+
+    In a process that is no worker nobody asks.
+    """
+    if _began is not None:
+        _began.value = time.monotonic()
+        _end_after(_limit + ORPHAN_SECONDS)
+
+
+def _serve(connection: Connection, began: Any, work: Work, time_limit: float, setup: Setup | None) -> None:
     """Do tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    global _began, _limit
+    _began, _limit = began, time_limit
+    for name in ("SIGINT", "SIGHUP"):  # which a terminal sends to all: the parent decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
@@ -128,15 +173,25 @@ def _serve(connection: Connection, work: Work, time_limit: float, setup: Setup |
         if setup is not None:
             setup()
     except Exception:
-        connection.send(_SetupFailed(traceback.format_exc()))
+        connection.send(_Failed("could not be set up", traceback.format_exc()))
         return
     parent = multiprocessing.parent_process()
     assert parent is not None
+    began.value = time.monotonic()
     while connection in wait([connection, parent.sentinel]):
         task = connection.recv()
-        _end_after(time_limit + ORPHAN_SECONDS)
-        connection.send(work(task))
+        begin_file()
+        connection.send(_answer(work, task))
         _end_after(0)
+
+
+def _answer(work: Work, task: Any) -> Any:
+    try:
+        return work(task)
+    except UserError as error:
+        return _Refused(str(error))
+    except Exception:  # no file's: those are the work's to tell of
+        return _Failed("failed", traceback.format_exc())
 
 
 def _end_after(seconds: float) -> None:

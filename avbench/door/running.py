@@ -44,6 +44,8 @@ def run(
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
+    file_seconds: float = 300.0,
+    file_memory: float = 4.0,
     results: str | Path | None = None,
     fresh: bool = False,
     fresh_training: bool = False,
@@ -89,10 +91,13 @@ def run(
         device: auto, cpu, cuda, cuda:0 or cuda:0,1.
         workers: Processes that decode (default: one a core, at most 8); 0 decodes in this one.
         max_errors: The share of files that may fail.
+        file_seconds: How long a file may keep decoding processes busy in all, and as long again for each 30 s of film
+            that it holds; one clip may take a fifth.
+        file_memory: GiB that reading a clip of a file may take, on Linux; 0 is no bound.
         results: The folder of runs/ and trainings/ (default: $AVBENCH_RESULTS or results).
         fresh: Judge anew; the training that an earlier call left is kept.
         fresh_training: Train and judge anew.
-        retry: Try every clip without a score again; else those whose file was missing or took too long.
+        retry: Try every clip without a score again; else those whose file was missing or took too much.
         mlflow: Whether the run is logged to MLflow; AVBENCH_MLFLOW=off in the environment switches that off for all.
         group: What MLflow shows the run under.
         say: Called with each line of news (default: the logger "avbench").
@@ -129,7 +134,13 @@ def run(
         fresh=fresh,
         fresh_training=fresh_training,
         retry=retry,
-        loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
+        loading=loading_with(
+            workers,
+            max_errors=max_errors,
+            file_seconds=file_seconds,
+            file_memory=file_memory,
+            plugins=tuple(plugins.named),
+        ),
         group=group,
         mlflow=mlflow,
     )
@@ -147,6 +158,8 @@ def perturb(
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
+    file_seconds: float = 300.0,
+    file_memory: float = 4.0,
     results: str | Path | None = None,
     fresh: bool = False,
     fresh_training: bool = False,
@@ -174,10 +187,13 @@ def perturb(
         device: As of `run`, like everything below.
         workers: Processes that decode.
         max_errors: The share of files that may fail.
+        file_seconds: How long a file may keep decoding processes busy in all, and as long again for each 30 s of film
+            that it holds; one clip may take a fifth.
+        file_memory: GiB that reading a clip of a file may take, on Linux; 0 is no bound.
         results: The folder of runs/ and trainings/ (default: that of the run).
         fresh: Judge anew; the training that an earlier call left is kept.
         fresh_training: Train and judge anew.
-        retry: Try every clip without a score again; else those whose file was missing or took too long.
+        retry: Try every clip without a score again; else those whose file was missing or took too much.
         mlflow: Whether the run is logged to MLflow.
         say: Called with each line of news.
         progress: Shows how far the work is.
@@ -201,7 +217,13 @@ def perturb(
         fresh=fresh,
         fresh_training=fresh_training,
         retry=retry,
-        loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
+        loading=loading_with(
+            workers,
+            max_errors=max_errors,
+            file_seconds=file_seconds,
+            file_memory=file_memory,
+            plugins=tuple(plugins.named),
+        ),
         mlflow=mlflow,
     )
     return compute(spec, plugins, computing=computing, progress=progress, say=say)
@@ -228,6 +250,8 @@ def matrix(
     device: str = "auto",
     workers: int | None = None,
     max_errors: float = 0.01,
+    file_seconds: float = 300.0,
+    file_memory: float = 4.0,
     results: str | Path | None = None,
     fresh: bool = False,
     fresh_training: bool = False,
@@ -263,10 +287,13 @@ def matrix(
         device: As of `run`; with several jobs and GPUs, auto deals them out.
         workers: Processes that decode, of each run.
         max_errors: The share of files that may fail.
+        file_seconds: How long a file may keep decoding processes busy in all, and as long again for each 30 s of film
+            that it holds; one clip may take a fifth.
+        file_memory: GiB that reading a clip of a file may take, on Linux; 0 is no bound.
         results: The folder of runs/ and trainings/.
         fresh: Judge anew; the training that an earlier call left is kept.
         fresh_training: Train and judge anew.
-        retry: Try every clip without a score again; else those whose file was missing or took too long.
+        retry: Try every clip without a score again; else those whose file was missing or took too much.
         mlflow: Whether the runs are logged to MLflow, by this process.
         progress: Shows how far the work is, with one job.
 
@@ -314,7 +341,13 @@ def matrix(
         fresh=fresh,
         fresh_training=fresh_training,
         retry=retry,
-        loading=loading_with(workers, max_errors=max_errors, plugins=tuple(plugins.named)),
+        loading=loading_with(
+            workers,
+            max_errors=max_errors,
+            file_seconds=file_seconds,
+            file_memory=file_memory,
+            plugins=tuple(plugins.named),
+        ),
         group="matrix-" + "-".join([*names, *(protocol.name for protocol in found)]),
         mlflow=mlflow,
     )

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
+from avbench.data.file_times import FileTimes
 from avbench.data.loading import LoadedBatch, Loading, load_batches
 from avbench.data.requests import ClipRequest
 from avbench.detector import Detector, log_odds, probabilities
@@ -44,8 +45,10 @@ def in_batches(requests: Sequence[ClipRequest], size: int) -> list[Sequence[Clip
     return [batch for group in places for batch in batches_of(group, MAX_OF_A_PLACE)]
 
 
-def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading) -> Iterator[LoadedBatch]:
-    """Load batches of clips as the detector wants them."""
+def load(
+    detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: Loading, files: FileTimes | None = None
+) -> Iterator[LoadedBatch]:
+    """Load batches of clips as the detector wants them; `files` notes which are not opened again."""
     config = detector.config
     return load_batches(
         batches,
@@ -53,6 +56,8 @@ def load(detector: Detector, batches: Iterable[Sequence[ClipRequest]], loading: 
         config.requires,
         workers=loading.workers,
         time_limit=loading.time_limit,
+        memory=loading.file_memory,
+        files=files,
         setup=_Setup(loading.plugins),
         decoder=loading.decoder,
     )
@@ -138,11 +143,13 @@ def evaluate(
     loading: Loading,
     *,
     cause: Cause | None = None,
+    files: FileTimes | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Score every requested clip and return the table; parts already in `folder`/parts are kept.
 
-    `cause` says what the scores are made of: parts made of anything else are left alone. Batches are fixed by position,
+    `cause` says what the scores are made of: parts made of anything else are left alone; `files` how long files may
+    take. Batches are fixed by position,
     so the table does not depend on kills, workers or ranks. Requests for one clip under several conditions are
     neighbours; they make a batch of their own, so that the video is decoded once.
     """
@@ -160,7 +167,7 @@ def evaluate(
             budget.count(rows)
     effects = Effects()
     done = sum(len(b) for k in set(mine).difference(todo) for b in groups[k])
-    loaded = load(detector, (b for k in todo for b in groups[k]), loading)
+    loaded = load(detector, (b for k in todo for b in groups[k]), loading, files)
     with progress("evaluate", done + sum(len(b) for k in todo for b in groups[k]), done) as bar:
         for k in todo:
             made: Rows = []

@@ -146,7 +146,7 @@ class TrainingLoop:
         if learns:
             with calling(self.detector, "the optimiser's setup"):
                 model, optimizer = self.fabric.setup(self.detector, optimizer)
-        stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading)
+        stream = load(self.detector, self._micro_batches(samples, steps, first), self.loading, self.budget.files)
         return _Stage(
             number=number, steps=steps, stream=stream, model=model, optimizer=optimizer, schedule=schedule
         ), first

@@ -74,7 +74,7 @@ def validate(
     mine = batches_of(keyed, config.eval_batch)[fabric.global_rank :: fabric.world_size]
     place = {r.sample.id: i for i, r in enumerate(requests)}
     table_RP = torch.zeros(len(requests), 7, dtype=torch.float64, device=fabric.device)
-    for loaded in load(detector, mine, loading):
+    for loaded in load(detector, mine, loading, budget.files):
         budget.note(loaded)
         for row in score(detector, loaded, fabric.device):
             if row["score"] is not None:

@@ -107,6 +107,8 @@ def _packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]
                     packet.pts = None if packet.pts is None else packet.pts + shift
                     packet.dts = None if packet.dts is None else packet.dts + shift
             yield packet
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return
 
@@ -115,6 +117,8 @@ def _decoded(packets: Iterable[Packet[Any]]) -> Iterator[Any]:
     for packet in packets:
         try:
             yield from packet.decode()
+        except MemoryError:
+            raise
         except av.FFmpegError:
             continue
 
@@ -125,6 +129,8 @@ def _behind_seek(
     """Return the first few frames from the last key frame at or before `target` on, and what yields the others."""
     try:
         seek(container, stream, target)
+    except MemoryError:
+        raise
     except av.FFmpegError:  # no index
         return [], iter(())
     frames = decodable(container, stream)

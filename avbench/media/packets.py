@@ -73,6 +73,8 @@ def frame_times(container: InputContainer, stream: VideoStream) -> FrameTimes:
         try:
             same = cast("VideoStream", again.streams[stream.index])
             packets = [_Facts.of(packet, stream) for packet in again.demux(same) if packet.size]
+        except MemoryError:
+            raise
         except av.FFmpegError as error:
             raise Unsuited("the file is damaged") from error
     return _in_order(packets, start_of(stream), float(1 / (stream.average_rate or 25)))

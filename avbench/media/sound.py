@@ -218,6 +218,8 @@ class Downmix:
             try:
                 yield from (piece.to_ndarray()[0] for piece in self._mixer.resample(frame))
                 return
+            except MemoryError:
+                raise
             except (av.FFmpegError, ValueError):  # no weights are known
                 self._mixer = None
         for piece in av.AudioResampler(format="flt").resample(frame):

@@ -116,6 +116,8 @@ def _read(
     while True:
         try:
             packet = next(packets, None)
+        except MemoryError:
+            raise
         except av.FFmpegError:  # the file is cut off here
             return found, reach
         if packet is None:

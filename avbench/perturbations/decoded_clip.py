@@ -31,7 +31,7 @@ class DecodedClip:
         return self._clip
 
     def under(self, condition: Condition) -> Clip:
-        """Return the clip under a condition; MediaError `unreadable` where it cannot be computed for this clip."""
+        """Return the clip under a condition; MediaError `bad_media` where it cannot be computed for this clip."""
         try:
             return self._changed(condition)
         except MediaError:

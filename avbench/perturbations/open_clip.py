@@ -79,7 +79,7 @@ class OpenClip:
     def under(self, condition: Condition) -> Clip:
         """Return the clip under one of `conditions`; a stream it leaves alone is the very same array as in `clean`.
 
-        Raises MediaError: what `clean` raises; `unreadable` where the condition cannot be computed for this video.
+        Raises MediaError: what `clean` raises; `bad_media` where the condition cannot be computed for this video.
         """
         if condition not in self._conditions:
             raise ValueError(f"{condition.name} level {condition.level} is none of those the clip was opened for")
@@ -142,7 +142,7 @@ class OpenClip:
 def not_computed(condition: Condition, path: Path | str, error: Exception) -> MediaError:
     """Return the error for a condition that cannot be computed for a video."""
     message = f"{path}: {condition.name} level {condition.level}: {type(error).__name__}: {error}"
-    return MediaError(Reason.UNREADABLE, message)
+    return MediaError(Reason.BAD_MEDIA, message)
 
 
 def with_sound(clip: Clip, sound: Sound, context: Context) -> Clip:
@@ -168,6 +168,8 @@ def voice_of(path: Path, rate: int) -> Sound:
             if stream is None:
                 return np.zeros(0, np.float32)
             sound, own = read_whole_sound(container, stream, start_of(stream))
+    except MemoryError:
+        raise
     except (MediaError, av.FFmpegError):
         return np.zeros(0, np.float32)
     return sound if own == rate or not len(sound) else resample(sound, own, rate)

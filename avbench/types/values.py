@@ -58,6 +58,7 @@ class Reason(StrEnum):
 
     MISSING_FILE = "missing_file"
     UNREADABLE = "unreadable"
+    BAD_MEDIA = "bad_media"
     NO_VIDEO = "no_video"
     NO_AUDIO = "no_audio"
     NO_FACE = "no_face"
@@ -66,10 +67,11 @@ class Reason(StrEnum):
     DECODER_CRASH = "decoder_crash"
     DECODER_TIMEOUT = "decoder_timeout"
     NOT_FINITE = "not_finite"
+    OUT_OF_MEMORY = "out_of_memory"
 
 
-# What may be otherwise next time: a file that is copied back, another load of the machine.
-PASSING = frozenset({Reason.MISSING_FILE, Reason.DECODER_TIMEOUT})
+# What may be otherwise next time: a file that is copied back, another load of the machine, other bounds.
+PASSING = frozenset({Reason.MISSING_FILE, Reason.DECODER_TIMEOUT, Reason.OUT_OF_MEMORY})
 
 
 @dataclass(frozen=True, slots=True)

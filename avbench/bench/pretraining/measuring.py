@@ -64,7 +64,7 @@ class FrameLabels:
         counts_PNK, losses = totals[:-2].view(len(names), labels, len(KINDS)), totals[-2:]
         mine = batches_of(requests, config.eval_batch)[fabric.global_rank :: fabric.world_size]
         detector.eval()
-        for loaded in load(detector, mine, loading):
+        for loaded in load(detector, mine, loading, budget.files):
             budget.note(loaded)
             if loaded.batch is None:
                 continue
