@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,7 @@ def run(
     computing: Computing | None = None,
     progress: Progress = silent,
     say: Say = lambda line: None,
+    failed: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Compute one run, or return the one that is finished.
 
@@ -92,7 +93,6 @@ def run(
             for one in lists.inputs.values():
                 one.save(computing.results_folder)
             card.save(folder)
-            plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
         work = Work(
             card=card,
             folder=folder,
@@ -107,25 +107,27 @@ def run(
             elsewhere=() if computing.anew else tuple(left(folder.parent, words_of(spec), resolved.id)),
             again=tuple(Reason) if computing.retry else PASSING,
         )
+        notify = partial(plugins.notify, leaving_out=computing.silenced, folder=folder)
         try:
+            if leader:
+                notify("avbench_run_started", card=card)
             card, table = scorer.score(resolved, work)
+            if leader:
+                curves = resolved.plan.folder / CURVES if resolved.plan else None
+                ended = replace(card, environment=look())
+                card = finish(ended, table, folder, plugins, curves=curves, conditions=resolved.conditions)
         except BaseException as error:
             if leader:
                 status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
-                (ended if found is None else found.run.card).save(folder)  # what was finished stays
+                try:
+                    (ended if found is None else found.run.card).save(folder)  # what was finished stays
+                finally:
+                    notify("avbench_run_failed", card=ended)
+                    failed(Run(ended, folder))
             raise
         if leader:
-            curves = resolved.plan.folder / CURVES if resolved.plan else None
-            card = finish(
-                replace(card, environment=look()),
-                table,
-                folder,
-                plugins,
-                curves=curves,
-                conditions=resolved.conditions,
-                leaving_out=computing.silenced,
-            )
+            notify("avbench_run_finished", card=card)
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader and not table["reason"].isin([str(reason) for reason in FAULTS]).any():  # else some may be made again
         shutil.rmtree(folder / PARTS, ignore_errors=True)
@@ -150,23 +152,21 @@ def finish(
     *,
     curves: Path | None = None,
     conditions: Sequence[Condition | None] = (None,),
-    leaving_out: Collection[str] = (),
 ) -> Card:
-    """Measure a scores table, write scores.parquet and the finished card, tell observers; return the card.
+    """Measure a scores table, write scores.parquet and the finished card; return the card.
 
-    What every card holds is measured on the videos as they are; `conditions` add what becomes of it. The plugins that
-    are called as `leaving_out` says are told nothing.
+    What every card holds is measured on the videos as they are; `conditions` add what becomes of it.
     """
     started = time.monotonic()
     path, about = folder / SCORES, {"run": card.id, "task": card.task, "threshold": card.training.threshold}
-    scores.write(table, path, about)
-    card = replace(measured(card, table, plugins, conditions), scores_sha256=sha256(path))
+    card = measured(card, table, plugins, conditions)
+    scores.write(table, path, about)  # once it is known that they can be measured: an earlier card is of earlier ones
+    card = replace(card, scores_sha256=sha256(path))
     if curves is not None and curves.is_file():
         shutil.copyfile(curves, folder / CURVES)
     spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
     card = replace(card, status="finished", seconds=spent)
     card.save(folder)
-    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
     return card
 
 
