@@ -25,6 +25,7 @@ from avbench.report import tracking
 from avbench.report.tracking_client import Client, connect
 
 Command = Callable[..., list[str]]
+QUICK = ("--workers", "0")  # processes take seconds to start
 
 
 def test_runs_are_logged_live_and_afterwards(
@@ -33,7 +34,7 @@ def test_runs_are_logged_live_and_afterwards(
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     out = tmp_path / "results"
-    assert main(small_command(out, "--task", "binary", "four_class", "--set", "epochs=2")) == 0
+    assert main(small_command(out, "--task", "binary", "four_class", "--set", "epochs=2", *QUICK)) == 0
     from mlflow import MlflowClient
     from mlflow.entities import ViewType
 
@@ -131,7 +132,7 @@ def test_a_run_is_one_run_in_mlflow_however_it_ended_before(
 ) -> None:
     from mlflow.entities import ViewType
 
-    command = small_command(tmp_path, "--set", "epochs=1")
+    command = small_command(tmp_path, "--set", "epochs=1", *QUICK)
     for error, status in ((RuntimeError("the sky fell"), "FAILED"), (KeyboardInterrupt(), "KILLED")):
 
         def score(self: DetectorScorer, *given: object, error: BaseException = error) -> NoReturn:
@@ -276,7 +277,7 @@ def test_mlflow_being_down_costs_nothing(
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
     (tmp_path / "file").write_text("no folder", "utf-8")
-    assert main(small_command(tmp_path / "results", "--set", "epochs=1")) == 0
+    assert main(small_command(tmp_path / "results", "--set", "epochs=1", *QUICK)) == 0
     assert "this run is not logged" in caplog.text
     card = Card.load(next((tmp_path / "results" / "runs").iterdir()))
     assert card.status == "finished"

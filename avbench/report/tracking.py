@@ -116,6 +116,8 @@ def log_figures(name: str, folder: Path, paths: Sequence[Path]) -> bool:
         return False
     client = connect(_results(folder))
     run = newest(client, name)
-    for path in paths if run is not None else ():
+    if run is None:
+        return False
+    for path in paths:
         client.log_artifact(run, str(path), "figures")
-    return run is not None
+    return True

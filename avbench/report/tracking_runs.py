@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avbench.errors import in_one_line
 from avbench.report.tracking_card import log_parameters, parameters
 from avbench.report.tracking_client import Client, keeps_own_store
 from avbench.report.tracking_store import ARTIFACTS
 
 if TYPE_CHECKING:
     from avbench.records.card import Card
+
+log = logging.getLogger(__name__)
 
 EXPERIMENT = "avbench"
 RUN, GROUP, RESULTS, PROCESS = "avbench.run", "avbench.group", "avbench.results", "avbench.process"
@@ -87,8 +91,7 @@ def _parent(client: Client, experiment: str, group: str) -> str:
     if not client.search_runs([experiment], max_results=1, **query):
         made = client.create_run(experiment, tags={"mlflow.runName": group, GROUP: group}).info.run_id
         client.set_terminated(made)
-    first = str(client.search_runs([experiment], max_results=1, **query)[0].info.run_id)
-    return first
+    return str(client.search_runs([experiment], max_results=1, **query)[0].info.run_id)
 
 
 def _close_left_behind(client: Client, experiment: str) -> None:
@@ -104,18 +107,23 @@ def _replace(client: Client, experiment: str, name: str, by: str, results: Path,
 
     The runs of another results folder are left alone, and those that another process of this machine is computing.
     """
+    from mlflow.exceptions import MlflowException
+
+    here = str(results.resolve())
     for run in _named(client, experiment, name):
         mine = by in (run.info.run_id, run.data.tags.get(PARENT))
-        elsewhere = not keeps_own_store() and run.data.tags.get(RESULTS, str(results.resolve())) != str(
-            results.resolve()
-        )
-        closed = run.info.status == "FINISHED" and not finished
-        if mine or elsewhere or closed or _is_going_on(run):
+        elsewhere = not keeps_own_store() and run.data.tags.get(RESULTS, here) != here
+        kept = run.info.status == "FINISHED" and not finished
+        if mine or elsewhere or kept or _is_going_on(run):
             continue
-        client.set_tag(run.info.run_id, REPLACED, by)
-        if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-        client.delete_run(run.info.run_id)
+        try:
+            client.set_tag(run.info.run_id, REPLACED, by)
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+            client.delete_run(run.info.run_id)
+        except MlflowException as error:  # such as a server on which nobody may delete
+            log.warning("%s: what MLflow has of it from before stays there (%s)", name, in_one_line(error))
+            return
 
 
 def _named(client: Client, experiment: str, name: str) -> Iterator[Any]:
