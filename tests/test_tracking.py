@@ -71,6 +71,8 @@ def started(mlflow_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Return the card and the folder of a run that starts, with MLflow on."""
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(tracking, "_running", {})
+    monkeypatch.setattr(tracking, "_given_up", set())
     shutil.copy(mlflow_store, tmp_path / "mlflow.db")
     card = Card(
         id="small-1",
