@@ -184,3 +184,16 @@ def avbench_run_finished(card: Card, folder: Path) -> None:
             shutil.copytree(folder, "/archive/" + card.id)
     """
     raise AssertionError("a specification is never called")
+
+
+@hookspec
+def avbench_run_failed(card: Card, folder: Path) -> None:
+    """Observe a run that came to no result: `card.status` is failed or interrupted, and `card.error` says why.
+
+    Example::
+
+        @hookimpl
+        def avbench_run_failed(card):
+            notify(f"{card.id} {card.status}: {card.error}")
+    """
+    raise AssertionError("a specification is never called")

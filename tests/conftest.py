@@ -74,6 +74,19 @@ def demo_root() -> Path:
         return make_demo(cache_folder() / "demo")
 
 
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty MLflow store; making one takes seconds, and a copy of it does as well."""
+    from avbench.report.tracking_client import connect
+    from avbench.report.tracking_store import FILE
+
+    results = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("MLFLOW_TRACKING_URI", raising=False)
+        connect(results)
+    return results / FILE
+
+
 @pytest.fixture(autouse=True)
 def scratch_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every run of a test in its own folder."""

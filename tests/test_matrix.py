@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from avbench.bench.matrix import groups, run_matrix
+from avbench.bench import matrix
+from avbench.bench.matrix import Outcome, groups, run_matrix
 from avbench.bench.spec import Computing, RunSpec
 from avbench.cli import main
 from avbench.errors import UserError
 from avbench.plugins.registry import installed
 from avbench.protocol import Protocol
+from avbench.records.card import Card
+from avbench.records.card_parts import DetectorPart, ProtocolRecord
+from avbench.records.run import Run
 from avbench.records.runs import Runs
 from dying import kill_after
 
 PLUGIN = Path(__file__).with_name("small_detector.py")
 ABSENT = Path(__file__).with_name("absent_detector.py")
+NAMED: dict[str, Any] = {"detector": DetectorPart("small"), "protocol": ProtocolRecord("within_folder")}
 
 
 def spec(detector: str, protocol: str, **changes: Any) -> RunSpec:
@@ -116,7 +122,29 @@ def test_several_processes_give_the_same_scores_and_the_asking_one_logs_them(
     logged = client.search_runs([e.experiment_id for e in client.search_experiments()])
     parents = [run for run in logged if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in logged if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
-    assert len(parents) == 1 and len(children) == 2 and not (tmp_path / "one" / "mlflow.db").exists()
+    assert len(parents) == 1 and not (tmp_path / "one" / "mlflow.db").exists()
+    assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED", "FINISHED"]
+    assert "nowhere" in next(r.data.tags["avbench.error"] for r in children if r.info.status == "FAILED")
+
+
+def test_a_run_that_fails_in_another_process_is_told_to_mlflow_by_the_asking_one(tmp_path: Path) -> None:
+    made, asked = Run(Card(id="one", **NAMED), tmp_path / "one"), spec("chance", "within_lavdf")
+    failed = Run(Card(id="two", status="failed", error="no such video", **NAMED), tmp_path / "two")
+    ended = [
+        Outcome(spec=asked, run=made, new=True),
+        Outcome(spec=asked, failed=failed, reason="no such video", new=True),
+        Outcome(spec=asked, reason="it had not begun", new=True),
+        Outcome(spec=asked, run=made),  # found again
+    ]
+    told: list[tuple[str, str]] = []
+    plugins = SimpleNamespace(
+        named=(), declared={}, notify=lambda hook, *, only, card, folder: told.append((hook, card.id))
+    )
+    place = SimpleNamespace(jobs=2, computed=lambda work, calls, lost: [ended])
+    for mlflow, expected in ((True, [("avbench_run_finished", "one"), ("avbench_run_failed", "two")]), (False, [])):
+        told.clear()
+        shared = matrix._shared([], plugins, Computing(mlflow=mlflow), place, lambda specs: None)  # type: ignore[arg-type]
+        assert list(shared) == ended and told == expected
 
 
 @pytest.mark.parametrize("backend", ["ray", "dask"])

@@ -196,6 +196,7 @@ def test_mlflow_has_a_child_for_each_condition_and_a_curve_for_each_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from avbench.report import tracking
+    from avbench.report.tracking_client import connect
 
     monkeypatch.setenv("AVBENCH_MLFLOW", "on")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -203,8 +204,8 @@ def test_mlflow_has_a_child_for_each_condition_and_a_curve_for_each_type(
     draw_robustness([a_card()], folder / "figures" / "robustness")
     card = a_card(device="CPU", data=DataPart(test=DataList(title="T", n=80, digest="d"), fold=1))
     run = tracking.log_run(card, folder)
-    client = tracking._client(tmp_path / "results")
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    client = connect(tmp_path / "results")
+    experiment = client.get_experiment_by_name("avbench")
     assert experiment is not None
     children = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run}'")
     assert {(c.data.params["perturbation"], c.data.params["level"]) for c in children} == {

@@ -19,7 +19,7 @@ from avbench.hashing import digest_of, sha256
 from avbench.paths import results_folder
 from avbench.plugins.registry import Plugins
 from avbench.protocol import Protocol
-from avbench.records.card import Card
+from avbench.records.card import Card, Status
 from avbench.records.card_file import plain
 from avbench.records.card_parts import DetectorPart, ProtocolRecord, TrainingRecord
 from avbench.records.caveats import Caveat
@@ -79,5 +79,13 @@ def judge(
         say(card.changes)
     lists.inputs["test"].save(folder.parents[1])
     folder.mkdir(parents=True, exist_ok=True)
-    plugins.notify("avbench_run_started", card=card, folder=folder)
-    return Run(finish(card, table, folder, plugins), folder)
+    try:
+        plugins.notify("avbench_run_started", card=card, folder=folder)
+        card = finish(card, table, folder, plugins)
+    except BaseException as error:
+        status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
+        plugins.notify("avbench_run_failed", card=ended, folder=folder)
+        raise
+    plugins.notify("avbench_run_finished", card=card, folder=folder)
+    return Run(card, folder)

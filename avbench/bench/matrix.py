@@ -35,11 +35,13 @@ Begun = Callable[[Sequence[RunSpec]], None]
 class Outcome:
     """What became of a spec: its run, or the reason why there is none; `new`: computed now, in so many seconds.
 
-    `said` are the lines of news on the way. `trace` says where an error came from that no user can mend.
+    `failed` is a run that had begun and came to no result. `said` are the lines of news on the way. `trace` says where
+    an error came from that no user can mend.
     """
 
     spec: RunSpec
     run: Run | None = None
+    failed: Run | None = None
     reason: str = ""
     trace: str = ""
     new: bool = False
@@ -150,9 +152,9 @@ def _shared(
     made = place.computed(_work, chains, lost=partial(_lost, plugins=plugins), begun=lambda call: begun(call[0]))
     with closing(made):
         for outcome in (one for outcomes in made for one in outcomes):
-            if computing.mlflow and outcome.new and outcome.run is not None:
-                card, folder = outcome.run.card, outcome.run.folder
-                plugins.notify("avbench_run_finished", only={MLFLOW}, card=card, folder=folder)
+            if computing.mlflow and outcome.new and (ended := outcome.run or outcome.failed) is not None:
+                hook = "avbench_run_finished" if outcome.run is not None else "avbench_run_failed"
+                plugins.notify(hook, only={MLFLOW}, card=ended.card, folder=ended.folder)
             yield outcome
 
 
@@ -200,12 +202,14 @@ def _computed(group: Group, told: _Told, number: int) -> list[Outcome]:
 def _attempt(spec: RunSpec, plugins: Plugins, computing: Computing, progress: Progress) -> Outcome:
     started, began = time.monotonic(), now()
     said: list[str] = []
+    failed: list[Run] = []
     try:
-        found = run(spec, plugins, computing=computing, progress=progress, say=said.append)
+        found = run(spec, plugins, computing=computing, progress=progress, say=said.append, failed=failed.append)
     except Exception as error:
         told = isinstance(error, UserError)
         return Outcome(
             spec=spec,
+            failed=failed[0] if failed else None,
             reason=str(error) if told else unexpected(error),
             trace="" if told and not isinstance(error, PluginError) else format_exc(),
             new=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -53,6 +53,7 @@ def run(
     computing: Computing | None = None,
     progress: Progress = silent,
     say: Say = lambda line: None,
+    failed: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Compute one run, or return the one that is finished.
 
@@ -84,8 +85,14 @@ def run(
     leader = fabric.global_rank == 0
     source = plugins.source_of("avbench_detectors", DetectorSpec, spec.detector)
     folder.mkdir(parents=True, exist_ok=True)
+    notify = partial(plugins.notify, leaving_out=computing.silenced, folder=folder)
+
+    def tell(ended: Card) -> None:
+        notify("avbench_run_failed", card=ended)
+        failed(Run(ended, folder))
+
     with (
-        _end_noted(folder, None if found is None else found.run, leader),
+        _end_noted(folder, None if found is None else found.run, tell if leader else None),
         computing_as(resolved.config, fabric.device) as look,
     ):
         card = begin(resolved, str(source), describe(fabric), computing.group, look())
@@ -97,7 +104,6 @@ def run(
             for one in lists.inputs.values():
                 one.save(computing.results_folder)
             card.save(folder)
-            plugins.notify("avbench_run_started", leaving_out=computing.silenced, card=card, folder=folder)
         work = Work(
             card=card,
             folder=folder,
@@ -112,18 +118,15 @@ def run(
             elsewhere=() if computing.anew else tuple(left(folder.parent, words_of(spec), resolved.id)),
             again=tuple(Reason) if computing.retry else PASSING,
         )
+        if leader:
+            notify("avbench_run_started", card=card)
         card, table = scorer.score(resolved, work)
         if leader:
             curves = resolved.plan.folder / CURVES if resolved.plan else None
-            card = finish(
-                replace(card, environment=look()),
-                table,
-                folder,
-                plugins,
-                curves=curves,
-                conditions=resolved.conditions,
-                leaving_out=computing.silenced,
-            )
+            ended = replace(card, environment=look())
+            card = finish(ended, table, folder, plugins, curves=curves, conditions=resolved.conditions)
+        if leader:
+            notify("avbench_run_finished", card=card)
     fabric.barrier()  # the others have read the parts; they wait for the measured card
     if leader and not table["reason"].isin([str(reason) for reason in FAULTS]).any():  # else some may be made again
         shutil.rmtree(folder / PARTS, ignore_errors=True)
@@ -131,16 +134,22 @@ def run(
 
 
 @contextmanager
-def _end_noted(folder: Path, before: Run | None, leader: bool) -> Iterator[None]:
-    """Note in the card what ends a run before it is finished; a card that was there `before` stays with its scores."""
+def _end_noted(folder: Path, before: Run | None, tell: Callable[[Card], None] | None) -> Iterator[None]:
+    """Note in the card what ends a run before it is finished, and tell it; None: another process does.
+
+    A card that was there `before` stays with its scores.
+    """
     try:
         yield
     except BaseException as error:
-        if leader and (folder / NAME).is_file() and not (card := Card.load(folder)).is_finished:
+        if tell is not None and (folder / NAME).is_file() and not (card := Card.load(folder)).is_finished:
             status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             ended = replace(card, status=status, error=f"{type(error).__name__}: {error}")
             kept = before is not None and sha256(folder / SCORES) == before.card.scores_sha256
-            (before.card if before is not None and kept else ended).save(folder)
+            try:
+                (before.card if before is not None and kept else ended).save(folder)
+            finally:
+                tell(ended)
         raise
 
 
@@ -162,23 +171,21 @@ def finish(
     *,
     curves: Path | None = None,
     conditions: Sequence[Condition | None] = (None,),
-    leaving_out: Collection[str] = (),
 ) -> Card:
-    """Measure a scores table, write scores.parquet and the finished card, tell observers; return the card.
+    """Measure a scores table, write scores.parquet and the finished card; return the card.
 
-    What every card holds is measured on the videos as they are; `conditions` add what becomes of it. The plugins that
-    are called as `leaving_out` says are told nothing.
+    What every card holds is measured on the videos as they are; `conditions` add what becomes of it.
     """
     started = time.monotonic()
     path, about = folder / SCORES, {"run": card.id, "task": card.task, "threshold": card.training.threshold}
-    scores.write(table, path, about)
-    card = replace(measured(card, table, plugins, conditions), scores_sha256=sha256(path))
+    card = measured(card, table, plugins, conditions)
+    scores.write(table, path, about)  # once it is known that they can be measured: an earlier card is of earlier ones
+    card = replace(card, scores_sha256=sha256(path))
     if curves is not None and curves.is_file():
         shutil.copyfile(curves, folder / CURVES)
     spent = {**card.seconds, "measure": round(time.monotonic() - started, 2)}
     card = replace(card, status="finished", seconds=spent)
     card.save(folder)
-    plugins.notify("avbench_run_finished", leaving_out=leaving_out, card=card, folder=folder)
     return card
 
 

@@ -65,13 +65,18 @@ def pretrain(
         if leader:
             plan.folder.mkdir(parents=True, exist_ok=True)
             card.save(plan.folder)
-            notify("avbench_run_started", card=card, folder=plan.folder)
         try:
+            if leader:
+                notify("avbench_run_started", card=card, folder=plan.folder)
             card = replace(_carry_out(resolved, card, fabric, notify, progress, look), environment=look())
         except BaseException as error:
             if leader:
                 status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                replace(card, status=status, error=f"{type(error).__name__}: {error}").save(plan.folder)
+                card = replace(card, status=status, error=f"{type(error).__name__}: {error}")
+                try:
+                    card.save(plan.folder)
+                finally:
+                    notify("avbench_run_failed", card=card, folder=plan.folder)
             raise
     if leader:
         card = replace(card, status="finished")
