@@ -236,4 +236,4 @@ def test_official_size_trains_and_judges_real_faces(real_root: Path, tmp_path: P
     words += ["--set", "epochs=1", "--set", "batch=2", "--set", "micro_batch=1", "--set", "eval_batch=1"]
     assert main(words) == 0
     told = Card.load(next((tmp_path / "runs").iterdir()))
-    assert told.counts.scored == 4 and told.training.parameters == 104_431_110
+    assert told.counts.scored == 4 and told.training.parameters == 19_376_646

@@ -15,10 +15,10 @@ from avbench.records import suite
 from avbench.records.card import Card
 from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, Request
 from avbench.records.caveats import demo_data_made, random_start
-from avbench.records.measured import Measured
+from avbench.records.measured import Confusion, Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
-from avbench.report.suite_figures import _by_protocol
+from avbench.report.suite_figures import _by_protocol, _title, total
 from avbench.report.suite_tables import runs_shown, suite_tables
 
 
@@ -167,6 +167,19 @@ def test_runs_on_demo_data_of_another_choice_or_version_are_never_mixed() -> Non
     assert [shown.split()[0].split("\n")[0] for shown in tables.values()] == ["50.0", "70.0"]
     four = [replace(one, task="four_class") for one in cards]
     assert list(_by_protocol(four)) == ["p_demo", "p_demo_hard_tuning_edition"]
+
+
+def test_confusion_matrices_add_seeds_up_and_of_equal_runs_the_newest_counts() -> None:
+    first, again, second = (
+        Confusion(("real", "fake"), matrix) for matrix in (((9, 9), (9, 9)), ((1, 2), (3, 4)), ((5, 0), (0, 5)))
+    )
+    runs = [
+        card("a", "p", 0.5, seed, started=day, task="four_class", confusion={"oracle": {"video": matrix}})
+        for seed, day, matrix in ((0, "2026-01-01", first), (1, "2026-01-02", second), (0, "2026-01-03", again))
+    ]
+    kept = _by_protocol(runs)["p"]
+    assert [one.seed for one in kept] == [1, 0] and _title(kept) == "a, seeds 0 1"
+    assert total([one.confusion["oracle"]["video"] for one in kept]) == Confusion(("real", "fake"), ((6, 2), (3, 9)))
 
 
 def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:

@@ -68,6 +68,7 @@ DEMO = replace(
     dropout=0.0,
     crop=50,
     demo_init=True,
+    train_stem=False,
 )
 
 # Pictures of 224 px are halved while they are cut, as published.
@@ -75,7 +76,7 @@ CLIP = ClipSpec(frames=500, fps=25, size=112, whole=True)
 DEMO_CLIP = ClipSpec(frames=108, fps=25, size=56, whole=True)
 STAGE = Stage(epochs=30, batch=64, lr=1e-3, weight_decay=1e-4, clip_norm=0.0, precision="16-mixed")
 DEMO_STAGE = Stage(batch=8, micro_batch=8, lr=1.5e-3, weight_decay=1e-4)
-DEMO_STAGES = (replace(DEMO_STAGE, name="streams", epochs=10), replace(DEMO_STAGE, epochs=6))
+DEMO_STAGES = (replace(DEMO_STAGE, name="streams", epochs=5), replace(DEMO_STAGE, epochs=5))
 
 # The published code pools the stem's output without gradients, so that the stem stays random.
 BUGS: dict[str, dict[str, Setting]] = {"reproduce_bugs": {"train_stem": False}}
