@@ -88,7 +88,7 @@ def total(matrices: Sequence[Confusion]) -> Confusion | None:
     """Return the sum of confusion matrices with equal labels; None where there is none."""
     if not matrices:
         return None
-    return Confusion(matrices[0].labels, tuple(map(tuple, sum(np.array(one.matrix) for one in matrices).tolist())))
+    return Confusion(matrices[0].labels, tuple(map(tuple, np.sum([one.matrix for one in matrices], axis=0).tolist())))
 
 
 def _title(runs: Sequence[Card]) -> str:
