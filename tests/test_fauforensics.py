@@ -33,6 +33,7 @@ TINY = (
     "audio_state=32",
     "audio_layers=1",
 )
+PUBLISHED_LOSS = ("loss_weight_joint=0.8", "loss_weight_video=0.1", "loss_weight_audio=0.1")
 
 
 def configure(preset="demo", *overrides, task="binary", dataset=""):
@@ -83,7 +84,7 @@ def test_published_names_load(wrap):
 
 
 def test_loss_weighs_three_labels():
-    detector = build(*TINY)
+    detector = build(*TINY, *PUBLISHED_LOSS)
     batch = random_batch(detector.config.clip, 4)
     assert batch.forgery.tolist() == [0, 1, 2, 3]
     output = scores(detector, batch)
@@ -104,7 +105,7 @@ def test_loss_weighs_three_labels():
 
 
 def test_gradients_carry_the_weights_of_the_losses():
-    detector = build(*TINY)
+    detector = build(*TINY, *PUBLISHED_LOSS)
     batch = random_batch(detector.config.clip, 4)
     losses = detector.loss(detector(batch), batch)
     for name, weight, head in (("video", 0.1, "mlp_v"), ("audio", 0.1, "mlp_a"), ("joint", 0.8, "mlp_joint")):
@@ -208,7 +209,7 @@ def test_without_ffl_there_is_no_fau_encoder():
         (("use_video=false", "use_audio=false", "use_ffl=false"), "at least one encoder"),
         (("mel=mfcc",), "mel=mfcc: use one of 20ms, whisper"),
         (("attention_norm=row",), "attention_norm"),
-        (("crop=200",), "crop_from=160"),
+        (("crop=200", "crop_from=160"), "crop_from=160"),
         (("clip.frames=20",), "12800"),
         (("clip.sample_rate=8000",), "16000 Hz"),
         (("csn_blocks=1,1,1",), "four block counts"),

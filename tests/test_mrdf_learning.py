@@ -107,7 +107,7 @@ def test_margin_compares_embeddings_by_the_label_of_their_stream() -> None:
 
 @pytest.mark.parametrize("variant", get_args(Variant))
 def test_every_weight_learns(variant: str) -> None:
-    detector = build(f"variant={variant}")
+    detector = build(f"variant={variant}", "train_stem=true")
     moved = step(detector)
     still = {name for name, _ in detector.named_parameters()} - moved
     assert all(name.endswith("k_proj.bias") for name in still)  # which attention cannot feel

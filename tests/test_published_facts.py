@@ -182,7 +182,7 @@ def test_losses(name: str, preset: str) -> None:
         if isinstance(stage["losses"], str):
             FORMULAS[stage["losses"]](name, preset)
             continue
-        given = losses_of(name, stage["name"])
+        given = losses_of(name, stage["name"], FACTS[name][preset]["settings"])
         parts = {part: value for part, value in given.items() if part != "loss"}
         assert parts.keys() == stage["losses"].keys()
         if parts:
@@ -190,10 +190,14 @@ def test_losses(name: str, preset: str) -> None:
             assert given["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def losses_of(name: str, stage_name: str) -> dict[str, float]:
-    """Return what the demo preset's network loses on noise, in the stage of that name or else in its last one."""
+def losses_of(name: str, stage_name: str, settings: Mapping[str, object]) -> dict[str, float]:
+    """Return what the demo preset's network loses on noise, in the stage of that name or else in its last one.
+
+    What weighs its losses is as `settings` say.
+    """
     spec = built_in()[name]
-    detector = build(spec, resolve(spec, "binary", preset="demo"), 0)
+    weights = [f"{key}={value}" for key, value in settings.items() if "weight_" in key or key == "ssl_weight"]
+    detector = build(spec, resolve(spec, "binary", overrides=weights, preset="demo"), 0)
     stages = detector.config.stages
     number = next((k for k, stage in enumerate(stages) if stage.name == stage_name), len(stages) - 1)
     for stage in stages[: number + 1]:

@@ -193,7 +193,7 @@ def test_no_gradient_reaches_a_student_through_the_other_one() -> None:
 
 
 def test_teacher_stands_still_in_stage_2_and_real_clips_alone_are_compared() -> None:
-    detector = begin_stages(build(*TINY), 1)
+    detector = begin_stages(build(*TINY, "ssl_weight=1"), 1)
     assert detector.network.representation is None
     losses, moved = step(detector, 1)
     assert losses.keys() == {"loss", "loss_forgery", "loss_teacher"}
@@ -258,7 +258,7 @@ def test_rates_warm_up_then_stay_or_fall() -> None:
     assert [rate_factor(s, 100, 4, falls=False) for s in (0, 1, 3, 50, 100)] == [0.25, 0.5, 1, 1, 1]
     falling = [rate_factor(s, 104, 4, falls=True) for s in (0, 4, 54, 104)]
     assert falling == pytest.approx([0.25, 1, 0.5, 0])
-    detector = begin_stages(build(*TINY), 0)
+    detector = begin_stages(build(*TINY, "represent.epochs=4"), 0)
     optimizer, schedule = detector.optimizer(detector.config.stages[0], 60)
     assert schedule is not None
     for _ in range(60):

@@ -24,7 +24,15 @@ from avbench.types import ClipBatch, Forgery
 from avbench_realforensics.detector import RealForensics
 
 SMALL = {
-    "lipforensics": ("clip.frames=8", "clip.size=32", "width=4", "tcn_width=12", "tcn_layers=2", "epochs=2"),
+    "lipforensics": (
+        "pretrained=random",
+        "clip.frames=8",
+        "clip.size=32",
+        "width=4",
+        "tcn_width=12",
+        "tcn_layers=2",
+        "epochs=2",
+    ),
     "realforensics": (
         "backbone_weights=random",
         "clip.size=32",
