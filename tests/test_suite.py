@@ -13,13 +13,14 @@ from avbench.plugins.registry import installed
 from avbench.protocol import known
 from avbench.records import suite
 from avbench.records.card import Card
-from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, Request
+from avbench.records.card_parts import DataList, DataPart, DetectorPart, ProtocolRecord, Request, TrainingRecord
 from avbench.records.caveats import demo_data_made, random_start
 from avbench.records.measured import Confusion, Measured
 from avbench.records.suite import AVERAGE, Column, Row, crossing
 from avbench.records.table import Table, comma_separated, latex, markdown
 from avbench.report.suite_figures import _by_protocol, _title, total
 from avbench.report.suite_tables import runs_shown, suite_tables
+from avbench.report.tables import spread_table
 
 
 def card(detector: str, protocol: str, auc: float, seed: int = 0, /, **changes: Any) -> Card:
@@ -177,9 +178,26 @@ def test_confusion_matrices_add_seeds_up_and_of_equal_runs_the_newest_counts() -
         card("a", "p", 0.5, seed, started=day, task="four_class", confusion={"oracle": {"video": matrix}})
         for seed, day, matrix in ((0, "2026-01-01", first), (1, "2026-01-02", second), (0, "2026-01-03", again))
     ]
-    kept = _by_protocol(runs)["p"]
-    assert [one.seed for one in kept] == [1, 0] and _title(kept) == "a, seeds 0 1"
-    assert total([one.confusion["oracle"]["video"] for one in kept]) == Confusion(("real", "fake"), ((6, 2), (3, 9)))
+    (kept,) = _by_protocol(runs)["p"]
+    assert [one.seed for one in kept] == [0, 1] and _title(kept) == "a, seeds 0 1"
+    assert total(kept) == (kept, Confusion(("real", "fake"), ((6, 2), (3, 9))))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"detector": DetectorPart("a", version="1", preset="paper")},
+        {"detector": DetectorPart("a", version="2")},
+        {"data": DataPart(test=DataList(data_version="11"))},
+        {"protocol": ProtocolRecord("p", 2, placements=("oracle",))},
+        {"training": TrainingRecord(config={"lr": 1})},
+    ],
+)
+def test_runs_of_another_cell_are_neither_added_nor_averaged(changes: dict[str, Any]) -> None:
+    runs = [card("a", "p", 0.5, 0, task="four_class"), card("a", "p", 0.9, 1, task="four_class", **changes)]
+    later = replace(runs[1], started="2026-02-01T00:00:00+00:00")
+    assert _by_protocol([runs[0], later])["p"] == [[later]]
+    assert spread_table(runs).rows == ()
 
 
 def test_ablations_fill_their_own_rows_and_averages_need_every_part() -> None:

@@ -13,6 +13,7 @@ from avbench.records.card import REPORTED, Card
 from avbench.records.caveats import demo_choice
 from avbench.records.measured import Confusion
 from avbench.records.style import saved_figure, write_heading
+from avbench.report.cells import cell, newest
 from avbench.report.figures import draw_matrix
 from avbench.report.robustness_figure import draw_robustness
 
@@ -22,38 +23,37 @@ COLUMNS = 2
 def draw_suite(cards: Sequence[Card], folder: Path) -> list[Path]:
     """Draw, as PNG and SVG, the four-class confusion matrices of each protocol and the perturbed runs of each.
 
-    Matrices add the seeds and folds of a detector up; of its perturbed runs under one protocol the newest is drawn.
+    Of a detector's runs under one protocol the newest is drawn; to its matrix those of its other seeds and folds are
+    added.
     """
     measured = [card for card in cards if card.metrics and not card.members]
     paths: list[Path] = []
     for name, of_protocol in _by_protocol(measured).items():
-        swept = [card for card in of_protocol if card.perturbations is not None]
-        four = [card for card in of_protocol if card.task == "four_class" and card not in swept]
+        swept = [newest_of(runs) for runs in of_protocol if newest_of(runs).perturbations is not None]
+        four = [runs for runs in of_protocol if runs[0].task == "four_class" and newest_of(runs) not in swept]
         if four:
             paths += draw_confusions(four, folder / f"confusion_{name}")
         if swept:
-            paths += draw_robustness([of_one[-1] for of_one in _by_detector(swept)], folder / f"robustness_{name}")
+            paths += draw_robustness(swept, folder / f"robustness_{name}")
     return paths
 
 
-def _by_protocol(cards: Sequence[Card]) -> dict[str, list[Card]]:
-    newest: dict[tuple[Any, ...], Card] = {}
-    for card in sorted(cards, key=lambda card: card.started):
-        protocol, detector = card.protocol, card.detector.name
-        key = (protocol.name, protocol.fold, detector, card.overrides, card.task, card.seed, _data(card))
-        newest.pop(key, None)  # so that what is newest comes last
-        newest[key] = card
-    found: dict[str, list[Card]] = {}
-    for (name, *_, data), card in newest.items():
-        found.setdefault(f"{name}{data}", []).append(card)
-    return found
+def newest_of(cards: Sequence[Card]) -> Card:
+    """Return the run that was started last."""
+    return max(cards, key=lambda card: card.started)
 
 
-def _by_detector(cards: Sequence[Card]) -> list[list[Card]]:
-    found: dict[tuple[Any, ...], list[Card]] = {}
+def _by_protocol(cards: Sequence[Card]) -> dict[str, list[list[Card]]]:
+    """Return, for each protocol, the seeds and folds of the newest cell of each detector with its settings."""
+    alike: dict[tuple[Any, ...], list[Card]] = {}
     for card in cards:
-        found.setdefault((card.detector.name, card.overrides, card.task), []).append(card)
-    return list(found.values())
+        key = (card.protocol.name, card.detector.name, card.overrides, card.task, _data(card))
+        alike.setdefault(key, []).append(card)
+    found: dict[str, list[list[Card]]] = {}
+    for (name, *_, data), runs in alike.items():
+        today = cell(newest_of(runs))
+        found.setdefault(f"{name}{data}", []).append(newest(card for card in runs if cell(card) == today))
+    return found
 
 
 def _data(card: Card) -> str:
@@ -61,12 +61,12 @@ def _data(card: Card) -> str:
     return "_".join(["", "demo", *re.findall(r"\w+", demo_choice(card.caveats))]) if card.is_demo else ""
 
 
-def draw_confusions(cards: Sequence[Card], path: Path) -> list[Path]:
+def draw_confusions(detectors: Sequence[Sequence[Card]], path: Path) -> list[Path]:
     """Draw the confusion matrices of detectors under one protocol side by side, two in a row, runs of each added up."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    detectors = _by_detector(cards)
     columns = min(COLUMNS, len(detectors))
     rows = -(-len(detectors) // columns)
+    cards = [card for runs in detectors for card in runs]
     protocol = cards[0].protocol.name
     heading = f"Confusion matrices, {protocol}{' (demo data)' if any(card.is_demo for card in cards) else ''}"
     with saved_figure(path, (4.6 * columns + 0.3, 4.5 * rows + 0.6)) as figure:
@@ -74,21 +74,24 @@ def draw_confusions(cards: Sequence[Card], path: Path) -> list[Path]:
         for axes in panels.flat[len(detectors) :]:
             axes.set_visible(False)
         for axes, runs in zip(panels.flat, detectors, strict=False):
-            found = [card.confusion_at(card.reported_setting() or REPORTED) for card in runs]
-            if summed := total([one for one in found if one is not None]):
+            kept, summed = total(runs)
+            if summed:
                 draw_matrix(axes, summed)
-            axes.set_title(_title(runs))
+            axes.set_title(_title(kept))
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.62 / figure.get_figheight()))
         added = ", runs added up" if len(detectors) < len(cards) else ""
         write_heading(figure, heading, f"videos{added}, and shares of the true class in %")
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
-def total(matrices: Sequence[Confusion]) -> Confusion | None:
-    """Return the sum of confusion matrices with equal labels; None where there is none."""
-    if not matrices:
-        return None
-    return Confusion(matrices[0].labels, tuple(map(tuple, np.sum([one.matrix for one in matrices], axis=0).tolist())))
+def total(runs: Sequence[Card]) -> tuple[list[Card], Confusion | None]:
+    """Return which runs of a cell have a matrix in the newest one's placement, and the sum of these; None of none."""
+    setting = newest_of(runs).reported_setting() or REPORTED
+    found = [(card, matrix) for card in runs if (matrix := card.confusion_at(setting)) is not None]
+    if not found:
+        return list(runs), None
+    summed = np.sum([matrix.matrix for _, matrix in found], axis=0).tolist()
+    return [card for card, _ in found], Confusion(found[0][1].labels, tuple(map(tuple, summed)))
 
 
 def _title(runs: Sequence[Card]) -> str:

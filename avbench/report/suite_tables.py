@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 from avbench.records.card import Card
-from avbench.records.card_parts import TrainedOn
 from avbench.records.caveats import Caveat, started_at_random
 from avbench.records.suite import AVERAGE, Column, Row, Suite
 from avbench.records.table import Table, percent, published, spread, with_interval
+from avbench.report.cells import data_versions, newest
 
 BEST, TIE, AT_RANDOM = "†", "‡", "*"
 _METRICS = {"acc": "Acc", "auc": "AUC"}
@@ -91,21 +91,14 @@ def _runs(cards: Sequence[Card], row: Row, column: Column, settings: Sequence[st
     found = [card for card in found if _versions(card) == latest]
     if found:  # runs on data and code of before are not mixed with those of today
         today = max(found, key=lambda card: card.started)
-        found = [card for card in found if _data_versions(card) == _data_versions(today)]
+        found = [card for card in found if data_versions(card) == data_versions(today)]
         found = [card for card in found if card.origin == today.origin]
     found = [card for card in found if not started_at_random(card.caveats)] or found
-    newest = {(card.seed, card.protocol.fold): card for card in sorted(found, key=lambda card: card.started)}
-    return [newest[key] for key in sorted(newest)]
+    return newest(found)
 
 
 def _versions(card: Card) -> tuple[int, str]:
     return card.protocol.version, card.detector.version
-
-
-def _data_versions(card: Card) -> tuple[str, ...]:
-    trained = card.training.trained_on
-    judged = card.data.test.data_version if card.data.test is not None else ""
-    return judged, trained.data_version if isinstance(trained, TrainedOn) else ""
 
 
 def _measured(cards: Sequence[Card], metric: str) -> Cell:

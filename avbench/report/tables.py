@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from avbench.errors import UserError
 from avbench.plugins.builtin import avbench_metrics
 from avbench.records.card import Card
-from avbench.records.caveats import Caveat
 from avbench.records.measured import Measured, Setting
 from avbench.records.table import Table, percent, published, spread, text, with_interval
 from avbench.records.table import markdown as as_markdown
+from avbench.report.cells import caveats_of, cell, names, newest
 
 HEADLINE = ("acc", "auc", "majority", "balanced_acc", "eer", "ap")
 _TITLES = {spec.name: spec.title for spec in avbench_metrics()}
@@ -164,7 +163,7 @@ def summary_table(cards: Sequence[Card]) -> Table:
         acc, auc = entries.get("acc"), entries.get("auc")
         rows.append(
             (
-                *_names(card),
+                *names(card),
                 str(card.seed),
                 placement,
                 scored_of(card, acc.n or 0) if acc else "–",
@@ -186,17 +185,17 @@ def scored_of(card: Card, scored: int) -> str:
 
 
 def spread_table(cards: Sequence[Card]) -> Table:
-    """Return mean, standard deviation and range over seeds and folds of the same cell; scores are never pooled."""
-    groups: dict[tuple[str, ...], list[tuple[Card, Mapping[str, Measured]]]] = {}
+    """Return mean, standard deviation and range over seeds and folds of a cell, each once; scores are never pooled."""
+    groups: dict[tuple[str, ...], dict[str, tuple[Card, Mapping[str, Measured]]]] = {}
     for card, placement, entries in _by_video(cards):
-        caveats = ", ".join(caveat for caveat in card.caveats if caveat != Caveat.FEW_CLUSTERS)
-        configuration = json.dumps([card.detector.version, card.training.config, card.origin], sort_keys=True)
-        groups.setdefault((*_names(card), placement, caveats, configuration), []).append((card, entries))
+        groups.setdefault((placement, *cell(card)), {})[card.id] = card, entries
     rows = []
-    for (*names, caveats, _), members in groups.items():
-        if len(members) > 1:
-            values = [[entries.get(name, Measured()).value for _, entries in members] for name in ("acc", "auc")]
-            rows.append((*names, str(len(members)), *(spread(v) for v in values), caveats))
+    for (placement, *_), members in groups.items():
+        kept = [members[card.id] for card in newest(card for card, _ in members.values())]
+        if len(kept) > 1:
+            values = [[entries.get(name, Measured()).value for _, entries in kept] for name in ("acc", "auc")]
+            first = kept[0][0]
+            rows.append((*names(first), placement, str(len(kept)), *(spread(v) for v in values), caveats_of(first)))
     head = ("detector", "protocol", "task", "placement", "runs", "Acc %", "AUC %", "caveats")
     title = "Over seeds and folds: mean ± standard deviation (lowest to highest)"
     return Table(title, head, tuple(rows)).without_empty_columns()
@@ -209,18 +208,11 @@ def _by_video(cards: Sequence[Card]) -> Iterator[tuple[Card, str, Mapping[str, M
                 yield card, setting.placement, card.metrics_at(setting)
 
 
-def _names(card: Card) -> tuple[str, str, str]:
-    """Name what must agree for runs to be compared: the detector's preset and the protocol's version included."""
-    preset = f" ({card.detector.preset})" if card.detector.preset not in {"", "default"} else ""
-    protocol = f"{card.protocol.name} v{card.protocol.version}"
-    return card.detector.name + preset, protocol, card.task.replace("_", "-")
-
-
 def _finished(cards: Sequence[Card]) -> list[Card]:
     finished = [card for card in cards if card.metrics]
     if not finished:
         raise UserError("no finished run among these; run avbench run first, or name other runs")
-    return sorted(finished, key=lambda card: (*_names(card), card.seed, card.id))
+    return sorted(finished, key=lambda card: (*names(card), card.seed, card.id))
 
 
 def summary(cards: Sequence[Card]) -> str:
