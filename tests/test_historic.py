@@ -1,4 +1,4 @@
-"""Results folders of earlier versions still read: their cards are upgraded, and every reader shows them."""
+"""Results folders and plugins of earlier versions are still read: cards are upgraded, and every reader shows them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from avbench.records.runs import Runs
 from avbench.report.html import html
 from avbench.report.suite_tables import suite_tables
 from avbench.report.tables import terminal
+from avbench.types import ClipSpec
 
 HISTORIC = Path(__file__).with_name("historic")
 CARDS = sorted(HISTORIC.rglob("card.json"))
@@ -158,3 +159,12 @@ def test_readers_do_without_a_part_that_an_old_card_lacks(missing: str, tmp_path
     if any(card.metrics for card in cards):
         assert html(cards, tmp_path).stat().st_size > 5_000
     list(suite_tables(suite.find("table3"), cards))
+
+
+def test_a_clip_that_is_asked_for_by_its_former_words_is_the_same() -> None:
+    with pytest.warns(DeprecationWarning, match="sound_samples is called audio_samples now"):
+        assert ClipSpec(0, sound_samples=16_000, sound_rate=8_000) == ClipSpec(
+            0, audio_samples=16_000, sample_rate=8_000
+        )
+    with pytest.raises(TypeError, match="sound_samples"):
+        ClipSpec(sound_samples=1, audio_samples=2)

@@ -7,14 +7,9 @@ from typing import Any
 
 from avbench.records.caveats import Caveat
 from avbench.types import FORMER_PLACEMENTS
+from avbench.types.former import FORMER_CLIP_FIELDS
 
 _BY_PLACEMENT = ("metrics", "confusion", "ceilings", "blind")
-_CLIP = {
-    "sound_rate": "sample_rate",
-    "sound_samples": "audio_samples",
-    "least_frames": "min_frames",
-    "targets": "annotations",
-}
 
 
 def from_format_1(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +52,7 @@ def _config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with its clip, and that of each member of an ensemble, in the words of today."""
     new = {k: _config(v) if k.startswith("member ") else v for k, v in config.items()}
     if isinstance(clip := config.get("clip"), Mapping):
-        new["clip"] = _renamed(clip, _CLIP)
+        new["clip"] = _renamed(clip, FORMER_CLIP_FIELDS)
     return new
 
 

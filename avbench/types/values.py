@@ -12,6 +12,7 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from avbench.types.former import FORMER_CLIP_FIELDS, accepting
 from avbench.types.settings import Count, Range, ZeroOrMore
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Sample:
         return self.frames / self.fps if self.frames and self.fps else None
 
 
+@accepting(FORMER_CLIP_FIELDS)
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
     """What a detector wants to be fed.
