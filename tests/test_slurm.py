@@ -108,7 +108,8 @@ def test_local_jobs_return_what_they_compute_and_the_exception_where_they_fail(
     pytest.importorskip("submitit")
     monkeypatch.setattr(slurm, "_CLUSTER", "local")
     place = Backend(name="slurm", jobs=2, slurm={"time": 1}, folder=tmp_path)
-    results = set(place.computed(double, [(1,), (0,), (4,)], lambda call, reason: (call, reason)))
+    chains = [[(1,)], [(0,)], [(4,)]]
+    results = set(place.computed(double, chains, lost=lambda call, reason: (call, reason)))
     ((_, reason),) = [one for one in results if isinstance(one, tuple)]
     assert {one for one in results if isinstance(one, int)} == {2, 8}
     assert "ZeroDivisionError: integer division or modulo by zero; its log is" in reason and "\n" not in reason
