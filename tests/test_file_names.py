@@ -15,6 +15,7 @@ from avbench.data.file_names import links_out
 from avbench.errors import UserError
 from avbench.media.reading import address, open_file, probe
 from avbench.types import DatasetSpec, Forgery, MediaError, Reason, Sample
+from avbench_folder.check import check
 
 ODD = [
     "12:30 interview.mp4",
@@ -76,6 +77,7 @@ def test_accents_are_found_in_either_spelling(tmp_path: Path, disk: str) -> None
         (tmp_path / "labels.csv").write_text(text, "utf-8")
         (sample,) = folder(tmp_path).samples()
         assert sample.path.read_bytes() == b"media" and sample.identity == normalize("NFC", "Müller")
+        assert not [one for one in check(tmp_path) if "missing" in one.what or "left out" in one.what]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from avbench.errors import UserError
 from avbench.types import Finding
@@ -45,18 +46,25 @@ def check(root: Path) -> Iterator[Finding]:
 
 def _files(root: Path, rows: list[Row]) -> Iterator[Finding]:
     find = folder_finder(root)
-    listed = {find(row.folder) / row.file for row in rows}
-    present = {Path(folder, name) for folder, _, names in os.walk(find(()), followlinks=True) for name in names}
-    unlisted = {path for path in present - listed if path.suffix == ".mp4"}
-    empty = {path for path in present & listed if path.stat().st_size == 0}
+    listed = {_composed(find(row.folder) / row.file) for row in rows}
+    on_disk = (Path(folder, name) for folder, _, names in os.walk(find(()), followlinks=True) for name in names)
+    present = {_composed(path): path for path in on_disk}
+    unlisted = {path for path in present.keys() - listed if path.suffix == ".mp4"}
+    empty = {path for path in present.keys() & listed if present[path].stat().st_size == 0}
     where = str(root)
-    yield from _finding("error", where, "files are missing", _below(root, listed - present))
+    yield from _finding("error", where, "files are missing", _below(root, listed - present.keys()))
     yield from _finding("error", where, "files are empty", _below(root, empty))
     yield from _finding("warning", where, "videos are not in the table (ignored)", _below(root, unlisted))
 
 
+def _composed(path: Path) -> Path:
+    """Return a path with its accented letters as one sign each, however the disk writes them."""
+    return Path(normalize("NFC", str(path)))
+
+
 def _below(root: Path, paths: set[Path]) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
+    top = _composed(root)
+    return [path.relative_to(top).as_posix() for path in paths]
 
 
 def _odd_rows(where: str, rows: list[Row]) -> Iterator[Finding]:

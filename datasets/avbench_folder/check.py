@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from avbench.data.file_names import below
 from avbench.data.splits import split
 from avbench.errors import UserError
 from avbench.types import Finding, Forgery, Sample
@@ -21,7 +22,7 @@ def check(root: Path) -> Iterator[Finding]:
     """Yield what is wrong or worth knowing about the files at `root`."""
     where = str(root)
     try:
-        samples = scan(root)
+        samples = list(below(scan(root), root))
     except UserError as error:
         yield Finding("error", where, str(error))
         return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from avbench.errors import UserError
 from avbench.types import Finding
@@ -32,12 +33,13 @@ def check(root: Path) -> Iterator[Finding]:
     yield from _counts(source.name, rows)
 
 
-def _files(root: Path, listed: set[str]) -> Iterator[Finding]:
+def _files(root: Path, named: set[str]) -> Iterator[Finding]:
+    listed = {normalize("NFC", name) for name in named}
     present, empty = set(), []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             path = Path(folder, name)
-            found = path.relative_to(root).as_posix()
+            found = normalize("NFC", path.relative_to(root).as_posix())
             present.add(found)
             if found in listed and path.stat().st_size == 0:
                 empty.append(found)
