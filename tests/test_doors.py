@@ -23,6 +23,7 @@ DOORS = {
     "avbench.series",
     "avbench.hashing",
     "avbench.references",
+    "avbench.data.file_names",
     "avbench.data.splits",
     "avbench.media.numbered_pictures",
     "avbench.metrics.definitions",

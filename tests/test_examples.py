@@ -70,6 +70,7 @@ def test_external_scores(data: str, tmp_path: Path) -> None:
     assert "external" in printed and "AUC" in printed
 
 
+@pytest.mark.slow
 def test_minimal_benchmark(demo_root: Path, tmp_path: Path) -> None:
     printed = carry_out("minimal_benchmark.py", "majority", "metadata", at=tmp_path)
     assert printed.count("AUC ") >= 4 and "DEMO DATA" in printed

@@ -24,6 +24,7 @@ KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 def test_each_signal_is_raised_once_and_has_its_exit_code() -> None:
+    hung_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which is ignored where nohup began the tests
     before = signal.getsignal(signal.SIGTERM)
     codes = []
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -37,6 +38,7 @@ def test_each_signal_is_raised_once_and_has_its_exit_code() -> None:
             codes.append((exit_code(error), str(error)))
     assert codes == [(143, "ended by SIGTERM"), (129, "ended by SIGHUP")] and exit_code(KeyboardInterrupt()) == 130
     assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGHUP, hung_up)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

@@ -140,7 +140,9 @@ def test_a_run_that_fails_in_another_process_is_told_to_mlflow_by_the_asking_one
     plugins = SimpleNamespace(
         named=(), declared={}, notify=lambda hook, *, only, card, folder: told.append((hook, card.id))
     )
-    place = SimpleNamespace(jobs=2, computed=lambda work, calls, lost: [ended])
+    place = SimpleNamespace(
+        name="ray", jobs=2, computed=lambda work, chains, *, lost, begun: (group for group in [ended])
+    )
     for mlflow, expected in ((True, [("avbench_run_finished", "one"), ("avbench_run_failed", "two")]), (False, [])):
         told.clear()
         shared = matrix._shared([], plugins, Computing(mlflow=mlflow), place, lambda specs: None)  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def test_importing_every_built_in_plugin_needs_nothing_heavy() -> None:
 
 def test_every_hook_is_documented_with_an_example() -> None:
     hooks = [name for name in vars(hookspecs) if name.startswith("avbench_")]
-    assert len(hooks) == 11
+    assert len(hooks) == 12
     for name in hooks:
         text = getattr(hookspecs, name).__doc__
         assert "Example::" in text and f"def {name}(" in text

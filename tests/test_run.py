@@ -65,14 +65,14 @@ def test_a_second_protocol_uses_the_training_again_and_repeating_prints(
     small_run: Run, tmp_path: Path, done: Done, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(done[0], tmp_path / "copy")
-    second, folder = small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
+    second, folder = small_run(tmp_path / "copy", "--placement", "oracle")
     assert second.id != done[1].id and second.training.id == done[1].training.id
     assert second.training.reused and "used again" in capsys.readouterr().out
     assert len(list((tmp_path / "copy" / "trainings").iterdir())) == 1 and (folder / "curves.csv").is_file()
     before = (folder / "card.json").stat().st_mtime_ns
-    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle")
+    small_run(tmp_path / "copy", "--placement", "oracle")
     assert "finished before" in capsys.readouterr().out and (folder / "card.json").stat().st_mtime_ns == before
-    small_run(tmp_path / "copy", "--test-on", "all", "--placement", "oracle", "--fresh")
+    small_run(tmp_path / "copy", "--placement", "oracle", "--fresh")
     assert (folder / "card.json").stat().st_mtime_ns > before
 
 

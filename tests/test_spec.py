@@ -76,6 +76,7 @@ def test_what_is_asked_for_tells_runs_apart_and_no_group_is_finer_than_a_trainin
         "decoder": "decord",
         "from_scratch": True,
         "hash_content": True,
+        "allow_demo": True,
     }
     assert set(changes) == {f.name for f in fields(RunSpec)}, "a new field must be told apart too"
     found = {replace(spec, **{name: value}).fingerprint for name, value in changes.items()}

@@ -155,7 +155,7 @@ def test_repeating_prints_and_sweeping_a_run_uses_its_training(
 
 
 def test_a_kill_continues_to_the_same_bytes(swept: Swept, tiny: Path, tmp_path: Path) -> None:
-    kill_after("avbench.engine.evaluation:_write_part", 1, sweep(tiny, tmp_path))
+    kill_after("avbench.engine.parts:Parts.write", 1, sweep(tiny, tmp_path))
     (folder,) = (tmp_path / "runs").iterdir()
     assert Card.load(folder).status == "running" and len(list((folder / "parts").iterdir())) == 1
     assert main(sweep(tiny, tmp_path, "--workers", "1")) == 0

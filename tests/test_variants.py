@@ -161,7 +161,7 @@ def test_a_condition_that_fails_costs_itself_alone(video: Path, monkeypatch: pyt
     monkeypatch.setattr(perturb, "_function", lambda load, name: fails if name == "contrast" else known(load, name))
     clean, failed, fine = variants_of(video, [None, one("contrast", 1), one("saturation", 1)], SPEC, Place.start(0.0))
     assert isinstance(clean, Clip) and isinstance(fine, Clip) and isinstance(failed, MediaError)
-    assert failed.reason is Reason.UNREADABLE and "contrast level 1: ZeroDivisionError: of the plugin" in str(failed)
+    assert failed.reason is Reason.BAD_MEDIA and "contrast level 1: ZeroDivisionError: of the plugin" in str(failed)
 
 
 def test_large_videos_are_decoded_again_instead_of_held(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,8 @@ class TrainingState:
                 continue
             try:
                 plain: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                form, state = plain["format"], _state_of(plain) if plain["format"] == _FORMAT else None
+                form = plain.get("format")
+                state = _state_of(plain) if form == _FORMAT else None
             except Exception as error:  # such as one that a full disk cut off: the one before it serves
                 log.warning("%s cannot be read (%s); the training goes on without it", path, in_one_line(error))
                 continue
