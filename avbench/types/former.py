@@ -32,7 +32,7 @@ def accepting(former: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
                     named[name] = named.pop(was)
             construct(self, *values, **named)
 
-        cls.__init__ = renaming  # type: ignore[method-assign]
+        cls.__init__ = renaming  # type: ignore[assignment, method-assign]
         return cls
 
     return decorated
