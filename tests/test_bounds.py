@@ -198,6 +198,7 @@ def _scan(path: Path) -> dict[str, Any]:
     return {"found": 1}
 
 
+@pytest.mark.slow
 def test_files_that_are_scanned_have_their_own_time_and_reasons(tmp_path: Path) -> None:
     names = ("hang", "slow", "greedy", "wrong", "library", "sound")
     paths = [tmp_path / name for name in names]

@@ -201,6 +201,7 @@ def test_a_run_is_swept_and_compared_with_another(cli: Cli, asked: dict[str, Any
     assert "Paired comparison" in str(found) and "12 videos that both scored" in str(found)
 
 
+@pytest.mark.slow
 def test_a_matrix_logs_to_mlflow_and_tells_what_failed(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """The examples: each runs as printed, on small videos or with detectors that learn in a moment, and stays short.
 
-Each starts Python anew, so that all but one are slow tests; `.ci/run` runs them too.
+Each starts Python anew, so that they are slow tests; `.ci/run` runs them too.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def data(tiny: Path) -> str:
     return f"folder={tiny}"
 
 
+@pytest.mark.slow
 def test_run_detector(data: str, tmp_path: Path) -> None:
     printed = carry_out("run_detector.py", "majority", "within_folder", data, at=tmp_path)
     assert "balanced_acc" in printed and "oracle placement, by video" in printed

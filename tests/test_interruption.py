@@ -146,6 +146,7 @@ def test_the_card_of_what_a_signal_ends_says_interrupted_and_repeating_goes_on(
     assert [run.card.status for run in Runs(out) if run.card.detector.name == "waiting"] == ["finished"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_of_a_matrix_costs_its_cell_and_is_tried_again(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

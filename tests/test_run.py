@@ -98,7 +98,13 @@ def test_clips_may_be_pooled_in_another_way_after_the_same_training(
 SAVE, LOADED = "avbench.engine.state:TrainingState.save", "avbench.engine.effects:Effects.note"
 
 
-@pytest.mark.parametrize(("function", "calls"), [(SAVE, 3), (LOADED, 2)], ids=["after an epoch", "at a batch"])
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [
+        pytest.param(SAVE, 3, id="after an epoch"),
+        pytest.param(LOADED, 2, id="at a batch", marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_continues_to_the_same_scores(
     small_command: Command, small_run: Run, tmp_path: Path, done: Done, function: str, calls: int
 ) -> None:

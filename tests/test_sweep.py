@@ -154,6 +154,7 @@ def test_repeating_prints_and_sweeping_a_run_uses_its_training(
     assert "small-folder-binary-s0-00000000 belongs to other data or to another version" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_kill_continues_to_the_same_bytes(swept: Swept, tiny: Path, tmp_path: Path) -> None:
     kill_after("avbench.engine.parts:Parts.write", 1, sweep(tiny, tmp_path))
     (folder,) = (tmp_path / "runs").iterdir()

@@ -125,6 +125,7 @@ def test_what_another_process_is_computing_is_left_alone(started: tuple[Card, Pa
     assert [one.info.status for one in logged(tmp_path)] == ["RUNNING", "RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_run_is_one_run_in_mlflow_however_it_ended_before(
     small_command: Command,
     started: tuple[Card, Path],

@@ -195,6 +195,7 @@ def test_a_sweep_of_a_run_from_scratch_finds_its_training(said: Say, tiny: Path,
     assert "used again" in said(*sweep, "--device", "cpu", "--no-mlflow")
 
 
+@pytest.mark.slow
 def test_a_start_that_is_meant_to_be_random_is_told_once(said: Say, tiny: Path, tmp_path: Path) -> None:
     shown = said(*run_words(tiny, tmp_path, "--preset", "demo", "--seed", "0", "1"))
     line = "random start by design: starting, preset demo (eyes, hearing)"
@@ -204,6 +205,7 @@ def test_a_start_that_is_meant_to_be_random_is_told_once(said: Say, tiny: Path, 
     assert shown.count("by design") == 1 and line in shown
 
 
+@pytest.mark.slow
 def test_a_matrix_marks_its_rows(said: Say, cache: Path, tiny: Path, tmp_path: Path) -> None:
     words = ["matrix", *run_words(tiny, tmp_path, "--detector", "starting", "plain", "--from-scratch")[1:]]
     shown = said(*words)
