@@ -7,7 +7,10 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Say what is wrong, where, and what to do about it."""
+    """Say what is wrong, where, and what to do about it, in one line whatever a value that is quoted holds."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 def shortened(text: str, most: int = 600) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,21 @@ def test_a_header_in_another_time_scale_is_not_believed_and_told_of(tmp_path: Pa
     assert wrong.duration == pytest.approx(4) and wrong.claims_too_much == pytest.approx(-3.92, abs=0.01)
     right = probe(written(tmp_path / "right.mp4", whole))
     assert right.duration == pytest.approx(4) and right.claims_too_much == 0 and right.told == pytest.approx(4)
+
+
+def at_a_damaged_rate(seconds: float) -> bytes:
+    """Return an AVI whose header says that each picture is shown for 68 years."""
+    data = bytearray(recording("avi", seen=seconds, heard=1.0))
+    place = data.index(b"vids") + 20
+    data[place : place + 8] = struct.pack("<II", 2**31 - 1, 1)
+    return bytes(data)
+
+
+def test_a_damaged_frame_rate_makes_no_film_of_years(tmp_path: Path) -> None:
+    assert probe(written(tmp_path / "one.avi", at_a_damaged_rate(0.04))).duration <= 10
+    with pytest.raises(MediaError, match="its frame rate is damaged") as caught:
+        probe(written(tmp_path / "many.avi", at_a_damaged_rate(1.0)))
+    assert caught.value.reason == Reason.UNREADABLE
 
 
 def test_all_fragments_count(tmp_path: Path) -> None:

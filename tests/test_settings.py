@@ -425,3 +425,9 @@ def test_weight_settings_are_read_from_a_dataclass() -> None:
 
     spec = replace(SPEC, weights=(published,))
     assert weights.choose(spec, resolve(spec, "binary", overrides=["use_sound=no"]))["note"].sha256 == "random"
+
+
+def test_a_value_with_a_line_break_is_told_in_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(installed().detector("majority"), "binary", overrides=("seed=a\nb",))
+    assert "\n" not in str(caught.value)

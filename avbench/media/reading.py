@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # No file holds a second in fewer bytes: silence costs codecs for speech ten times as many.
 LEAST_BYTES_A_SECOND = 8
+# Pictures further apart (seconds) are no film: a frame rate is damaged.
+FARTHEST_PICTURES = 60
 INDEX_BYTES = 10_000  # what indices and tags of small files take
 # Their containers tell no length; what FFmpeg says is its guess from the size or the last packets.
 HEADERLESS = ("mpegts", "mpeg", "aac", "ac3", "eac3", "h264", "hevc", "m4v", "mpegvideo")
@@ -90,6 +92,9 @@ def read_info(container: InputContainer) -> MediaInfo:
     if duration > most:
         claims_too_much, duration = max(claims_too_much, duration - most), most
     fps = float(video.average_rate or 0) if video else 0.0
+    if video and 0 < fps * FARTHEST_PICTURES < 1 and timeline.packets.get(video.index, 0) > 1:
+        apart = f"its pictures would be {1 / fps:.0f} s apart: its frame rate is damaged"
+        raise MediaError(Reason.UNREADABLE, f"{container.name}: {apart}")
     frames = _frames(container, video) or round(duration * fps) if video else 0
     return MediaInfo(
         duration=max(duration, 0.0),

@@ -87,7 +87,7 @@ class Card:
         """Return the card of plain values in today's format; UserError, with the `name`, where they are none."""
         try:
             return msgspec.convert(values, cls, str_keys=True)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter of half a surrogate pair
             raise UserError(f"{name}: not a card: {error}") from error
 
     def save(self, folder: Path) -> None:
