@@ -33,23 +33,23 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was tried, and write it into a page where one is named."""
+    ended = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]  # knows all figures
+    failed = {report.nodeid for report in terminalreporter.stats.get("failed", [])}
     rows = [
-        (*value, "" if outcome == "passed" else "FAILED: ")
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
+        (*value, "FAILED: " if report.nodeid in failed else "")
+        for report in ended
         for name, value in report.user_properties
         if name == "faults"
     ]
     if not rows or not (SHARE or os.environ.get(PAGE)):
         return
     table = ["| fault | tried | what was seen |", "|---|---|---|"]
-    table += [f"| {fault} | {tried:,} | {failed}{seen} |" for fault, tried, seen, failed in rows]
+    table += [f"| {fault} | {tried:,} | {mark}{seen} |" for fault, tried, seen, mark in rows]
     for line in table:
         terminalreporter.write_line(line)
     if page := os.environ.get(PAGE):
-        failed = len(terminalreporter.stats.get("failed", []))
-        ended = f"; {failed} tests failed" if failed else "; every test passed"
-        text = "\n".join([f"{_where()}{ended}.", "", *table])
+        outcome = f"; {len(failed)} tests failed" if failed else "; every test passed"
+        text = "\n".join([f"{_where()}{outcome}.", "", *table])
         path = Path(page)
         figures = re.compile("(<!-- figures -->\n).*(<!-- end -->)", re.S)
         new = figures.sub(lambda found: f"{found[1]}{text}\n{found[2]}", path.read_text("utf-8"))
