@@ -177,3 +177,19 @@ def test_external_scores_that_do_not_fit_are_refused(tmp_path: Path, text: str, 
     (tmp_path / "theirs.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         read_external(tmp_path / "theirs.csv", SAMPLES)
+
+
+def test_a_damaged_footer_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    scores.write(table(), path, METADATA)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    refused = 0
+    for place in range(footer, len(whole), 37):  # which no checksum of a page covers
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            scores.read(path)
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 10

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from avbench.errors import UserError
+from avbench.errors import UserError, in_one_line
 from avbench.paths import atomic_write
 from avbench.types import FORMER_PLACEMENTS, PLACEMENTS, Reason, Sample
 
@@ -173,9 +173,14 @@ def read(path: Path, sha256: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         ) from None
     if b"avbench" not in (arrow.schema.metadata or {}):
         raise UserError(f"{path} is not a scores file of avbench; scores of other tools: avbench evaluate --scores")
-    table = coerce(arrow.to_pandas())
+    try:
+        metadata: dict[str, Any] = json.loads(arrow.schema.metadata[b"avbench"])
+        table = coerce(arrow.to_pandas())
+    except ValueError as error:  # damaged where no checksum of a page covers it
+        raise UserError(
+            f"cannot read the scores {path}: {in_one_line(error)}; restore it, or repeat its command with --fresh"
+        ) from None
     validate(table)
-    metadata: dict[str, Any] = json.loads(arrow.schema.metadata[b"avbench"])
     return table, metadata
 
 
