@@ -76,6 +76,17 @@ def test_a_damaged_frame_rate_makes_no_film_of_years(tmp_path: Path) -> None:
     assert caught.value.reason == Reason.UNREADABLE
 
 
+def test_one_long_packet_of_sound_counts_whole(tmp_path: Path) -> None:
+    path = tmp_path / "one.mkv"
+    with av.open(str(path), "w", format="matroska") as file:
+        stream = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 96_000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        (packet,) = stream.encode(frame)
+        file.mux(packet)
+    assert probe(path).duration == pytest.approx(12)
+
+
 def test_all_fragments_count(tmp_path: Path) -> None:
     info = probe(written(tmp_path / "a.mp4", recording("mp4", seen=20, options={"movflags": "frag_keyframe"})))
     assert (info.frames, info.duration, info.claims_too_much) == (500, pytest.approx(20), 0)

@@ -18,7 +18,7 @@ from avbench.types import MediaError, MediaInfo, Reason, Sample
 DIFFERS = 0.2  # seconds by which a file may differ from the metadata of its database before it is worth a word
 UNREAD = 0.25  # share of a file behind its last packet; indices and tags take less
 SHOWN = 3
-_KIND = "what a file holds 4"
+_KIND = "what a file holds 5"
 
 
 def probe_files(

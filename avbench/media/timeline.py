@@ -26,7 +26,7 @@ INDEXED = "mov,mp4,m4a,3gp,3g2,mj2"  # its index lists every frame
 AHEAD = 10.0  # seconds; a longer gap in a transport or program stream is a new recording, as FFmpeg takes it
 GAPLESS = ("mpegts", "mpeg")
 _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-LONGEST_PACKET = 10.0  # seconds; by a damaged frame rate one picture lasts for years
+LONGEST_PICTURE = 10.0  # seconds; by a damaged frame rate one packet of pictures lasts for years
 KEPT = 512  # files whose timelines are remembered
 
 
@@ -134,5 +134,7 @@ def _read(
         if ticks is None or packet.is_discard:  # an edit list leaves these out
             before.append(Stamp(position, last.time, 0.0, False))
         else:
-            duration = min((lasts(packet) if lasts else 0.0) or (packet.duration or 0) * base, LONGEST_PACKET)
+            duration = (lasts(packet) if lasts else 0.0) or (packet.duration or 0) * base
+            if packet.stream.type == "video":
+                duration = min(duration, LONGEST_PICTURE)
             before.append(Stamp(position, ticks * base, duration, packet.is_keyframe))
